@@ -1,0 +1,115 @@
+# learnann: plain make. `make help` lists the targets.
+#   CXX=clang++   another compiler        XSIMD=DIR   where xsimd/xsimd.hpp lies, if not on the path
+#   B=DIR         another build folder    FLAGS=...   more compiler flags
+
+CXX ?= g++
+CC ?= gcc
+B ?= build
+FLAGS ?=
+WARN := -Wall -Wextra -Wshadow
+ALL_FLAGS := -pthread $(if $(XSIMD),-I$(XSIMD)) $(FLAGS)
+CXXFLAGS := -std=c++17 -O2 $(WARN) $(ALL_FLAGS)
+CFLAGS := -std=c99 -O2 -Wall -Wextra -pedantic $(ALL_FLAGS)
+LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
+
+SOURCES := $(wildcard src/*/*.hpp src/*/*.cpp)
+MODULES := $(patsubst src/%.cpp,$B/src/%.o,$(wildcard src/*/*.cpp))
+TOOL_SOURCES := $(filter-out tools/amalgamate.cpp,$(wildcard tools/*.cpp))
+TOOL_OBJECTS := $(patsubst tools/%.cpp,$B/tools/%.o,$(TOOL_SOURCES))
+UNIT_OBJECTS := $(patsubst tests/unit/%.cpp,$B/unit/%.o,$(wildcard tests/unit/*.cpp))
+API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp))
+EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) \
+            $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
+
+.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz test-aarch64 \
+        gates bench-build clean need-build need-test
+
+all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+need-build:
+	@CXX="$(CXX)" XSIMD="$(XSIMD)" tools/need.sh libxsimd-dev
+need-test: need-build
+	@CXX="$(CXX)" tools/need.sh doctest-dev
+
+# ---- the library: one file, generated from src/ ----
+
+$B/amalgamate: tools/amalgamate.cpp
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -O1 $(WARN) $< -o $@
+
+learnann.c++: $B/amalgamate $(SOURCES)
+	$B/amalgamate src $@
+
+amalgamate: learnann.c++  ## learnann.c++ from src/
+
+check-fresh: $B/amalgamate  ## fails where learnann.c++ is not what src/ gives
+	$B/amalgamate --check src learnann.c++
+
+$B/learnann.o: learnann.c++ learnann.h | need-build
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(LIB_FLAGS) -I. -x c++ -c $< -o $@
+
+$B/liblearnann.a: $B/learnann.o
+	rm -f $@ && ar rcs $@ $<
+
+$B/liblearnann.so: $B/learnann.o
+	$(CXX) $(ALL_FLAGS) -shared $< -o $@
+
+$B/tools/%.o: tools/%.cpp $(wildcard tools/*.hpp) learnann.h
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -c $< -o $@
+
+$B/learnann: $(TOOL_OBJECTS) $B/liblearnann.a
+	$(CXX) $(ALL_FLAGS) $^ -o $@
+
+# ---- examples ----
+
+$B/examples/%: examples/%.cpp $(wildcard examples/*.hpp) learnann.h $B/liblearnann.a
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -I. $< $B/liblearnann.a -o $@
+
+$B/examples/%_c: examples/%.c learnann.h $B/liblearnann.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -I. -c $< -o $@.o && $(CXX) $(ALL_FLAGS) $@.o $B/liblearnann.a -lm -o $@
+
+examples: need-build $(EXAMPLES)  ## every example, built
+
+DIR ?= .
+demo: need-build $B/examples/textsearch  ## offline text search over this tree (or DIR=...), with its figures
+	@$B/examples/textsearch $(DIR)
+
+# ---- tests ----
+
+$B/src/%.o: src/%.cpp $(SOURCES) learnann.h | need-build
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -Isrc -I. -c $< -o $@
+
+$B/unit/%.o: tests/unit/%.cpp $(wildcard tests/*.hpp) $(SOURCES) learnann.h | need-test
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -Isrc -I. -Itests -c $< -o $@
+
+$B/unit-tests: $(UNIT_OBJECTS) $(MODULES)
+	$(CXX) $(ALL_FLAGS) $^ -o $@
+
+$B/api/%.o: tests/api/%.cpp $(wildcard tests/*.hpp) learnann.h | need-test
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -I. -Itests -c $< -o $@
+
+$B/api-tests: $(API_OBJECTS) $B/liblearnann.a
+	$(CXX) $(ALL_FLAGS) $^ -o $@
+
+unit: $B/unit-tests  ## unit and property tests, on the modules
+	$B/unit-tests
+api: $B/api-tests  ## tests of the public contract, on learnann.c++
+	$B/api-tests
+scripts: all examples $B/amalgamate  ## tests of the command line, the examples, the two-file compile and the amalgamation
+	CXX="$(CXX)" CC="$(CC)" XSIMD="$(XSIMD)" B="$B" tests/run_scripts.sh
+
+test: need-test all examples  ## everything that CI tests first; minutes on two cores
+	$(MAKE) check-fresh unit api scripts fuzz-replay
+
+clean:  ## removes build/
+	rm -rf $B

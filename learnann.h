@@ -1,0 +1,511 @@
+/* learnann: the vector index that you drop into an app.
+ *
+ * Two source files (this header and learnann.c++), one header-only dependency (xsimd), one memory-mapped index file.
+ *
+ *   build   rows  -> learnann_builder -> one file
+ *   search  file  -> learnann_index (shared by all threads) + learnann_scratch (one per thread) -> hits
+ *
+ * Rules that hold for every function below
+ *   - Handles are opaque. A learnann_index never changes after it was opened: any number of threads may use it at once.
+ *     A learnann_scratch and a learnann_builder belong to one thread at a time.
+ *   - Errors are values. Every fallible function returns a learnann_status and, where `error` is not NULL, fills it with
+ *     the reason. On failure every output handle is NULL and every output count is 0. Nothing throws, aborts or prints.
+ *   - Option structs begin with struct_size; get one from its ..._default() function, which sets it. Zero in any other
+ *     field means "the default", so structs can grow without breaking callers.
+ *   - Every ..._free / ..._close accepts NULL.
+ *   - Sizes are bytes unless the name says otherwise. Vectors are dense, of `dim` elements, in the machine's byte order.
+ *   - Distances: smaller is nearer, always.
+ *       L2   squared Euclidean distance          |q - x|^2
+ *       IP   negated inner product              -<q, x>          (norms may differ as they like)
+ *       COS  cosine distance                     1 - <q, x> / (|q| |x|);  1 where either is the zero vector
+ *     They are computed on the exact rows as the file keeps them; only an index built with LEARNANN_EXACT_NONE reports
+ *     estimates.
+ *
+ * The C API is C99. The C++17 wrapper at the end is inline, adds ownership, and compiles with -fno-exceptions.
+ * In one translation unit, `#define LEARNANN_IMPLEMENTATION` before the include gives the single-include form.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef LEARNANN_H
+#define LEARNANN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LEARNANN_VERSION 100   /* major * 10000 + minor * 100 + patch */
+
+#ifndef LEARNANN_API
+#if defined(_WIN32) && defined(LEARNANN_SHARED)
+#define LEARNANN_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define LEARNANN_API __attribute__((visibility("default")))
+#else
+#define LEARNANN_API
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- status ------------------------------------------------------------------------------------------------- */
+
+typedef enum learnann_status {
+    LEARNANN_OK = 0,
+    LEARNANN_ARGUMENT = 1,      /* the caller's mistake: a NULL, a wrong dimension, NaN in a query, k = 0 ... */
+    LEARNANN_NOT_LEARNANN = 2,  /* the bytes are not a learnann index */
+    LEARNANN_TOO_NEW = 3,       /* a learnann index, but this version can't read it: update the library */
+    LEARNANN_CORRUPT = 4,       /* a learnann index that is damaged; file_offset says where */
+    LEARNANN_IO = 5,            /* the operating system refused to read or write */
+    LEARNANN_NOMEM = 6,         /* out of memory, or above the memory limit given */
+    LEARNANN_UNSUPPORTED = 7,   /* a valid wish that this build of the library can't grant */
+    LEARNANN_CANCELLED = 8,     /* the progress callback said stop */
+    LEARNANN_NOT_FOUND = 9      /* no such key, or no such row */
+} learnann_status;
+
+#define LEARNANN_NO_OFFSET UINT64_MAX
+#define LEARNANN_MAX_EFFORT 1048576
+
+typedef struct learnann_error {
+    learnann_status status;
+    int32_t system_error;       /* errno (GetLastError() on Windows) behind LEARNANN_IO, else 0 */
+    uint64_t file_offset;       /* byte of the file, or row of the input, that is at fault; else LEARNANN_NO_OFFSET */
+    uint64_t needed;            /* behind LEARNANN_NOMEM: the bytes that would be needed; else 0 */
+    const char *message;        /* a static string: never freed, never NULL after a failed call */
+} learnann_error;
+
+/* A static English name for a status, "unknown status" for any other number. */
+LEARNANN_API const char *learnann_status_text(learnann_status status);
+
+/* LEARNANN_VERSION of the compiled library. */
+LEARNANN_API uint32_t learnann_version(void);
+
+/* The instruction set in use: "scalar", "sse2", "avx2", "avx512", "neon" or "dotprod". Chosen once, at first use;
+ * the environment variable LEARNANN_ISA overrides it where the machine has what it names. A static string. */
+LEARNANN_API const char *learnann_isa(void);
+
+/* ---- vectors, memory ---------------------------------------------------------------------------------------- */
+
+typedef enum learnann_type { LEARNANN_F32 = 1, LEARNANN_F16 = 2, LEARNANN_I8 = 3, LEARNANN_U8 = 4 } learnann_type;
+typedef enum learnann_metric { LEARNANN_L2 = 1, LEARNANN_IP = 2, LEARNANN_COS = 3 } learnann_metric;
+
+/* A borrowed array of vectors: vector i begins at data + i * stride. */
+typedef struct learnann_vectors {
+    const void *data;       /* any alignment */
+    uint64_t count;
+    uint64_t stride;        /* bytes from one vector to the next; 0 means dense */
+    uint32_t dim;           /* 1 to 65,535 */
+    learnann_type type;
+} learnann_vectors;
+
+/* Memory for everything the library allocates through the handle that it was given to. `allocate` returns memory aligned
+ * as malloc's, or NULL; `release` gets what allocate returned, with the same byte count, never NULL. Both may be called
+ * from several threads at once during a build or a threaded batch. The struct is copied. */
+typedef struct learnann_allocator {
+    void *(*allocate)(void *context, size_t bytes);
+    void (*release)(void *context, void *memory, size_t bytes);
+    void *context;
+} learnann_allocator;
+
+/* ---- open --------------------------------------------------------------------------------------------------- */
+
+typedef struct learnann_index learnann_index;
+
+typedef struct learnann_open_options {
+    uint32_t struct_size;
+    uint32_t reserved;                      /* 0 */
+    const learnann_allocator *allocator;    /* NULL: malloc and free */
+} learnann_open_options;
+
+static inline learnann_open_options learnann_open_options_default(void) {
+    learnann_open_options o;
+    memset(&o, 0, sizeof o);
+    o.struct_size = (uint32_t)sizeof o;
+    return o;
+}
+
+/* Maps an index file read-only and checks its header and section table: time and memory do not depend on its size, and
+ * the data itself is read only where searches touch it. `path` is UTF-8. options may be NULL. While the index is open the
+ * file may be replaced by rename (as learnann_builder_save does) or removed, but not truncated in place: as with every
+ * mapped file, reading a page that is gone raises SIGBUS.
+ * Returns OK, ARGUMENT, NOT_LEARNANN, TOO_NEW, CORRUPT, IO, NOMEM, UNSUPPORTED. */
+LEARNANN_API learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
+                                           learnann_error *error);
+
+/* The same for an index that is in memory already. `bytes` is borrowed until learnann_close and must be 64-byte aligned. */
+LEARNANN_API learnann_status learnann_open_memory(const void *bytes, size_t size, const learnann_open_options *options,
+                                                  learnann_index **index, learnann_error *error);
+
+/* Unmaps. No search may be running; scratches made from the index must be freed before. */
+LEARNANN_API void learnann_close(learnann_index *index);
+
+typedef struct learnann_index_info {
+    uint32_t struct_size;
+    uint32_t format_version;
+    uint64_t rows;
+    uint32_t dim;
+    learnann_metric metric;
+    uint32_t exact_type;            /* a learnann_type, 0 where no exact rows are kept */
+    uint32_t input_type;            /* the learnann_type that the rows were given in */
+    uint32_t code_dim;              /* spectral dimensions kept */
+    uint32_t code_bytes;            /* bytes of a record: its code, norms and adjacency offset */
+    uint32_t entries;
+    uint32_t max_degree;
+    uint64_t edges;
+    uint64_t file_bytes;
+    uint64_t hot_bytes;             /* what a search touches at random: projection, records, adjacency, entries */
+    uint64_t cold_bytes;            /* the rest */
+    uint64_t private_bytes;         /* heap memory held by this handle */
+    uint32_t has_keys;              /* 1 where the caller gave keys, 0 where keys are row numbers */
+    uint32_t writer_version;        /* LEARNANN_VERSION of the library that wrote the file */
+    uint64_t fingerprint;           /* of the graph: equal fingerprints, equal graphs */
+    float residual_weight;          /* the fitted rho of the distance estimate */
+    float code_recall;              /* held-out share of the true 10 among the best 40 by code, measured at build; -1 unknown */
+} learnann_index_info;
+
+static inline learnann_index_info learnann_index_info_default(void) {
+    learnann_index_info i;
+    memset(&i, 0, sizeof i);
+    i.struct_size = (uint32_t)sizeof i;
+    return i;
+}
+
+/* Fills as much of `info` as info->struct_size allows. OK, ARGUMENT. */
+LEARNANN_API learnann_status learnann_get_info(const learnann_index *index, learnann_index_info *info);
+
+/* The recall that an effort reaches, as calibrated at build on held-out rows: point i of the table for this k.
+ * OK; NOT_FOUND past the last point or where the file has no calibration; ARGUMENT. k is 1, 10 or 100. */
+LEARNANN_API learnann_status learnann_calibration(const learnann_index *index, uint32_t k, uint32_t point, uint32_t *effort,
+                                                  float *recall);
+
+/* ---- search ------------------------------------------------------------------------------------------------- */
+
+typedef struct learnann_scratch learnann_scratch;
+
+/* The working memory of one thread. It grows to what the searches run with it need and is then reused: once warm, a search
+ * allocates nothing. Uses the index's allocator. OK, ARGUMENT, NOMEM. */
+LEARNANN_API learnann_status learnann_scratch_create(const learnann_index *index, learnann_scratch **scratch,
+                                                     learnann_error *error);
+LEARNANN_API void learnann_scratch_free(learnann_scratch *scratch);
+
+/* Bytes that the scratch holds now; 0 for NULL. */
+LEARNANN_API size_t learnann_scratch_bytes(const learnann_scratch *scratch);
+
+typedef struct learnann_hit {
+    uint64_t key;       /* the caller's key, or the row number where none were given */
+    uint32_t row;       /* row number in the input of the build */
+    float distance;
+} learnann_hit;
+
+typedef enum learnann_filter_kind {
+    LEARNANN_FILTER_NONE = 0,
+    LEARNANN_FILTER_ROWS = 1,       /* bit r of `bits` says whether input row r may be a hit */
+    LEARNANN_FILTER_KEYS = 2,       /* bit key of `bits` says whether that key may be a hit */
+    LEARNANN_FILTER_PREDICATE = 3   /* accept(context, key) says so */
+} learnann_filter_kind;
+
+/* Which rows may be hits. Bit i is (bits[i / 64] >> (i % 64)) & 1; bits from bit_count on count as 0. `accept` may be called
+ * more than once for a key and, in a threaded batch, from several threads at once; it must answer alike each time. */
+typedef struct learnann_filter {
+    learnann_filter_kind kind;
+    const uint64_t *bits;
+    uint64_t bit_count;
+    int (*accept)(void *context, uint64_t key);
+    void *context;
+} learnann_filter;
+
+typedef struct learnann_search_options {
+    uint32_t struct_size;
+    uint32_t effort;                /* how far the beam goes: 1 to 2^20, more is slower and better. 0: from target_recall */
+    float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95 */
+    uint32_t threads;               /* of learnann_search_batch; 0: one for each core */
+    const learnann_filter *filter;  /* NULL: every row */
+} learnann_search_options;
+
+static inline learnann_search_options learnann_search_options_default(void) {
+    learnann_search_options o;
+    memset(&o, 0, sizeof o);
+    o.struct_size = (uint32_t)sizeof o;
+    return o;
+}
+
+typedef enum learnann_stop {
+    LEARNANN_STOP_BEAM = 1,     /* every row of the beam was expanded */
+    LEARNANN_STOP_SCAN = 2      /* the rows were few, or few passed the filter: they were scanned instead */
+} learnann_stop;
+
+/* What searches did. The counters are sums over the queries of a call. */
+typedef struct learnann_search_stats {
+    uint32_t struct_size;
+    uint32_t effort;                /* the effort used */
+    uint64_t queries;
+    uint64_t distances;             /* code distances of the walk */
+    uint64_t entry_distances;       /* code distances of the entry scan */
+    uint64_t reranked;              /* exact rows read */
+    uint64_t hops;                  /* rows expanded */
+    uint64_t scanned;               /* queries that were answered by a scan */
+    uint64_t bad_ids;               /* ids of a damaged file that were out of range, and skipped */
+    learnann_stop stop;             /* why the last query stopped */
+} learnann_search_stats;
+
+static inline learnann_search_stats learnann_search_stats_default(void) {
+    learnann_search_stats s;
+    memset(&s, 0, sizeof s);
+    s.struct_size = (uint32_t)sizeof s;
+    return s;
+}
+
+/* The k nearest rows of one query (queries->count must be 1), nearest first, ties by key. hits has room for k; *count gets
+ * how many there are, fewer than k only where fewer rows exist or pass the filter. k may exceed the rows. The first j hits
+ * are those of a search for j <= k at the same effort, if the effort is at least k (below k it counts as k). The query's type is free: it need not
+ * be that of the rows. options and stats may be NULL.
+ * OK; ARGUMENT (NULL, k = 0, wrong dimension, NaN or infinity in the query, effort out of range, scratch of another index);
+ * NOMEM. */
+LEARNANN_API learnann_status learnann_search(const learnann_index *index, learnann_scratch *scratch,
+                                             const learnann_vectors *query, uint32_t k,
+                                             const learnann_search_options *options, learnann_hit *hits, uint32_t *count,
+                                             learnann_search_stats *stats, learnann_error *error);
+
+/* Many queries on the calling thread, several in flight at once so that one's cache miss is another's work. Hits and counts
+ * are those of learnann_search for each; those of query i are at hits[i * k] and counts[i]. error->file_offset names the
+ * query that an ARGUMENT is about. */
+LEARNANN_API learnann_status learnann_search_interleaved(const learnann_index *index, learnann_scratch *scratch,
+                                                         const learnann_vectors *queries, uint32_t k,
+                                                         const learnann_search_options *options, learnann_hit *hits,
+                                                         uint32_t *counts, learnann_search_stats *stats,
+                                                         learnann_error *error);
+
+/* The same on options->threads threads, interleaved on each, with scratches of their own that live for the call. */
+LEARNANN_API learnann_status learnann_search_batch(const learnann_index *index, const learnann_vectors *queries, uint32_t k,
+                                                   const learnann_search_options *options, learnann_hit *hits,
+                                                   uint32_t *counts, learnann_search_stats *stats, learnann_error *error);
+
+/* Every row with distance <= max_distance that the search finds, nearest first, at most `limit` (hits has room for that
+ * many). The beam grows until the radius lies within it. As learnann_search otherwise. */
+LEARNANN_API learnann_status learnann_search_range(const learnann_index *index, learnann_scratch *scratch,
+                                                   const learnann_vectors *query, float max_distance, uint32_t limit,
+                                                   const learnann_search_options *options, learnann_hit *hits,
+                                                   uint32_t *count, learnann_search_stats *stats, learnann_error *error);
+
+/* ---- keys and stored rows ----------------------------------------------------------------------------------- */
+
+/* The input row number of a key; the smallest where a key was given more than once. OK, NOT_FOUND, ARGUMENT, CORRUPT. */
+LEARNANN_API learnann_status learnann_find(const learnann_index *index, uint64_t key, uint32_t *row);
+
+/* The key of an input row. OK, NOT_FOUND, ARGUMENT, CORRUPT. */
+LEARNANN_API learnann_status learnann_key(const learnann_index *index, uint32_t row, uint64_t *key);
+
+/* The stored exact row of a key as dim floats. OK; NOT_FOUND; UNSUPPORTED where the index keeps no exact rows; ARGUMENT
+ * where dim is not the index's; CORRUPT. */
+LEARNANN_API learnann_status learnann_fetch(const learnann_index *index, uint64_t key, float *out, uint32_t dim);
+
+/* ---- build, verify: left out of a reader compiled with -DLEARNANN_READ_ONLY ---------------------------------- */
+#ifndef LEARNANN_READ_ONLY
+
+/* Reads every byte: all checksums, all invariants of the format (every id in range, every row reachable, lengths sorted).
+ * OK, CORRUPT with the offset and the invariant's number in the message, or NOMEM (it needs about a byte a row). */
+LEARNANN_API learnann_status learnann_verify(const learnann_index *index, learnann_error *error);
+
+typedef struct learnann_builder learnann_builder;
+
+typedef enum learnann_exact {
+    LEARNANN_EXACT_AUTO = 0,    /* as the rows were given */
+    LEARNANN_EXACT_F32 = 1,
+    LEARNANN_EXACT_F16 = 2,
+    LEARNANN_EXACT_I8 = 3,      /* float rows: scaled by row */
+    LEARNANN_EXACT_U8 = 4,      /* float rows: scaled and shifted by row */
+    LEARNANN_EXACT_NONE = 5     /* no exact rows: distances are estimates from the codes */
+} learnann_exact;
+
+typedef enum learnann_spectral { LEARNANN_SPECTRAL_AUTO = 0, LEARNANN_SPECTRAL_PCA = 1 } learnann_spectral;
+typedef enum learnann_graph { LEARNANN_GRAPH_AUTO = 0, LEARNANN_GRAPH_ADAPTIVE = 1 } learnann_graph;
+
+typedef struct learnann_build_options {
+    uint32_t struct_size;
+    learnann_metric metric;         /* 0: L2 */
+    uint32_t threads;               /* 0: one for each core. The file's bytes do not depend on it */
+    learnann_spectral spectral;
+    uint32_t code_bytes;            /* bytes of a record, a multiple of 16 from 16 to 1024; 0: from held-out recall */
+    learnann_graph graph;
+    uint32_t degree;                /* out-edges that pruning leaves a row at most, 4 to 128; 0: 32. Most keep fewer */
+    learnann_exact exact;
+    uint64_t seed;
+    uint64_t memory_limit;          /* refuse with NOMEM a build that needs more bytes than this besides the rows; 0: none */
+    const learnann_vectors *queries;/* sample queries, borrowed: they measure codes and calibration instead of held-out rows */
+    const learnann_allocator *allocator;
+    /* Called now and then from the thread that builds; `done` goes from 0 to 1 within each phase, whose name is a static
+     * string. Non-zero cancels. */
+    int (*progress)(void *context, const char *phase, double done);
+    void *progress_context;
+} learnann_build_options;
+
+static inline learnann_build_options learnann_build_options_default(void) {
+    learnann_build_options o;
+    memset(&o, 0, sizeof o);
+    o.struct_size = (uint32_t)sizeof o;
+    return o;
+}
+
+typedef struct learnann_phase {
+    const char *name;       /* static */
+    double seconds;
+} learnann_phase;
+
+typedef struct learnann_build_report {
+    uint32_t struct_size;
+    uint32_t threads;
+    uint64_t rows;
+    uint32_t dim;
+    learnann_metric metric;
+    double seconds;
+    uint64_t file_bytes;
+    double hot_bytes_per_row;
+    double cold_bytes_per_row;
+    double mean_degree;
+    uint32_t code_bytes;
+    uint32_t code_dim;
+    uint64_t repaired;              /* rows that no path reached at first, and that got one */
+    float code_recall;              /* as in learnann_index_info */
+    float residual_weight;
+    uint32_t phase_count;
+    learnann_phase phases[12];
+} learnann_build_report;
+
+static inline learnann_build_report learnann_build_report_default(void) {
+    learnann_build_report r;
+    memset(&r, 0, sizeof r);
+    r.struct_size = (uint32_t)sizeof r;
+    return r;
+}
+
+/* Bytes of memory that learnann_builder_run would need for such rows, besides the rows themselves; 0 for bad arguments. */
+LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
+
+/* OK, ARGUMENT (an option out of range), NOMEM. options may be NULL and are copied; what they point to is borrowed. */
+LEARNANN_API learnann_status learnann_builder_create(const learnann_build_options *options, learnann_builder **builder,
+                                                     learnann_error *error);
+LEARNANN_API void learnann_builder_free(learnann_builder *builder);
+
+/* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
+ * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row with NaN or infinity); NOMEM (`needed`);
+ * CANCELLED; UNSUPPORTED. */
+LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
+                                                  const uint64_t *keys, learnann_error *error);
+
+/* Writes the index to `path`: a temporary file beside it, fsync, rename, fsync of the folder. A reader sees the old file or
+ * the new one, never a part; on failure the old file is untouched and the temporary is removed. May be called again.
+ * OK; ARGUMENT (nothing was built); IO; NOMEM. */
+LEARNANN_API learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error);
+
+/* Bytes of the built index (0: nothing was built), and the same bytes into a buffer of at least that size. */
+LEARNANN_API uint64_t learnann_builder_bytes(const learnann_builder *builder);
+LEARNANN_API learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size,
+                                                    learnann_error *error);
+
+/* What the last run did. Fills as much as report->struct_size allows. OK, ARGUMENT. */
+LEARNANN_API learnann_status learnann_builder_report(const learnann_builder *builder, learnann_build_report *report);
+
+#endif /* LEARNANN_READ_ONLY */
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+/* ---- C++17 ownership, nothing more -------------------------------------------------------------------------- */
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#include <memory>
+#include <vector>
+
+namespace learnann {
+
+using Hit = learnann_hit;
+using Error = learnann_error;
+
+namespace detail {
+struct Close { void operator()(learnann_index *p) const { learnann_close(p); } };
+struct FreeScratch { void operator()(learnann_scratch *p) const { learnann_scratch_free(p); } };
+template <class T> struct type_of;
+template <> struct type_of<float> { static constexpr learnann_type value = LEARNANN_F32; };
+template <> struct type_of<int8_t> { static constexpr learnann_type value = LEARNANN_I8; };
+template <> struct type_of<uint8_t> { static constexpr learnann_type value = LEARNANN_U8; };
+template <> struct type_of<uint16_t> { static constexpr learnann_type value = LEARNANN_F16; };
+}
+
+/* Borrows `count` dense vectors of float, int8_t, uint8_t, or uint16_t (half floats). */
+template <class T> learnann_vectors vectors(const T *data, uint64_t count, uint32_t dim) {
+    return learnann_vectors{data, count, 0, dim, detail::type_of<T>::value};
+}
+
+/* One thread's working memory. It must not outlive its index. */
+using Scratch = std::unique_ptr<learnann_scratch, detail::FreeScratch>;
+
+class Index {
+public:
+    /* An empty Index (false in a condition) on failure, with the reason in *error. */
+    static Index open(const char *path, Error *error = nullptr) {
+        Index i;
+        learnann_index *raw = nullptr;
+        learnann_open(path, nullptr, &raw, error);
+        i.handle_.reset(raw);
+        return i;
+    }
+    static Index open_memory(const void *bytes, size_t size, Error *error = nullptr) {
+        Index i;
+        learnann_index *raw = nullptr;
+        learnann_open_memory(bytes, size, nullptr, &raw, error);
+        i.handle_.reset(raw);
+        return i;
+    }
+    explicit operator bool() const { return handle_ != nullptr; }
+    learnann_index *get() const { return handle_.get(); }
+
+    Scratch scratch(Error *error = nullptr) const {
+        learnann_scratch *raw = nullptr;
+        learnann_scratch_create(handle_.get(), &raw, error);
+        return Scratch(raw);
+    }
+    learnann_index_info info() const {
+        learnann_index_info i = learnann_index_info_default();
+        learnann_get_info(handle_.get(), &i);
+        return i;
+    }
+    /* Hits, nearest first; empty on failure, with the reason in *error. */
+    template <class T>
+    std::vector<Hit> search(Scratch &scratch, const T *query, uint32_t dim, uint32_t k,
+                            const learnann_search_options *options = nullptr, Error *error = nullptr) const {
+        learnann_vectors q = vectors(query, 1, dim);
+        std::vector<Hit> hits(k);
+        uint32_t count = 0;
+        learnann_search(handle_.get(), scratch.get(), &q, k, options, hits.data(), &count, nullptr, error);
+        hits.resize(count);
+        return hits;
+    }
+
+private:
+    std::unique_ptr<learnann_index, detail::Close> handle_;
+};
+
+#ifndef LEARNANN_READ_ONLY
+/* Builds and saves in one call; more control is in the C API. */
+template <class T>
+learnann_status build(const char *path, const T *rows, uint64_t count, uint32_t dim,
+                      const learnann_build_options *options = nullptr, const uint64_t *keys = nullptr, Error *error = nullptr) {
+    learnann_builder *b = nullptr;
+    learnann_vectors v = vectors(rows, count, dim);
+    learnann_status s = learnann_builder_create(options, &b, error);
+    if (s == LEARNANN_OK) s = learnann_builder_run(b, &v, keys, error);
+    if (s == LEARNANN_OK) s = learnann_builder_save(b, path, error);
+    learnann_builder_free(b);
+    return s;
+}
+#endif
+
+} /* namespace learnann */
+#endif
+
+#if defined(LEARNANN_IMPLEMENTATION) && defined(__cplusplus) && !defined(LEARNANN_IMPLEMENTATION_INCLUDED)
+#define LEARNANN_IMPLEMENTATION_INCLUDED
+#include "learnann.c++"
+#endif
+
+#endif /* LEARNANN_H */

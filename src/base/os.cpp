@@ -1,0 +1,315 @@
+// os.cpp: POSIX and Windows bodies of os.hpp. No other file knows which system it runs on.
+#include "base/os.hpp"
+
+#ifdef _WIN32
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+#else
+#include <cerrno>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+#include <atomic>
+#include <cstdio>
+
+LEARNANN_BEGIN
+
+inline Status fail_io(learnann_error *error, const char *message) {
+    fail(error, LEARNANN_IO, message);
+#ifdef _WIN32
+    if (error) error->system_error = static_cast<i32>(GetLastError());
+#else
+    if (error) error->system_error = errno;
+#endif
+    return LEARNANN_IO;
+}
+
+// A number for the temporary's name that no other save of this process uses.
+inline u32 next_save() {
+    static std::atomic<u32> saves{0};
+    return saves.fetch_add(1, std::memory_order_relaxed);
+}
+
+inline Status temporary_name(const char *path, u64 process, Array<char> &name, Array<char> &copy, learnann_error *error) {
+    const size_t length = std::strlen(path);
+    LEARNANN_RETURN_IF(name.allocate(length + 48, error));
+    LEARNANN_RETURN_IF(copy.allocate(length + 1, error));
+    std::memcpy(copy.data(), path, length + 1);
+    std::snprintf(name.data(), name.size(), "%s.%llx-%x.tmp", path, static_cast<unsigned long long>(process), next_save());
+    return LEARNANN_OK;
+}
+
+#ifdef _WIN32
+
+// UTF-8 to the wide names that Windows wants; false where it is too long or no UTF-8.
+class WideName {
+public:
+    explicit WideName(const char *utf8) {
+        ok_ = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, utf8, -1, text_, 4096) > 0;
+    }
+    explicit operator bool() const { return ok_; }
+    const wchar_t *get() const { return text_; }
+
+private:
+    wchar_t text_[4096];
+    bool ok_ = false;
+};
+
+Status FileMap::open(const char *path, learnann_error *error) {
+    close();
+    const WideName name(path);
+    if (!name) return fail(error, LEARNANN_ARGUMENT, "the path is not valid UTF-8, or too long");
+    const HANDLE file = CreateFileW(name.get(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,
+                                    FILE_ATTRIBUTE_NORMAL, nullptr);
+    if (file == INVALID_HANDLE_VALUE) return fail_io(error, "the file can't be opened");
+    LARGE_INTEGER size;
+    Status status = GetFileSizeEx(file, &size) ? LEARNANN_OK : fail_io(error, "the file's size can't be read");
+    if (status == LEARNANN_OK && static_cast<u64>(size.QuadPart) > SIZE_MAX)
+        status = fail(error, LEARNANN_UNSUPPORTED, "the file is larger than this machine's address space");
+    if (status == LEARNANN_OK && size.QuadPart > 0) {
+        const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
+        void *view = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : nullptr;
+        if (!view) status = fail_io(error, "the file can't be mapped");
+        if (mapping) CloseHandle(mapping);
+        data_ = static_cast<const u8 *>(view);
+    }
+    CloseHandle(file);
+    if (status == LEARNANN_OK) size_ = static_cast<u64>(size.QuadPart);
+    return status;
+}
+
+void FileMap::close() {
+    if (data_) UnmapViewOfFile(data_);
+    data_ = nullptr;
+    size_ = 0;
+}
+
+inline HANDLE as_handle(i64 h) { return reinterpret_cast<HANDLE>(static_cast<std::intptr_t>(h)); }
+
+AtomicFile::~AtomicFile() {
+    if (handle_ != -1) CloseHandle(as_handle(handle_));
+    if (exists_) {
+        const WideName name(name_.data());
+        if (name) DeleteFileW(name.get());
+    }
+}
+
+Status AtomicFile::create(const char *path, learnann_error *error) {
+    LEARNANN_RETURN_IF(temporary_name(path, GetCurrentProcessId(), name_, path_, error));
+    const WideName name(name_.data());
+    if (!name) return fail(error, LEARNANN_ARGUMENT, "the path is not valid UTF-8, or too long");
+    const HANDLE file = CreateFileW(name.get(), GENERIC_WRITE, 0, nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr);
+    if (file == INVALID_HANDLE_VALUE) return fail_io(error, "no file can be created in that folder");
+    handle_ = static_cast<i64>(reinterpret_cast<std::intptr_t>(file));
+    exists_ = true;
+    return LEARNANN_OK;
+}
+
+Status AtomicFile::write(const void *bytes, size_t size, learnann_error *error) {
+    const char *from = static_cast<const char *>(bytes);
+    while (size > 0) {
+        DWORD written = 0;
+        const DWORD part = static_cast<DWORD>(smaller<size_t>(size, size_t(1) << 24));
+        if (!WriteFile(as_handle(handle_), from, part, &written, nullptr) || written == 0)
+            return fail_io(error, "the file can't be written (is the disk full?)");
+        from += written;
+        size -= written;
+    }
+    return LEARNANN_OK;
+}
+
+Status AtomicFile::commit(learnann_error *error) {
+    if (!FlushFileBuffers(as_handle(handle_))) return fail_io(error, "the file can't be flushed to the disk");
+    const bool closed = CloseHandle(as_handle(handle_)) != 0;
+    handle_ = -1;
+    if (!closed) return fail_io(error, "the file can't be closed");
+    const WideName from(name_.data()), to(path_.data());
+    if (!from || !to) return fail(error, LEARNANN_ARGUMENT, "the path is not valid UTF-8, or too long");
+    if (!MoveFileExW(from.get(), to.get(), MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH))
+        return fail_io(error, "the finished file can't take its name");
+    exists_ = false;
+    return LEARNANN_OK;
+}
+
+void prefer_large_pages(void *, size_t) {}
+
+double seconds_now() {
+    LARGE_INTEGER frequency, ticks;
+    QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&ticks);
+    return static_cast<double>(ticks.QuadPart) / static_cast<double>(frequency.QuadPart);
+}
+
+u32 core_count() {
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return clamp<u32>(info.dwNumberOfProcessors, 1, max_threads);
+}
+
+struct ThreadStart {
+    void (*work)(void *, u32);
+    void *context;
+    u32 worker;
+};
+
+inline DWORD WINAPI thread_main(void *p) {
+    const ThreadStart &start = *static_cast<ThreadStart *>(p);
+    start.work(start.context, start.worker);
+    return 0;
+}
+
+void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
+    HANDLE handles[max_threads];
+    ThreadStart starts[max_threads];
+    u32 running = 0;
+    for (u32 worker = 1; worker < smaller(threads, max_threads); ++worker) {
+        starts[worker] = {work, context, worker};
+        const HANDLE h = CreateThread(nullptr, 0, thread_main, &starts[worker], 0, nullptr);
+        if (h) handles[running++] = h;
+    }
+    work(context, 0);
+    for (u32 i = 0; i < running; ++i) {
+        WaitForSingleObject(handles[i], INFINITE);
+        CloseHandle(handles[i]);
+    }
+}
+
+#else
+
+Status FileMap::open(const char *path, learnann_error *error) {
+    close();
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return fail_io(error, errno == ENOENT ? "there is no such file" : "the file can't be opened");
+    struct stat about;
+    Status status = ::fstat(file, &about) == 0 ? LEARNANN_OK : fail_io(error, "the file's size can't be read");
+    if (status == LEARNANN_OK && !S_ISREG(about.st_mode)) {
+        errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
+        status = fail_io(error, "that is not a regular file");
+    }
+    if (status == LEARNANN_OK && static_cast<u64>(about.st_size) > SIZE_MAX / 2)
+        status = fail(error, LEARNANN_UNSUPPORTED, "the file is larger than this machine's address space");
+    if (status == LEARNANN_OK && about.st_size > 0) {
+        void *view = ::mmap(nullptr, static_cast<size_t>(about.st_size), PROT_READ, MAP_SHARED, file, 0);
+        if (view == MAP_FAILED) status = fail_io(error, "the file can't be mapped");
+        else data_ = static_cast<const u8 *>(view);
+    }
+    ::close(file);
+    if (status == LEARNANN_OK) size_ = static_cast<u64>(about.st_size);
+    return status;
+}
+
+void FileMap::close() {
+    if (data_) ::munmap(const_cast<u8 *>(data_), static_cast<size_t>(size_));
+    data_ = nullptr;
+    size_ = 0;
+}
+
+AtomicFile::~AtomicFile() {
+    if (handle_ != -1) ::close(static_cast<int>(handle_));
+    if (exists_) ::unlink(name_.data());
+}
+
+Status AtomicFile::create(const char *path, learnann_error *error) {
+    LEARNANN_RETURN_IF(temporary_name(path, static_cast<u64>(::getpid()), name_, path_, error));
+    handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (handle_ < 0) return fail_io(error, "no file can be created in that folder");
+    exists_ = true;
+    return LEARNANN_OK;
+}
+
+Status AtomicFile::write(const void *bytes, size_t size, learnann_error *error) {
+    const char *from = static_cast<const char *>(bytes);
+    while (size > 0) {
+        const ssize_t written = ::write(static_cast<int>(handle_), from, smaller<size_t>(size, size_t(1) << 30));
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return fail_io(error, "the file can't be written (is the disk full?)");
+        from += written;
+        size -= static_cast<size_t>(written);
+    }
+    return LEARNANN_OK;
+}
+
+// Flushes the folder's entry for the new name. A system that can't open or flush folders has no more to offer: not an error.
+inline void flush_folder_of(char *path) {
+    char *slash = std::strrchr(path, '/');
+    const char *folder = ".";
+    if (slash) {
+        slash[slash == path ? 1 : 0] = '\0';
+        folder = path;
+    }
+    const int handle = ::open(folder, O_RDONLY | O_CLOEXEC);
+    if (handle < 0) return;
+    (void)::fsync(handle);
+    ::close(handle);
+}
+
+Status AtomicFile::commit(learnann_error *error) {
+    if (::fsync(static_cast<int>(handle_)) != 0) return fail_io(error, "the file can't be flushed to the disk");
+    const int closed = ::close(static_cast<int>(handle_));
+    handle_ = -1;
+    if (closed != 0) return fail_io(error, "the file can't be closed");
+    if (::rename(name_.data(), path_.data()) != 0) return fail_io(error, "the finished file can't take its name");
+    exists_ = false;
+    flush_folder_of(path_.data());
+    return LEARNANN_OK;
+}
+
+void prefer_large_pages(void *memory, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    constexpr std::uintptr_t large = 2u << 20;
+    const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + large - 1) / large * large;
+    const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / large * large;
+    if (begin < end) (void)::madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)memory;
+    (void)bytes;
+#endif
+}
+
+double seconds_now() {
+    struct timespec now;
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+u32 core_count() {
+    const long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : static_cast<u32>(smaller<long>(cores, max_threads));
+}
+
+struct ThreadStart {
+    void (*work)(void *, u32);
+    void *context;
+    u32 worker;
+};
+
+inline void *thread_main(void *p) {
+    const ThreadStart &start = *static_cast<ThreadStart *>(p);
+    start.work(start.context, start.worker);
+    return nullptr;
+}
+
+void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
+    pthread_t handles[max_threads];
+    ThreadStart starts[max_threads];
+    u32 running = 0;
+    for (u32 worker = 1; worker < smaller(threads, max_threads); ++worker) {
+        starts[worker] = {work, context, worker};
+        if (::pthread_create(&handles[running], nullptr, thread_main, &starts[worker]) == 0) ++running;
+    }
+    work(context, 0);
+    for (u32 i = 0; i < running; ++i) ::pthread_join(handles[i], nullptr);
+}
+
+#endif
+
+LEARNANN_END

@@ -1,0 +1,64 @@
+// os.hpp: the only system calls: map a file, replace a file atomically, run threads, read the clock.
+#pragma once
+
+#include "base/base.hpp"
+
+#if defined(__BYTE_ORDER__) && defined(__ORDER_BIG_ENDIAN__)
+#define LEARNANN_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#else
+#define LEARNANN_BIG_ENDIAN 0
+#endif
+
+LEARNANN_BEGIN
+
+// A whole file, mapped read-only. An empty file maps to size 0.
+class FileMap {
+public:
+    FileMap() = default;
+    FileMap(const FileMap &) = delete;
+    FileMap &operator=(const FileMap &) = delete;
+    ~FileMap() { close(); }
+
+    Status open(const char *path, learnann_error *error);
+    void close();
+    const u8 *data() const { return data_; }
+    u64 size() const { return size_; }
+
+private:
+    const u8 *data_ = nullptr;
+    u64 size_ = 0;
+};
+
+// A new file that takes its name only when it is complete: written beside `path`, flushed, renamed, the folder flushed.
+// Destroyed before commit() succeeded, it leaves nothing behind and `path` as it was.
+class AtomicFile {
+public:
+    explicit AtomicFile(const Allocator &allocator) : name_(allocator), path_(allocator) {}
+    AtomicFile(const AtomicFile &) = delete;
+    AtomicFile &operator=(const AtomicFile &) = delete;
+    ~AtomicFile();
+
+    Status create(const char *path, learnann_error *error);
+    Status write(const void *bytes, size_t size, learnann_error *error);
+    Status commit(learnann_error *error);
+
+private:
+    Array<char> name_;  // of the temporary
+    Array<char> path_;
+    i64 handle_ = -1;
+    bool exists_ = false;
+};
+
+// Asks for large pages under a large block of memory. Only a wish.
+void prefer_large_pages(void *memory, size_t bytes);
+
+double seconds_now();
+u32 core_count();
+
+// Runs work(context, worker) for worker = 0..threads-1, worker 0 on the calling thread, and returns when all are done. Where
+// the system grants fewer threads, the ones it grants must do all the work: share it out by an atomic counter.
+void run_threads(u32 threads, void (*work)(void *context, u32 worker), void *context);
+
+constexpr u32 max_threads = 256;
+
+LEARNANN_END

@@ -1,0 +1,49 @@
+// parallel.hpp: a loop over many items on several threads, with progress and cancellation.
+// Invariant: work(item, worker) writes only what belongs to its item or its worker, so results don't depend on the schedule.
+#pragma once
+
+#include "base/os.hpp"
+
+#include <atomic>
+
+LEARNANN_BEGIN
+
+// The caller's progress callback, and whether it has said stop.
+struct Progress {
+    int (*callback)(void *, const char *, double) = nullptr;
+    void *context = nullptr;
+    const char *phase = "";
+
+    Status at(double done) const {
+        return callback && callback(context, phase, done) != 0 ? LEARNANN_CANCELLED : LEARNANN_OK;
+    }
+};
+
+template <class Work> struct ParallelLoop {
+    Work *work;
+    std::atomic<u64> next{0};
+    u64 count;
+    u64 block;
+
+    static void run(void *self, u32 worker) {
+        auto &loop = *static_cast<ParallelLoop *>(self);
+        for (;;) {
+            const u64 begin = loop.next.fetch_add(loop.block, std::memory_order_relaxed);
+            if (begin >= loop.count) return;
+            const u64 end = smaller(begin + loop.block, loop.count);
+            for (u64 item = begin; item < end; ++item) (*loop.work)(item, worker);
+        }
+    }
+};
+
+// work(item, worker) for every item below count, handed out in blocks; worker < threads.
+template <class Work> void parallel(u32 threads, u64 count, u64 block, Work work) {
+    ParallelLoop<Work> loop;
+    loop.work = &work;
+    loop.count = count;
+    loop.block = block;
+    const u64 useful = (count + block - 1) / block;
+    run_threads(static_cast<u32>(clamp<u64>(useful, 1, threads)), ParallelLoop<Work>::run, &loop);
+}
+
+LEARNANN_END

@@ -1,0 +1,184 @@
+// format.hpp: THE file format, version 1. Little-endian, fixed width, offsets only; every section starts at a multiple of 64.
+//
+//   offset  size  header
+//        0     8  magic "LEARNANN"
+//        8     4  LEARNANN_VERSION of the writer
+//       12     4  format version
+//       16     4  oldest format version whose readers understand this file
+//       20     4  number of sections S, 1 to 64
+//       24     8  length of the file in bytes
+//       32     4  CRC32C of the header and the section table, with this field 0
+//       36    28  0
+//       64  32*S  section table
+//
+//   offset  size  entry of the section table
+//        0     4  kind
+//        4     4  flags: bit 0 = a reader that doesn't know the kind must refuse the file
+//        8     8  offset          16     8  bytes
+//       24     4  CRC32C          28     4  0
+//
+//   kind  section      contents (n rows, d dimensions, m code dimensions, w bytes a record, s slots = rows in file order)
+//      1  about        struct About
+//      2  projection   i16 matrix[m][cols], cols = d rounded up to 32; f32 shift[m]; f32 mean[d]
+//      3  records      n records of w bytes: u8 code[w-8] (c + 128, c in [-127, 127]; 128 from m on), u32 norm << 8 | residual,
+//                      u32 offset of the slot's adjacency in units of 4 bytes                                           (hot)
+//      4  adjacency    n blocks, each a multiple of 4 bytes: u8 degree, u8 0, half length_unit, u32 slot[degree],
+//                      u8 length[degree] (code distance / length_unit, ascending), zeroes to a multiple of 4            (hot)
+//      5  entries      e records as in section 3, then u32 slot[e]                                                      (hot)
+//      6  row of slot  u32 row[n]
+//      7  slot of row  u32 slot[n]: the inverse
+//      8  keys         u64 key[n] by row; absent where keys are row numbers
+//      9  key order    u32 row[n] by ascending key, then row; present with section 8
+//     10  exact        n rows of exact_stride bytes by slot: d elements, zeroes to a multiple of 4, then struct ExactTail
+//                      where about.exact_tail is 1                                                                      (cold)
+//     11  calibration  struct CalibrationPoint[]: grouped by k, effort ascending; optional
+//     12..31           reserved: router, second router, tombstones, appended delta, further vector spaces, user metadata
+//
+// Invariants. Those marked O are checked at open, the rest by verify; a search never trusts them: it compares every id with n
+// and every offset with its section.
+//   F1  O  the magic, the versions, and the CRC of header and table are right
+//   F2  O  the file is exactly as long as the header says
+//   F3  O  every section lies within the file behind the table, at a multiple of 64, and no kind comes twice
+//   F4  O  every required kind is known
+//   F5  O  sections 1 to 7 are present, and the about section's own values are within their ranges
+//   F6  O  the length of every section is what the about section implies
+//   F7     the CRC of every section is right (O for about and calibration)
+//   F8     codes are not 0 (c = -128), and 128 from m on
+//   F9     every adjacency block lies within its section, and its degree is at most max_degree
+//   F10    every neighbour and every entry is a slot below n, no slot is its own neighbour
+//   F11    lengths ascend within a block
+//   F12    row of slot is a permutation of 0..n-1 and slot of row is its inverse
+//   F13    key order is a permutation that sorts the keys
+//   F14    every slot is reachable from the entries
+//   F15    the records of the entries are copies of the records they name
+//   F16    calibration: k ascending, effort and recall ascending within k, recall within [0, 1]
+//   F17    exact rows hold no NaN and no infinity
+//   F18    bytes between sections are 0
+#pragma once
+
+#include "base/base.hpp"
+#include "simd/kernels.hpp"
+
+LEARNANN_BEGIN
+
+constexpr char file_magic[8] = {'L', 'E', 'A', 'R', 'N', 'A', 'N', 'N'};
+constexpr u32 format_version = 1;
+constexpr u32 oldest_reader = 1;
+constexpr u32 max_sections = 64;
+constexpr u32 section_alignment = 64;
+constexpr u32 max_dim = 65535;
+constexpr u32 min_record_bytes = 16;
+constexpr u32 max_record_bytes = 1024;
+constexpr u32 max_out_degree = 255;
+constexpr u32 max_entries = 65536;
+constexpr u32 max_effort = 1u << 20;
+
+enum SectionKind : u32 {
+    section_about = 1,
+    section_projection,
+    section_records,
+    section_adjacency,
+    section_entries,
+    section_row_of_slot,
+    section_slot_of_row,
+    section_keys,
+    section_key_order,
+    section_exact,
+    section_calibration,
+    section_kinds
+};
+
+struct FileHeader {
+    char magic[8];
+    u32 writer_version;
+    u32 format;
+    u32 oldest_format;
+    u32 sections;
+    u64 file_bytes;
+    u32 crc;
+    u32 zero[7];
+};
+static_assert(sizeof(FileHeader) == 64, "the header is 64 bytes");
+
+struct SectionEntry {
+    u32 kind;
+    u32 flags;
+    u64 offset;
+    u64 bytes;
+    u32 crc;
+    u32 zero;
+};
+static_assert(sizeof(SectionEntry) == 32, "an entry of the section table is 32 bytes");
+
+struct About {
+    u64 rows;
+    u64 edges;
+    u64 seed;
+    u64 fingerprint;        // FNV-1a over the adjacency section
+    u32 dim;
+    u32 metric;             // learnann_metric
+    u32 input_type;         // learnann_type of the rows given
+    u32 exact_type;         // learnann_type of section 10, 0 where absent
+    u32 exact_tail;         // 1: each exact row ends in an ExactTail
+    u32 exact_stride;       // bytes
+    u32 code_dim;           // m
+    u32 record_bytes;       // w
+    u32 entries;            // e
+    u32 max_degree;
+    u32 norm_left;          // record norms are in units of code_step^2 << norm_left
+    float code_step;        // a code of 1 is this long in the rows' own units
+    float residual_unit;    // a residual byte of 1 is this many code steps
+    float residual_weight;  // rho
+    float matrix_scale;     // matrix entry / matrix_scale = direction cosine
+    float code_recall;      // held-out, -1 where unknown
+    u32 zero[10];
+};
+static_assert(sizeof(About) == 136, "the about section is 136 bytes");
+
+// value = offset + scale * element; norm2 = squared norm of the row of values.
+struct ExactTail {
+    float scale;
+    float offset;
+    float norm2;
+};
+
+struct CalibrationPoint {
+    u32 k;
+    u32 effort;
+    float recall;
+    u32 zero;
+};
+static_assert(sizeof(CalibrationPoint) == 16, "a calibration point is 16 bytes");
+
+// ---- what About implies ----
+
+inline u32 projection_cols(u32 dim) { return static_cast<u32>(round_up(dim, 32)); }
+inline u32 code_capacity(u32 record_bytes) { return record_bytes - record_tail; }
+
+inline u32 exact_stride_of(u32 dim, u32 type, bool tail) {
+    const u64 row = static_cast<u64>(dim) * element_bytes(static_cast<learnann_type>(type));
+    return static_cast<u32>(tail ? round_up(row, 4) + sizeof(ExactTail) : row);
+}
+
+inline u64 projection_bytes(const About &a) {
+    return static_cast<u64>(a.code_dim) * projection_cols(a.dim) * 2 + static_cast<u64>(a.code_dim) * 4 +
+           static_cast<u64>(a.dim) * 4;
+}
+
+// ---- an adjacency block ----
+
+constexpr u32 adjacency_head = 4;
+inline u32 adjacency_bytes(u32 degree) { return adjacency_head + static_cast<u32>(round_up(degree * 5u, 4)); }
+
+struct Neighbours {
+    u32 degree = 0;
+    const u8 *ids = nullptr;        // u32, 4-byte aligned in the file
+    const u8 *lengths = nullptr;
+    float length_unit = 0;
+    u32 id(u32 i) const { return load<u32>(ids + 4u * i); }
+};
+
+u32 crc32c(u32 crc, const void *bytes, u64 size);
+u64 fnv1a(const void *bytes, u64 size);
+
+LEARNANN_END

@@ -1,0 +1,86 @@
+// reader.hpp: the bytes of a file as typed, bounds-checked views. Nothing here allocates or copies a row.
+#pragma once
+
+#include "format/format.hpp"
+
+LEARNANN_BEGIN
+
+// Valid as long as the bytes are. Slots are rows in file order.
+class FileView {
+public:
+    // O(sections): checks the invariants marked O in format.hpp.
+    Status open(const u8 *bytes, u64 size, learnann_error *error);
+
+    const About &about() const { return about_; }
+    u64 file_bytes() const { return size_; }
+    u32 rows() const { return static_cast<u32>(about_.rows); }
+    u32 writer_version() const { return writer_version_; }
+    u64 section_bytes(u32 kind) const { return sections_[kind].size; }
+    u64 section_offset(u32 kind) const { return static_cast<u64>(sections_[kind].data - bytes_); }
+    const u8 *section(u32 kind) const { return sections_[kind].data; }
+    const u8 *bytes() const { return bytes_; }
+    u64 table_end() const { return table_end_; }
+    // The section (known or not) that begins first at or behind `from`; begin and end unchanged where there is none.
+    void next_section(u64 from, u64 &begin, u64 &end) const;
+    u32 section_crc(u32 kind) const { return crcs_[kind]; }
+
+    const i16 *matrix() const { return reinterpret_cast<const i16 *>(section(section_projection)); }
+    const float *shift() const {
+        return reinterpret_cast<const float *>(matrix() + static_cast<u64>(about_.code_dim) * projection_cols(about_.dim));
+    }
+    const float *mean() const { return shift() + about_.code_dim; }
+
+    const u8 *records() const { return section(section_records); }
+    const u8 *record(u32 slot) const { return records() + static_cast<u64>(slot) * about_.record_bytes; }
+    const u8 *entry_records() const { return section(section_entries); }
+    u32 entry_slot(u32 i) const {
+        return load<u32>(entry_records() + static_cast<u64>(about_.entries) * about_.record_bytes + 4ull * i);
+    }
+
+    // False where the block is not within its section: the file is damaged.
+    bool neighbours(u32 slot, Neighbours &out) const {
+        const u64 at = 4ull * load<u32>(record(slot) + about_.record_bytes - 4);
+        const u64 end = section_bytes(section_adjacency);
+        if (at + adjacency_head > end) return false;
+        const u8 *block = section(section_adjacency) + at;
+        const u32 degree = block[0];
+        if (at + adjacency_bytes(degree) > end) return false;
+        out = Neighbours{degree, block + adjacency_head, block + adjacency_head + 4u * degree, half_to_float(load<u16>(block + 2))};
+        return true;
+    }
+
+    // May be >= rows() in a damaged file: compare at use.
+    u32 row_of_slot(u32 slot) const { return load<u32>(section(section_row_of_slot) + 4ull * slot); }
+    u32 slot_of_row(u32 row) const { return load<u32>(section(section_slot_of_row) + 4ull * row); }
+
+    bool has_keys() const { return section(section_keys) != nullptr; }
+    u64 key_of_row(u32 row) const { return has_keys() ? load<u64>(section(section_keys) + 8ull * row) : row; }
+    // The smallest row with that key, no_row where there is none.
+    u32 row_of_key(u64 key) const;
+
+    bool has_exact() const { return section(section_exact) != nullptr; }
+    const u8 *exact_row(u32 slot) const { return section(section_exact) + static_cast<u64>(slot) * about_.exact_stride; }
+    ExactTail exact_tail(u32 slot) const {
+        return load<ExactTail>(exact_row(slot) + about_.exact_stride - sizeof(ExactTail));
+    }
+
+    u32 calibration_points() const { return static_cast<u32>(section_bytes(section_calibration) / sizeof(CalibrationPoint)); }
+    CalibrationPoint calibration(u32 i) const {
+        return load<CalibrationPoint>(section(section_calibration) + sizeof(CalibrationPoint) * i);
+    }
+
+private:
+    Status read_table(learnann_error *error);
+    Status read_about(learnann_error *error);
+    Status check_lengths(learnann_error *error) const;
+
+    const u8 *bytes_ = nullptr;
+    u64 size_ = 0;
+    u64 table_end_ = 0;
+    u32 writer_version_ = 0;
+    Span<u8> sections_[section_kinds];
+    u32 crcs_[section_kinds] = {};
+    About about_{};
+};
+
+LEARNANN_END

@@ -1,0 +1,24 @@
+// calibrate.hpp: what an effort reaches, measured on the holdout.
+#pragma once
+
+#include "learn/graph.hpp"
+#include "learn/holdout.hpp"
+
+LEARNANN_BEGIN
+
+// Share of the true 10 among the best 40 by code, over all rows that are no queries. Records are in row order.
+Status measure_codes(const CodeSpace &space, const Holdout &holdout, u32 threads, const Allocator &allocator, float &recall,
+                     learnann_error *error);
+
+struct Calibration {
+    static constexpr u32 most = 64;
+    CalibrationPoint points[most];
+    u32 count = 0;
+};
+
+// Searches as the reader will, at growing efforts. Rows of `space` are slots; row_of_slot leads back to the rows.
+Status calibrate(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
+                 const Array<u32> &row_of_slot, const Holdout &holdout, u32 threads, const Allocator &allocator,
+                 Calibration &calibration, learnann_error *error);
+
+LEARNANN_END

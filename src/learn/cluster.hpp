@@ -1,0 +1,33 @@
+// cluster.hpp: where searches may start: rows near the centres of k-means clusters, or of the largest norms.
+#pragma once
+
+#include "learn/linalg.hpp"
+#include "search/codec.hpp"
+
+LEARNANN_BEGIN
+
+// Records of all rows, and how to compare them. `inner`: by inner product, else by distance in code space.
+struct CodeSpace {
+    const Codec *codec = nullptr;
+    const u8 *records = nullptr;
+    u32 rows = 0;
+    bool inner = false;
+
+    u32 stride() const { return codec->record_bytes; }
+    const u8 *record(u32 row) const { return records + static_cast<u64>(row) * stride(); }
+    QueryCode query(u32 row, i8 *code) const { return query_of_record(*codec, record(row), inner, code); }
+    u32 norm(u32 row) const { return load<u32>(record(row) + stride() - record_tail) >> 8; }
+};
+
+u32 entry_count(u32 rows);
+
+// Distinct rows, at most `count`: of a sample, those nearest to the centres of Lloyd's k-means in code space.
+Status choose_entries(const CodeSpace &space, u32 count, u32 threads, u64 seed, const Allocator &allocator,
+                      Array<u32> &entries, learnann_error *error);
+
+// The same for inner product: the rows of largest norm overall, and of largest norm in each cluster by angle. `angular` holds
+// the rows normalised.
+Status choose_inner_entries(const CodeSpace &inner, const CodeSpace &angular, u32 count, u32 threads, u64 seed,
+                            const Allocator &allocator, Array<u32> &entries, learnann_error *error);
+
+LEARNANN_END

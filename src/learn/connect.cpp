@@ -1,0 +1,149 @@
+// connect.cpp: see connect.hpp.
+#include "learn/connect.hpp"
+
+#include <algorithm>
+
+LEARNANN_BEGIN
+
+namespace {
+
+class GapBridger {
+public:
+    GapBridger(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Allocator &a)
+        : space_(space), edges_(edges), entries_(entries), reached_(a), degrees_(a), queue_(a), code_(a) {
+        beam_.use(a);
+    }
+
+    Status run(Array<Bridge> &bridges, u32 &count, learnann_error *error) {
+        const u32 n = space_.rows;
+        count = 0;
+        LEARNANN_RETURN_IF(reached_.zeroes(n, error));
+        LEARNANN_RETURN_IF(degrees_.allocate(n, error));
+        LEARNANN_RETURN_IF(queue_.allocate(n, error));
+        LEARNANN_RETURN_IF(code_.allocate(max_record_bytes, error));
+        std::memcpy(degrees_.data(), edges_.degrees.data(), n);
+        for (const u32 row : entries_.rows) reach_from(row);
+        for (u32 row = 0; row < n; ++row) {
+            if (reached_[row]) continue;
+            u32 from = no_row;
+            LEARNANN_RETURN_IF(find_bridgehead(row, from, error));
+            if (count == bridges.size()) LEARNANN_RETURN_IF(bridges.grow(larger<u64>(64, 2ull * count), error));
+            bridges[count++] = Bridge{from, row};
+            ++degrees_[from];
+            reach_from(row);
+        }
+        std::sort(bridges.begin(), bridges.begin() + count);
+        return LEARNANN_OK;
+    }
+
+private:
+    void reach_from(u32 start) {
+        if (reached_[start]) return;
+        u32 head = 0, tail = 0;
+        reached_[start] = 1;
+        queue_[tail++] = start;
+        while (head < tail) {
+            const u32 row = queue_[head++], *list = edges_.of(row);
+            for (u32 i = 0; i < edges_.degrees[row]; ++i)
+                if (!reached_[list[i]]) reached_[list[i]] = 1, queue_[tail++] = list[i];
+        }
+    }
+
+    // The nearest reached row with room for one more edge. A walk sees reached rows only, or rows behind earlier bridges.
+    Status find_bridgehead(u32 row, u32 &from, learnann_error *error) {
+        const BuildGraph graph{&space_, &edges_};
+        const QueryCode query = space_.query(row, code_.data());
+        LEARNANN_RETURN_IF(beam_.prepare(32, space_.rows, error));
+        scan_entries(query, entries_.records.data(), space_.stride(), static_cast<u32>(entries_.rows.size()),
+                     [&](i32 estimate, u32 entry) { beam_.add_entry(estimate, entries_.rows[entry]); });
+        while (beam_.gather(graph)) beam_.score(graph, query, [](i32, u32) {});
+        for (u32 i = 0; i < beam_.pool.size(); ++i)
+            if (has_room(beam_.pool.id(i))) {
+                from = beam_.pool.id(i);
+                return LEARNANN_OK;
+            }
+        // All of them full: the next reached row in file order, which is near in space.
+        for (u32 step = 1; step <= space_.rows; ++step) {
+            from = static_cast<u32>((static_cast<u64>(row) + space_.rows - step) % space_.rows);
+            if (has_room(from)) return LEARNANN_OK;
+        }
+        return LEARNANN_OK;
+    }
+    bool has_room(u32 row) const { return reached_[row] && degrees_[row] < max_out_degree; }
+
+    const CodeSpace &space_;
+    const EdgeLists &edges_;
+    const EntryTable &entries_;
+    Array<u8> reached_, degrees_;
+    Array<u32> queue_;
+    Array<i8> code_;
+    Beam beam_;
+};
+
+}  // namespace
+
+Status bridge_gaps(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Allocator &allocator,
+                   Array<Bridge> &bridges, u32 &bridge_count, learnann_error *error) {
+    bridges.use(allocator);
+    GapBridger bridger(space, edges, entries, allocator);
+    return bridger.run(bridges, bridge_count, error);
+}
+
+namespace {
+
+// One block: see format.hpp, section 4. Lengths are distances in code space, whatever the metric.
+void write_block(const CodeSpace &space, u32 row, const u32 *ids, u32 degree, u8 *block) {
+    alignas(64) i8 code[max_record_bytes];
+    i32 estimates[max_out_degree];
+    u64 items[max_out_degree];
+    const QueryCode query = query_of_record(*space.codec, space.record(row), false, code);
+    kernels().score(query, space.records, space.stride(), ids, degree, estimates);
+    for (u32 i = 0; i < degree; ++i) items[i] = static_cast<u64>(larger(estimates[i], 0)) << 32 | ids[i];
+    std::sort(items, items + degree);
+
+    const float longest = degree ? std::sqrt(static_cast<float>(items[degree - 1] >> 32)) : 0;
+    const u16 unit = float_to_half(larger(longest / 255 * 1.001f, 1e-4f));
+    const float scale = 1 / half_to_float(unit);
+    std::memset(block, 0, adjacency_bytes(degree));
+    block[0] = static_cast<u8>(degree);
+    store(block + 2, unit);
+    for (u32 i = 0; i < degree; ++i) {
+        const float length = std::sqrt(static_cast<float>(items[i] >> 32));
+        store(block + adjacency_head + 4 * i, static_cast<u32>(items[i]));
+        block[adjacency_head + 4 * degree + i] = static_cast<u8>(smaller(length * scale + 0.5f, 255.0f));
+    }
+}
+
+}  // namespace
+
+Status lay_out_edges(const CodeSpace &space, const EdgeLists &edges, const Array<Bridge> &bridges, u32 bridge_count,
+                     u8 *records, u32 threads, const Allocator &allocator, Adjacency &out, learnann_error *error) {
+    const u32 n = space.rows;
+    Array<u32> first_bridge(allocator);     // of each row, by a running count
+    LEARNANN_RETURN_IF(first_bridge.zeroes(n + 1ull, error));
+    for (u32 i = 0; i < bridge_count; ++i) ++first_bridge[bridges[i].from + 1];
+    for (u32 row = 0; row < n; ++row) first_bridge[row + 1] += first_bridge[row];
+    const auto degree_of = [&](u32 row) { return edges.degrees[row] + first_bridge[row + 1] - first_bridge[row]; };
+
+    for (u32 row = 0; row < n; ++row) {
+        const u32 degree = degree_of(row);
+        if (out.used / 4 > 0xffffffffull) return fail(error, LEARNANN_UNSUPPORTED, "the graph is larger than 16 GiB");
+        store(records + (row + 1ull) * space.stride() - 4, static_cast<u32>(out.used / 4));
+        out.used += adjacency_bytes(degree);
+        out.edges += degree;
+        out.max_degree = larger(out.max_degree, degree);
+    }
+    out.bytes.use(allocator);
+    LEARNANN_RETURN_IF(out.bytes.allocate(out.used, error));
+    parallel(threads, n, 256, [&](u64 item, u32) {
+        const u32 row = static_cast<u32>(item), degree = edges.degrees[row];
+        u32 ids[max_out_degree];
+        std::memcpy(ids, edges.of(row), degree * sizeof(u32));
+        for (u32 i = first_bridge[row]; i < first_bridge[row + 1]; ++i) ids[degree + i - first_bridge[row]] = bridges[i].to;
+        const u64 at = 4ull * load<u32>(records + (row + 1ull) * space.stride() - 4);
+        write_block(space, row, ids, degree_of(row), out.bytes.data() + at);
+    });
+    return LEARNANN_OK;
+}
+
+LEARNANN_END

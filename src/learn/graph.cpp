@@ -1,0 +1,197 @@
+// graph.cpp: see graph.hpp.
+#include "learn/graph.hpp"
+
+#include <algorithm>
+
+LEARNANN_BEGIN
+
+Status EdgeLists::allocate(u32 row_count, u32 edge_capacity, const Allocator &allocator, learnann_error *error) {
+    rows = row_count;
+    capacity = edge_capacity;
+    ids.use(allocator);
+    degrees.use(allocator);
+    pinned.use(allocator);
+    LEARNANN_RETURN_IF(ids.allocate(static_cast<u64>(rows) * capacity, error));
+    LEARNANN_RETURN_IF(degrees.zeroes(rows, error));
+    return pinned.zeroes(rows, error);
+}
+
+Status EntryTable::fill(const CodeSpace &space, learnann_error *error) {
+    LEARNANN_RETURN_IF(records.allocate(rows.size() * space.stride(), error));
+    for (u32 i = 0; i < rows.size(); ++i)
+        std::memcpy(records.data() + static_cast<u64>(i) * space.stride(), space.record(rows[i]), space.stride());
+    return LEARNANN_OK;
+}
+
+constexpr u32 prune_candidates = 192;
+
+u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {
+    i32 estimates[prune_candidates];
+    u32 ids[prune_candidates];
+    u8 hiders[prune_candidates] = {};
+    count = smaller(count, prune_candidates);
+    u32 taken = 0;
+    while (count > 0 && taken < limit) {
+        const u32 nearest = static_cast<u32>(candidates[0]);
+        kept[taken++] = nearest;
+        u32 left = 0;
+        for (u32 i = 1; i < count; ++i) ids[i - 1] = static_cast<u32>(candidates[i]);
+        const QueryCode query = space.query(nearest, code);
+        kernels().score(query, space.records, space.stride(), ids, count - 1, estimates);
+        for (u32 i = 1; i < count; ++i) {
+            const float from_row = static_cast<float>(Pool::estimate_of(candidates[i]));
+            const float from_kept = static_cast<float>(estimates[i - 1]);
+            const bool hidden = space.inner ? from_kept < from_row : options.alpha * from_kept < from_row;
+            candidates[left] = candidates[i];
+            hiders[left] = static_cast<u8>(hiders[i] + hidden);
+            left += hiders[left] < options.hiders;
+        }
+        count = left;
+    }
+    return taken;
+}
+
+u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 count, u32 *nearest) {
+    alignas(64) i8 code[max_record_bytes];
+    i32 estimates[max_out_degree];
+    u64 items[max_out_degree];
+    const u32 degree = edges.degrees[row];
+    kernels().score(space.query(row, code), space.records, space.stride(), edges.of(row), degree, estimates);
+    for (u32 i = 0; i < degree; ++i) items[i] = Pool::item(estimates[i], edges.of(row)[i]);
+    std::sort(items, items + degree);
+    for (u32 i = 0; i < smaller(count, degree); ++i) nearest[i] = static_cast<u32>(items[i]);
+    return smaller(count, degree);
+}
+
+constexpr u32 first_rows = 512;     // linked by brute force
+
+Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
+    LEARNANN_RETURN_IF(chosen_.at_least(static_cast<u64>(batch) * options_.degree, error));
+    LEARNANN_RETURN_IF(chosen_count_.at_least(batch, error));
+    LEARNANN_RETURN_IF(batch_.at_least(batch, error));
+    LEARNANN_RETURN_IF(links_.at_least(static_cast<u64>(batch) * options_.degree, error));
+    for (u32 t = 0; t < threads_; ++t) {
+        Worker &w = workers_[t];
+        w.beam.use(allocator_);
+        w.code.use(allocator_);
+        w.other.use(allocator_);
+        w.candidates.use(allocator_);
+        LEARNANN_RETURN_IF(w.beam.prepare(larger(options_.beam, 1u), space_.rows, error));
+        LEARNANN_RETURN_IF(w.code.allocate(max_record_bytes, error));
+        LEARNANN_RETURN_IF(w.other.allocate(max_record_bytes, error));
+        LEARNANN_RETURN_IF(w.candidates.allocate(prune_candidates, error));
+    }
+    return LEARNANN_OK;
+}
+
+Status GraphBuilder::insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error) {
+    const u32 largest = clamp(space_.rows / 50, first_rows, 32768u);
+    LEARNANN_RETURN_IF(prepare(largest, error));
+    u32 done = 0;
+    if (linked == 0) {
+        const u32 seeds = smaller(count, first_rows);
+        LEARNANN_RETURN_IF(link_batch(order, seeds, order, seeds, error));
+        done = seeds;
+    }
+    while (done < count) {
+        LEARNANN_RETURN_IF(progress.at(static_cast<double>(done) / count));
+        const u32 batch = smaller(smaller(largest, larger((done + linked) / 2, 1u)), count - done);
+        // Rows are in spatial order: ascending, one search leaves in cache what the next one needs.
+        std::memcpy(batch_.data(), order + done, batch * sizeof(u32));
+        std::sort(batch_.begin(), batch_.begin() + batch);
+        LEARNANN_RETURN_IF(link_batch(batch_.data(), batch, nullptr, 0, error));
+        done += batch;
+    }
+    return LEARNANN_OK;
+}
+
+// Candidates into the worker's pool: by walking the graph, or, for the first rows, by comparing with each of them.
+void GraphBuilder::find_candidates(Worker &w, u32 row, const u32 *seeds, u32 seed_count) {
+    Beam &beam = w.beam;
+    const QueryCode query = space_.query(row, w.code.data());
+    (void)beam.prepare(options_.beam, space_.rows, nullptr);    // the memory is there already
+    beam.mark_seen(row);
+    if (seed_count > 0) {
+        i32 estimates[first_rows];
+        kernels().score(query, space_.records, space_.stride(), seeds, seed_count, estimates);
+        for (u32 i = 0; i < seed_count; ++i)
+            if (seeds[i] != row) beam.pool.insert(estimates[i], seeds[i]);
+        return;
+    }
+    const BuildGraph graph{&space_, &edges_};
+    scan_entries(query, entries_.records.data(), space_.stride(), static_cast<u32>(entries_.rows.size()),
+                 [&](i32 estimate, u32 entry) { beam.add_entry(estimate, entries_.rows[entry]); });
+    while (beam.gather(graph)) beam.score(graph, query, [](i32, u32) {});
+}
+
+// The row's unpinned edges and `more`, without duplicates, as sorted Pool items in w.candidates.
+u32 GraphBuilder::gather_candidates(Worker &w, u32 row, const u32 *more, u32 more_count) {
+    u32 ids[prune_candidates];
+    i32 estimates[prune_candidates];
+    const u32 pinned = edges_.pinned[row], degree = edges_.degrees[row];
+    const u32 *old = edges_.of(row);
+    u32 count = 0;
+    for (u32 i = pinned; i < degree; ++i) ids[count++] = old[i];
+    for (u32 i = 0; i < more_count && count < prune_candidates; ++i)
+        if (more[i] != row && std::find(old, old + degree, more[i]) == old + degree) ids[count++] = more[i];
+    const QueryCode query = space_.query(row, w.code.data());
+    kernels().score(query, space_.records, space_.stride(), ids, count, estimates);
+    for (u32 i = 0; i < count; ++i) w.candidates[i] = Pool::item(estimates[i], ids[i]);
+    std::sort(w.candidates.begin(), w.candidates.begin() + count);
+    return count;
+}
+
+// Links that others made to a row: taken in while there is room, else the row is pruned again.
+void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
+    u32 fresh[prune_candidates];
+    u32 *list = edges_.of(row), degree = edges_.degrees[row], fresh_count = 0;
+    for (u32 i = 0; i < count && fresh_count < prune_candidates - edges_.capacity; ++i) {
+        const u32 source = static_cast<u32>(links[i]);
+        if (std::find(list, list + degree, source) == list + degree) fresh[fresh_count++] = source;
+    }
+    if (degree + fresh_count <= edges_.capacity) {
+        for (u32 i = 0; i < fresh_count; ++i) list[degree++] = fresh[i];
+        edges_.degrees[row] = static_cast<u8>(degree);
+        return;
+    }
+    const u32 pinned = edges_.pinned[row];
+    const u32 candidates = gather_candidates(w, row, fresh, fresh_count);
+    const u32 limit = options_.degree > pinned ? options_.degree - pinned : 0;
+    const u32 kept =
+        prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(), list + pinned);
+    edges_.degrees[row] = static_cast<u8>(pinned + kept);
+}
+
+Status GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *) {
+    const u32 degree = options_.degree;
+    parallel(threads_, count, 16, [&](u64 i, u32 worker) {
+        Worker &w = workers_[worker];
+        const u32 row = rows[i];
+        find_candidates(w, row, seeds, seed_count);
+        u32 found[prune_candidates];
+        const u32 pool = smaller(w.beam.pool.size(), prune_candidates - edges_.capacity);
+        for (u32 j = 0; j < pool; ++j) found[j] = w.beam.pool.id(j);
+        const u32 candidates = gather_candidates(w, row, found, pool);
+        const u32 pinned = edges_.pinned[row], limit = degree > pinned ? degree - pinned : 0;
+        chosen_count_[i] = prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(),
+                                 chosen_.data() + i * degree);
+    });
+    u64 links = 0;
+    for (u32 i = 0; i < count; ++i) {
+        const u32 row = rows[i], pinned = edges_.pinned[row], *chosen = chosen_.data() + static_cast<u64>(i) * degree;
+        std::memcpy(edges_.of(row) + pinned, chosen, chosen_count_[i] * sizeof(u32));
+        edges_.degrees[row] = static_cast<u8>(pinned + chosen_count_[i]);
+        for (u32 j = 0; j < chosen_count_[i]; ++j) links_[links++] = static_cast<u64>(chosen[j]) << 32 | row;
+    }
+    std::sort(links_.begin(), links_.begin() + links);
+    u32 groups = 0;     // starts of the runs of one target, in chosen_, which is free now
+    for (u64 i = 0; i < links; ++i)
+        if (i == 0 || links_[i] >> 32 != links_[i - 1] >> 32) chosen_[groups++] = static_cast<u32>(i);
+    parallel(threads_, groups, 16, [&](u64 g, u32 worker) {
+        const u64 begin = chosen_[g], end = g + 1 < groups ? chosen_[g + 1] : links;
+        add_links(workers_[worker], static_cast<u32>(links_[begin] >> 32), links_.data() + begin, static_cast<u32>(end - begin));
+    });
+    return LEARNANN_OK;
+}
+
+LEARNANN_END

@@ -1,0 +1,104 @@
+// graph.hpp: builds the graph in code space, by search-based insertion in batches.
+//
+// A batch is searched against the graph as it stood before the batch, so its rows don't depend on each other: any number of
+// threads gives the same graph. Each row links to candidates of its search that survive occlusion pruning, and they link back.
+// (Vamana: Subramanya et al., DiskANN, 2019. Batches: Manohar et al., ParlayANN, 2024.)
+#pragma once
+
+#include "base/parallel.hpp"
+#include "learn/cluster.hpp"
+#include "search/beam.hpp"
+
+LEARNANN_BEGIN
+
+// Out-edges of every row in arrays of fixed capacity.
+// Invariants: no row is its own neighbour, no neighbour comes twice, the first pinned[row] edges are never pruned.
+struct EdgeLists {
+    u32 rows = 0;
+    u32 capacity = 0;
+    Array<u32> ids;         // rows x capacity
+    Array<u8> degrees;
+    Array<u8> pinned;
+
+    Status allocate(u32 row_count, u32 edge_capacity, const Allocator &allocator, learnann_error *error);
+    u32 *of(u32 row) { return ids.data() + static_cast<u64>(row) * capacity; }
+    const u32 *of(u32 row) const { return ids.data() + static_cast<u64>(row) * capacity; }
+};
+
+// The graph as a beam walks it.
+struct BuildGraph {
+    const CodeSpace *space;
+    const EdgeLists *edges;
+    u32 rows() const { return space->rows; }
+    const u8 *records() const { return space->records; }
+    u32 record_bytes() const { return space->stride(); }
+    bool neighbours(u32 row, Neighbours &out) const {
+        out.degree = edges->degrees[row];
+        out.ids = reinterpret_cast<const u8 *>(edges->of(row));
+        return true;
+    }
+    void prefetch_adjacency(u32 row) const {
+        prefetch(edges->of(row));
+        prefetch(edges->of(row) + 16);
+        prefetch(&edges->degrees[row]);
+    }
+};
+
+// Entry rows with their records side by side.
+struct EntryTable {
+    Array<u32> rows;
+    Array<u8> records;
+    Status fill(const CodeSpace &space, learnann_error *error);
+};
+
+struct GraphOptions {
+    u32 degree = 32;        // out-edges that pruning leaves at most
+    u32 beam = 64;          // width of the candidate search
+    float alpha = 1.05f;    // v hides w from u where alpha d(v, w) < d(u, w), d squared; inner product: <v, w> > <u, w>
+    u32 hiders = 1;         // as many kept edges must hide a candidate before it is dropped
+};
+
+class GraphBuilder {
+public:
+    GraphBuilder(const CodeSpace &space, EdgeLists &edges, const EntryTable &entries, const GraphOptions &options, u32 threads,
+                 const Allocator &allocator)
+        : space_(space), edges_(edges), entries_(entries), options_(options), threads_(threads), allocator_(allocator),
+          workers_(), batch_(allocator), chosen_(allocator), chosen_count_(allocator), links_(allocator) {}
+
+    // Inserts order[0..count). Rows linked before may be inserted again: they then get the edges that they lack.
+    // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already.
+    Status insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error);
+
+private:
+    struct Worker {
+        Beam beam;
+        Array<i8> code, other;
+        Array<u64> candidates;
+    };
+    Status prepare(u32 batch, learnann_error *error);
+    Status link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *error);
+    void find_candidates(Worker &w, u32 row, const u32 *seeds, u32 seed_count);
+    u32 gather_candidates(Worker &w, u32 row, const u32 *more, u32 more_count);
+    void add_links(Worker &w, u32 row, const u64 *links, u32 count);
+
+    const CodeSpace &space_;
+    EdgeLists &edges_;
+    const EntryTable &entries_;
+    GraphOptions options_;
+    u32 threads_;
+    Allocator allocator_;
+    Worker workers_[max_threads];
+    Array<u32> batch_;
+    Array<u32> chosen_;         // of each row of the batch: its new edges
+    Array<u32> chosen_count_;
+    Array<u64> links_;          // target << 32 | source
+};
+
+// Occlusion pruning: of `count` candidates, Pool items sorted by distance from a row, keeps at most `limit` and returns how
+// many; candidates is reordered. `code` has room for a record.
+u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept);
+
+// The `count` nearest of a row's neighbours, nearest first; returns how many there are.
+u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 count, u32 *nearest);
+
+LEARNANN_END

@@ -1,0 +1,29 @@
+// holdout.hpp: sample queries with their true neighbours, to choose, fit and calibrate by. Held-out rows stay out of the graph
+// until the calibration is done: a row that the graph knows finds itself, and its neighbours, too easily.
+#pragma once
+
+#include "base/parallel.hpp"
+#include "learn/rows.hpp"
+
+LEARNANN_BEGIN
+
+struct Holdout {
+    static constexpr u32 depth = 100;   // true neighbours known of each query
+
+    u32 count = 0;
+    u32 neighbours = 0;         // known of each: depth, or all rows there are
+    bool from_rows = false;     // the queries are rows of the index
+    Array<u32> query_rows;      // where from_rows: their row numbers, ascending
+    Array<float> queries;       // count x dim, as the codec wants them (normalised under cosine)
+    Array<u32> truth;           // count x depth rows, nearest first
+
+    const float *query(u32 i, u32 dim) const { return queries.data() + static_cast<u64>(i) * dim; }
+    const u32 *truth_of(u32 i) const { return truth.data() + static_cast<u64>(i) * depth; }
+    bool holds(u32 row) const;
+};
+
+// Takes the first of `given`, or, where that is NULL, random rows; brute force finds the truth. Empty for too few rows.
+Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
+                    const Allocator &allocator, Holdout &holdout, learnann_error *error);
+
+LEARNANN_END

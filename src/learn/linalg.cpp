@@ -1,0 +1,206 @@
+// linalg.cpp: see linalg.hpp.
+#include "learn/linalg.hpp"
+
+#include <algorithm>
+
+LEARNANN_BEGIN
+
+void multiply(const float *a, const float *b, float *out, u32 rows, u32 inner, u32 cols, u32 threads) {
+    parallel(threads, rows, 16, [=](u64 row, u32) {
+        const Kernels &k = kernels();
+        float *to = out + row * cols;
+        const float *weights = a + row * inner;
+        std::memset(to, 0, cols * sizeof(float));
+        u32 i = 0;
+        for (; i + 4 <= inner; i += 4) {
+            const float *x = b + static_cast<u64>(i) * cols;
+            const float *const four[4] = {x, x + cols, x + 2ull * cols, x + 3ull * cols};
+            k.axpy4(to, four, weights + i, cols);
+        }
+        for (; i < inner; ++i)
+            for (u32 c = 0; c < cols; ++c) to[c] += weights[i] * b[static_cast<u64>(i) * cols + c];
+    });
+}
+
+void multiply_transposed(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 threads) {
+    constexpr u32 block = 16, chunk = 128;  // block output rows at a time, over chunks of rows that stay in cache
+    parallel(threads, (cols_a + block - 1) / block, 1, [=](u64 item, u32) {
+        const Kernels &k = kernels();
+        const u32 begin = static_cast<u32>(item) * block, end = smaller(begin + block, cols_a);
+        std::memset(out + static_cast<u64>(begin) * cols_b, 0, static_cast<u64>(end - begin) * cols_b * sizeof(float));
+        for (u32 first = 0; first < rows; first += chunk) {
+            const u32 last = smaller(first + chunk, rows);
+            for (u32 c = begin; c < end; ++c) {
+                float *to = out + static_cast<u64>(c) * cols_b;
+                for (u32 r = first; r < last; r += 4) {
+                    const float *four[4];
+                    float weights[4];
+                    for (u32 i = 0; i < 4; ++i) {
+                        const u32 row = smaller(r + i, last - 1);
+                        four[i] = b + static_cast<u64>(row) * cols_b;
+                        weights[i] = r + i < last ? a[static_cast<u64>(row) * cols_a + c] : 0.0f;
+                    }
+                    k.axpy4(to, four, weights, cols_b);
+                }
+            }
+        }
+    });
+}
+
+Status orthonormalise(float *v, u32 dim, u32 count, const Allocator &allocator, learnann_error *error) {
+    Array<float> columns(allocator);    // transposed: column c is contiguous
+    LEARNANN_RETURN_IF(columns.allocate(static_cast<u64>(dim) * count, error));
+    for (u32 i = 0; i < dim; ++i)
+        for (u32 c = 0; c < count; ++c) columns[static_cast<u64>(c) * dim + i] = v[static_cast<u64>(i) * count + c];
+    const auto dot = kernels().dot[LEARNANN_F32];
+    for (u32 c = 0; c < count; ++c) {
+        float *x = columns.data() + static_cast<u64>(c) * dim;
+        const float before = dot(x, x, dim);
+        for (int pass = 0; pass < 2; ++pass)
+            for (u32 p = 0; p < c; ++p) {
+                const float *y = columns.data() + static_cast<u64>(p) * dim;
+                const float along = -dot(x, y, dim);
+                const float *const four[4] = {y, y, y, y};
+                const float weights[4] = {along, 0, 0, 0};
+                kernels().axpy4(x, four, weights, dim);
+            }
+        const float length2 = dot(x, x, dim);
+        const bool vanished = !(length2 > 1e-12f * before) || !(length2 > 1e-30f);
+        const float scale = vanished ? 0.0f : 1 / std::sqrt(length2);
+        for (u32 i = 0; i < dim; ++i) x[i] *= scale;
+    }
+    for (u32 i = 0; i < dim; ++i)
+        for (u32 c = 0; c < count; ++c) v[static_cast<u64>(i) * count + c] = columns[static_cast<u64>(c) * dim + i];
+    return LEARNANN_OK;
+}
+
+namespace {
+
+// a -> Q T Q^T with T tridiagonal: diagonal d, off-diagonal e (e[0] unused). On return a holds Q^T (its rows are the columns
+// of Q), so that the rotations of the QL steps work on contiguous rows.
+void tridiagonalise(double *a, u32 n, double *d, double *e) {
+    // Reflections are kept in the lower rows of a: row i (below the diagonal part) holds the Householder vector of step i.
+    for (u32 i = n - 1; i > 0; --i) {
+        double *row = a + static_cast<u64>(i) * n;
+        double scale = 0, h = 0;
+        for (u32 k = 0; k < i; ++k) scale += std::fabs(row[k]);
+        if (i == 1 || scale == 0) {
+            e[i] = row[i - 1];
+            d[i] = 0;
+            continue;
+        }
+        for (u32 k = 0; k < i; ++k) {
+            row[k] /= scale;
+            h += row[k] * row[k];
+        }
+        const double f = row[i - 1], g = f > 0 ? -std::sqrt(h) : std::sqrt(h);
+        e[i] = scale * g;
+        h -= f * g;
+        row[i - 1] = f - g;
+        double sum = 0;
+        for (u32 j = 0; j < i; ++j) {   // e = A u / h, A symmetric, its lower triangle valid
+            double x = 0;
+            const double *aj = a + static_cast<u64>(j) * n;
+            for (u32 k = 0; k <= j; ++k) x += aj[k] * row[k];
+            for (u32 k = j + 1; k < i; ++k) x += a[static_cast<u64>(k) * n + j] * row[k];
+            e[j] = x / h;
+            sum += e[j] * row[j];
+        }
+        const double half = sum / (h + h);
+        for (u32 j = 0; j < i; ++j) {
+            const double u = row[j], w = e[j] - half * u;
+            e[j] = w;
+            double *aj = a + static_cast<u64>(j) * n;
+            for (u32 k = 0; k <= j; ++k) aj[k] -= u * e[k] + w * row[k];
+        }
+        d[i] = h;
+    }
+    d[0] = 0;
+    e[0] = 0;
+}
+
+// Turns the reflections that tridiagonalise left in a into q = Q^T, and takes the diagonal out.
+void accumulate(const double *a, u32 n, double *d, double *q) {
+    std::memset(q, 0, sizeof(double) * n * n);
+    for (u32 i = 0; i < n; ++i) {
+        if (d[i] != 0) {        // q <- (I - u u^T / h) q for the leading i x i part, q stored transposed
+            const double *u = a + static_cast<u64>(i) * n;
+            for (u32 j = 0; j < i; ++j) {
+                double *qj = q + static_cast<u64>(j) * n;
+                double g = 0;
+                for (u32 k = 0; k < i; ++k) g += u[k] * qj[k];
+                g /= d[i];
+                for (u32 k = 0; k < i; ++k) qj[k] -= g * u[k];
+            }
+        }
+        d[i] = a[static_cast<u64>(i) * n + i];
+        q[static_cast<u64>(i) * n + i] = 1;
+    }
+}
+
+// Implicit QL with Wilkinson shifts; rows of q are rotated along.
+void implicit_ql(u32 n, double *d, double *e, double *q) {
+    for (u32 i = 1; i < n; ++i) e[i - 1] = e[i];
+    e[n - 1] = 0;
+    for (u32 l = 0; l < n; ++l)
+        for (int sweep = 0; sweep < 60; ++sweep) {
+            u32 m = l;
+            while (m + 1 < n && std::fabs(e[m]) > 1e-15 * (std::fabs(d[m]) + std::fabs(d[m + 1]))) ++m;
+            if (m == l) break;
+            double g = (d[l + 1] - d[l]) / (2 * e[l]), r = std::hypot(g, 1.0);
+            g = d[m] - d[l] + e[l] / (g + (g >= 0 ? r : -r));
+            double s = 1, c = 1, p = 0;
+            for (u32 i = m; i-- > l;) {
+                const double f = s * e[i], b = c * e[i];
+                r = std::hypot(f, g);
+                e[i + 1] = r;
+                if (r == 0) {
+                    d[i + 1] -= p;
+                    e[m] = 0;
+                    break;
+                }
+                s = f / r;
+                c = g / r;
+                g = d[i + 1] - p;
+                r = (d[i] - g) * s + 2 * c * b;
+                p = s * r;
+                d[i + 1] = g + p;
+                g = c * r - b;
+                double *x = q + static_cast<u64>(i) * n, *y = x + n;
+                for (u32 k = 0; k < n; ++k) {
+                    const double t = y[k];
+                    y[k] = s * x[k] + c * t;
+                    x[k] = c * x[k] - s * t;
+                }
+            }
+            if (r == 0) continue;
+            d[l] -= p;
+            e[l] = g;
+            e[m] = 0;
+        }
+}
+
+}  // namespace
+
+Status symmetric_eigen(double *matrix, u32 n, double *values, float *vectors, const Allocator &allocator,
+                       learnann_error *error) {
+    Array<double> q(allocator), d(allocator), e(allocator);
+    Array<u32> order(allocator);
+    LEARNANN_RETURN_IF(q.allocate(static_cast<u64>(n) * n, error));
+    LEARNANN_RETURN_IF(d.zeroes(n, error));
+    LEARNANN_RETURN_IF(e.zeroes(n, error));
+    LEARNANN_RETURN_IF(order.allocate(n, error));
+    tridiagonalise(matrix, n, d.data(), e.data());
+    accumulate(matrix, n, d.data(), q.data());
+    implicit_ql(n, d.data(), e.data(), q.data());
+    for (u32 i = 0; i < n; ++i) order[i] = i;
+    std::sort(order.begin(), order.end(), [&](u32 a, u32 b) { return d[a] != d[b] ? d[a] > d[b] : a < b; });
+    for (u32 i = 0; i < n; ++i) {
+        values[i] = d[order[i]];
+        const double *from = q.data() + static_cast<u64>(order[i]) * n;
+        for (u32 k = 0; k < n; ++k) vectors[static_cast<u64>(i) * n + k] = static_cast<float>(from[k]);
+    }
+    return LEARNANN_OK;
+}
+
+LEARNANN_END

@@ -1,0 +1,12 @@
+// order.hpp: the order of rows in the file. Rows that searches touch together should share cache lines' neighbours and pages.
+#pragma once
+
+#include "learn/cluster.hpp"
+
+LEARNANN_BEGIN
+
+// order[slot] = row, by recursive median splits of the rows at the widest of the leading code dimensions (a k-d tree's
+// leaves from left to right).
+Status spatial_order(const CodeSpace &space, u32 threads, const Allocator &allocator, Array<u32> &order, learnann_error *error);
+
+LEARNANN_END

@@ -1,0 +1,38 @@
+// spectral.hpp: fits the projection (PCA) and the scales of the codec to the rows.
+#pragma once
+
+#include "learn/linalg.hpp"
+#include "learn/rows.hpp"
+
+LEARNANN_BEGIN
+
+// A set of directions, strongest first, and the point they start from.
+struct Basis {
+    u32 dim = 0;
+    u32 count = 0;
+    Array<float> mean;          // dim; zero for inner product
+    Array<float> directions;    // count x dim, orthonormal
+};
+
+// PCA of a sample of the rows: exact covariance up to 1,024 dimensions, above that block subspace iteration on the sample
+// itself (Halko, Martinsson and Tropp 2011, algorithm 4.4). Under inner product the second moment, not centred: distances
+// from the mean mean nothing there. At most `count` directions, fewer where the rows span fewer.
+Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+               learnann_error *error);
+
+// The codec of a basis cut to a record width, with the arrays that the file will hold.
+struct FittedCodec {
+    Codec codec;
+    Array<i16> matrix;
+    Array<float> shift;
+    Array<float> mean;
+};
+
+Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 seed, const Allocator &allocator,
+                 FittedCodec &fitted, learnann_error *error);
+
+// Records of all rows. A row with NaN or infinity: ARGUMENT, file_offset = the row.
+Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Progress &progress, const Allocator &allocator,
+                   u8 *records, learnann_error *error);
+
+LEARNANN_END

@@ -1,0 +1,174 @@
+// codec.cpp: see codec.hpp.
+#include "search/codec.hpp"
+
+LEARNANN_BEGIN
+
+Codec Codec::of(const FileView &view) {
+    const About &a = view.about();
+    Codec c;
+    c.matrix = view.matrix();
+    c.shift = view.shift();
+    c.mean = view.mean();
+    c.dim = a.dim;
+    c.code_dim = a.code_dim;
+    c.record_bytes = a.record_bytes;
+    c.metric = static_cast<learnann_metric>(a.metric);
+    c.norm_left = a.norm_left;
+    c.code_step = a.code_step;
+    c.residual_unit = a.residual_unit;
+    c.residual_weight = a.residual_weight;
+    c.matrix_scale = a.matrix_scale;
+    return c;
+}
+
+bool to_floats(const void *vector, learnann_type type, u32 dim, float *out) {
+    if (type == LEARNANN_I8) {
+        for (u32 i = 0; i < dim; ++i) out[i] = static_cast<float>(static_cast<const i8 *>(vector)[i]);
+        return true;
+    }
+    if (type == LEARNANN_U8) {
+        for (u32 i = 0; i < dim; ++i) out[i] = static_cast<float>(static_cast<const u8 *>(vector)[i]);
+        return true;
+    }
+    if (type == LEARNANN_F32) std::memcpy(out, vector, dim * sizeof(float));
+    else
+        for (u32 i = 0; i < dim; ++i) out[i] = half_to_float(load<u16>(static_cast<const u8 *>(vector) + 2ull * i));
+    u32 bad = 0;
+    for (u32 i = 0; i < dim; ++i) bad |= (load<u32>(out + i) & 0x7f800000u) == 0x7f800000u;
+    return !bad;
+}
+
+// Squared length; large floats can overflow a float, so doubles.
+inline double length2(const float *x, u32 dim) {
+    double sum = 0;
+    for (u32 i = 0; i < dim; ++i) sum += static_cast<double>(x[i]) * x[i];
+    return sum;
+}
+
+void normalise(float *x, u32 dim) {
+    const double length = std::sqrt(length2(x, dim));
+    const double scale = length > 0 ? 1 / length : 0;
+    for (u32 i = 0; i < dim; ++i) x[i] = static_cast<float>(x[i] * scale);
+}
+
+Projected project(const Codec &codec, CodecScratch &scratch) {
+    const float *x = scratch.x.data();
+    const u32 cols = projection_cols(codec.dim);
+    const double length = std::sqrt(length2(x, codec.dim));
+    const double scale = length > 0 ? fixed_point_norm / length : 0;
+    const float to_fixed = scale < 3e38 ? static_cast<float>(scale) : 0;
+    i16 *fixed = scratch.fixed.data();
+    for (u32 i = 0; i < codec.dim; ++i) {   // |v| <= fixed_point_norm
+        const float v = x[i] * to_fixed;
+        fixed[i] = static_cast<i16>(static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f)));
+    }
+    for (u32 i = codec.dim; i < cols; ++i) fixed[i] = 0;
+    i32 *sums = scratch.sums.data();
+    kernels().project(codec.matrix, codec.code_dim, cols, fixed, sums);
+
+    Projected p;
+    p.y = scratch.y.data();
+    const double unit = to_fixed > 0 ? 1.0 / (static_cast<double>(to_fixed) * codec.matrix_scale) : 0;
+    double kept = 0, whole = 0;
+    for (u32 i = 0; i < codec.code_dim; ++i) {
+        p.y[i] = static_cast<float>(sums[i] * unit) - codec.shift[i];
+        kept += static_cast<double>(p.y[i]) * p.y[i];
+    }
+    for (u32 i = 0; i < codec.dim; ++i) {
+        const double d = static_cast<double>(x[i]) - codec.mean[i];
+        whole += d * d;
+    }
+    p.residual2 = static_cast<float>(smaller(larger(whole - kept, 0.0), 3e38));
+    return p;
+}
+
+// Rounds y * scale into codes and returns |code|^2; what clamping cuts off is added to `lost`, in squared steps.
+inline i32 quantise(const float *y, u32 dim, float scale, i8 *code, double &lost) {
+    i32 norm = 0;
+    for (u32 i = 0; i < dim; ++i) {
+        const float v = y[i] * scale;
+        const float kept = clamp(v, -127.0f, 127.0f);
+        lost += static_cast<double>(v - kept) * (v - kept);
+        code[i] = static_cast<i8>(static_cast<i32>(kept + (kept < 0 ? -0.5f : 0.5f)));
+        norm += code[i] * code[i];
+    }
+    return norm;
+}
+
+void encode_record(const Codec &codec, const Projected &p, u8 *record) {
+    i8 code[max_record_bytes];
+    double lost = 0;
+    const i32 norm = quantise(p.y, codec.code_dim, 1 / codec.code_step, code, lost);
+    const u32 capacity = code_capacity(codec.record_bytes);
+    for (u32 i = 0; i < capacity; ++i) record[i] = i < codec.code_dim ? static_cast<u8>(code[i] + 128) : 128;
+
+    const double step2 = static_cast<double>(codec.code_step) * codec.code_step;
+    const double residual2 = p.residual2 / step2 + lost;
+    const double whole = smaller((norm + residual2) / (1u << codec.norm_left) + 0.5, 16777215.0);
+    const double residual = smaller(std::sqrt(residual2) / codec.residual_unit + 0.5, 255.0);
+    store(record + capacity, static_cast<u32>(whole) << 8 | static_cast<u32>(residual));
+    store(record + capacity + 4, u32{0});
+}
+
+inline i32 sum_of(const i8 *code, u32 count) {
+    i32 sum = 0;
+    for (u32 i = 0; i < count; ++i) sum += code[i];
+    return sum;
+}
+
+inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)); }
+
+EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
+    const u32 dim = codec.code_dim;
+    std::memset(code, 0, codec.record_bytes);
+    double lost = 0, largest = 0, length = p.residual2;
+    for (u32 i = 0; i < dim; ++i) {
+        largest = larger(largest, std::fabs(static_cast<double>(p.y[i])));
+        length += static_cast<double>(p.y[i]) * p.y[i];
+    }
+    const double s = codec.code_step, residual = std::sqrt(p.residual2);
+    EncodedQuery q{};
+    q.code.code = code;
+    if (codec.metric == LEARNANN_IP) {      // only the direction matters: the query has a step of its own
+        const double step = largest > 0 ? largest / 127 : 1;
+        quantise(p.y, dim, static_cast<float>(1 / step), code, lost);
+        q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / step) * codec.residual_unit);
+        q.unit = static_cast<float>(s * step / 2);
+    } else {
+        // Steps of 2^j: a query far outside of the rows keeps its direction, at the price of a coarser step. How far outside
+        // must be seen before clamping: a little beyond 127 is the rows' own tail, so j counts from 4 times that.
+        u32 j = 0;
+        while (j < 30 && largest > 4 * 127 * s * static_cast<double>(1u << j)) ++j;
+        const double up = static_cast<double>(1u << j);
+        quantise(p.y, dim, static_cast<float>(1 / (s * up)), code, lost);
+        q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / (s * up)) * codec.residual_unit);
+        q.code.norm_left = codec.norm_left > j ? codec.norm_left - j : 0;
+        q.code.norm_right = j > codec.norm_left ? j - codec.norm_left : 0;
+        q.code.norm_mask = ~0u;
+        const double scale = codec.metric == LEARNANN_COS ? 0.5 : 1.0;      // |a - b|^2 = 2 (1 - cos) for unit vectors
+        q.unit = static_cast<float>(s * s * up * scale);
+        q.base = static_cast<float>(smaller(length * scale, 3e38));
+    }
+    q.code.bias = 128 * sum_of(code, dim);
+    return q;
+}
+
+QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *code) {
+    const u32 capacity = code_capacity(codec.record_bytes);
+    for (u32 i = 0; i < capacity; ++i) code[i] = static_cast<i8>(record[i] ^ 128);
+    std::memset(code + capacity, 0, record_tail);
+    const u32 tail = load<u32>(record + capacity);
+    const double residual = (tail & 255u) * static_cast<double>(codec.residual_unit);
+    QueryCode q{};
+    q.code = code;
+    q.bias = 128 * sum_of(code, capacity);
+    q.residual_weight = as_weight(32 * codec.residual_weight * residual * codec.residual_unit);
+    if (!inner) {
+        q.norm_left = codec.norm_left;
+        q.norm_mask = ~0u;
+        q.offset = static_cast<i32>(tail >> 8 << codec.norm_left);
+    }
+    return q;
+}
+
+LEARNANN_END

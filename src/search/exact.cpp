@@ -1,0 +1,60 @@
+// exact.cpp: see exact.hpp.
+#include "search/exact.hpp"
+
+LEARNANN_BEGIN
+
+ExactQuery ExactQuery::of(const float *x, u32 dim, u32 exact_type, u8 *bytes) {
+    ExactQuery q;
+    q.x = x;
+    const bool is_signed = exact_type == LEARNANN_I8;
+    const float low = is_signed ? -128.0f : 0.0f, high = is_signed ? 127.0f : 255.0f;
+    bool whole = is_signed || exact_type == LEARNANN_U8;
+    for (u32 i = 0; i < dim; ++i) {
+        q.sum += x[i];
+        q.norm2 += static_cast<double>(x[i]) * x[i];
+        whole = whole && x[i] >= low && x[i] <= high && x[i] == std::floor(x[i]);
+        if (whole) bytes[i] = static_cast<u8>(static_cast<i32>(x[i]));
+    }
+    if (whole) q.bytes = bytes;
+    return q;
+}
+
+double element_dot(u32 type, u32 dim, const ExactQuery &query, const void *row) {
+    const Kernels &k = kernels();
+    if (!query.bytes) return k.dot[type](query.x, row, dim);
+    const u8 *bytes = static_cast<const u8 *>(row);
+    return type == LEARNANN_U8 ? k.dot_u8(query.bytes, bytes, dim) : static_cast<i32>(k.dot_i8(query.bytes, bytes, dim));
+}
+
+double element_l2(u32 type, u32 dim, const ExactQuery &query, const void *row) {
+    const Kernels &k = kernels();
+    if (!query.bytes) return k.l2[type](query.x, row, dim);
+    const u8 *bytes = static_cast<const u8 *>(row);
+    return type == LEARNANN_U8 ? k.l2_u8(query.bytes, bytes, dim) : k.l2_i8(query.bytes, bytes, dim);
+}
+
+float exact_distance(const FileView &view, const ExactQuery &query, u32 slot) {
+    const About &a = view.about();
+    const u8 *row = view.exact_row(slot);
+    if (!a.exact_tail) {
+        const double d = a.metric == LEARNANN_L2 ? element_l2(a.exact_type, a.dim, query, row)
+                                                : -element_dot(a.exact_type, a.dim, query, row);
+        return static_cast<float>(d);
+    }
+    const ExactTail tail = view.exact_tail(slot);
+    const double dot = tail.offset * query.sum + tail.scale * element_dot(a.exact_type, a.dim, query, row);
+    if (a.metric == LEARNANN_IP) return static_cast<float>(-dot);
+    if (a.metric == LEARNANN_L2) return static_cast<float>(larger(query.norm2 + tail.norm2 - 2 * dot, 0.0));
+    const double norms = std::sqrt(query.norm2 * static_cast<double>(tail.norm2));
+    return norms > 0 ? static_cast<float>(larger(1 - dot / norms, 0.0)) : 1.0f;
+}
+
+void exact_values(const FileView &view, u32 slot, float *out) {
+    const About &a = view.about();
+    to_floats(view.exact_row(slot), static_cast<learnann_type>(a.exact_type), a.dim, out);
+    if (!a.exact_tail) return;
+    const ExactTail tail = view.exact_tail(slot);
+    for (u32 i = 0; i < a.dim; ++i) out[i] = tail.offset + tail.scale * out[i];
+}
+
+LEARNANN_END

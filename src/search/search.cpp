@@ -1,0 +1,297 @@
+// search.cpp: see search.hpp. A query is started (projected, entries scanned), walked hop by hop, and finished (reranked); or
+// it is scanned, where the rows are few or few pass the filter.
+#include "search/search.hpp"
+
+#include "search/hits.hpp"
+
+#include <limits>
+
+LEARNANN_BEGIN
+
+void Lane::use(const Allocator &allocator) {
+    codec.use(allocator);
+    code.use(allocator);
+    bytes.use(allocator);
+    beam.use(allocator);
+    accepted.use(allocator);
+}
+
+u64 Lane::memory() const { return codec.bytes() + code.bytes() + bytes.bytes() + beam.bytes() + accepted.bytes(); }
+
+// ---- how a request is answered ----
+
+// Decided once for all queries of a request.
+struct Plan {
+    bool scan = false;
+    u32 width = 0;          // of the beam
+    u32 kept = 0;           // candidates that survive the walk and are reranked
+};
+
+constexpr u32 scan_rows = 256;      // up to here a walk costs as much as a scan
+
+inline Plan make_plan(const FileView &view, const SearchRequest &request, const RowFilter &filter) {
+    const u32 n = view.rows();
+    Plan plan;
+    plan.kept = smaller(larger(request.effort, request.k), n);
+    plan.width = plan.kept;
+    plan.scan = n <= scan_rows || plan.kept >= n / 2;
+    if (!filter.active() || plan.scan) return plan;
+    // A walk that must see `kept` rows that pass expands about kept * n / passing rows of some 20 edges each; an exact row
+    // costs about three code distances. The scan wins where passing^2 < 7 * kept * n.
+    const double passing = larger(filter.expected_passes(), 1.0);
+    plan.scan = passing * passing < 7.0 * plan.kept * n;
+    plan.width = static_cast<u32>(smaller(plan.kept * (n / passing), static_cast<double>(n)));
+    return plan;
+}
+
+struct Searcher {
+    const FileView &view;
+    const Codec codec;
+    const FileGraph graph;
+    const RowFilter filter;
+    const SearchRequest &request;
+    Plan plan;
+    learnann_search_stats &stats;
+
+    Searcher(const FileView &v, const SearchRequest &r, learnann_search_stats &s)
+        : view(v), codec(Codec::of(v)), graph{&v}, filter(v, r.filter), request(r), plan(make_plan(v, r, filter)), stats(s) {}
+
+    Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
+    Status start(Lane &lane, learnann_error *error) const;
+    void score(Lane &lane) const;
+    float distance(Lane &lane, u32 slot, i32 estimate) const;
+    void count(const Lane &lane) const;
+    u32 finish(Lane &lane, learnann_hit *out) const;
+    u32 scan(Lane &lane, learnann_hit *out, float radius) const;
+    void rerank(Lane &lane, const Pool &from, float radius, Hits &hits) const;
+    const Pool &found(const Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
+};
+
+Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const {
+    const About &a = view.about();
+    LEARNANN_RETURN_IF(lane.codec.allocate(codec, error));
+    LEARNANN_RETURN_IF(lane.code.at_least(a.record_bytes, error));
+    LEARNANN_RETURN_IF(lane.bytes.at_least(a.dim, error));
+    float *x = lane.codec.x.data();
+    if (!to_floats(vector_at(queries, i), queries.type, a.dim, x))
+        return fail(error, LEARNANN_ARGUMENT, "the query holds NaN or infinity", i);
+    lane.query = i;
+    lane.exact = ExactQuery::of(x, a.dim, a.exact_type, lane.bytes.data());
+    // The projection normalises under cosine, in place: directions don't mind, and the exact query's norm was taken before.
+    if (codec.metric == LEARNANN_COS) {
+        normalise(x, a.dim);
+        if (!lane.exact.bytes) lane.exact = ExactQuery::of(x, a.dim, 0, nullptr);
+    }
+    lane.encoded = encode_query(codec, project(codec, lane.codec), lane.code.data());
+    return LEARNANN_OK;
+}
+
+Status Searcher::start(Lane &lane, learnann_error *error) const {
+    const About &a = view.about();
+    LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, view.rows(), error));
+    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, error));
+    scan_entries(lane.encoded.code, view.entry_records(), a.record_bytes, a.entries, [&](i32 estimate, u32 entry) {
+        const u32 slot = view.entry_slot(entry);
+        if (slot >= view.rows()) {
+            ++lane.beam.counts.bad_ids;
+            return;
+        }
+        lane.beam.add_entry(estimate, slot);
+        if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
+    });
+    lane.beam.counts.entry_distances = a.entries;
+    lane.walking = true;
+    return LEARNANN_OK;
+}
+
+void Searcher::score(Lane &lane) const {
+    if (!filter.active()) {
+        lane.beam.score(graph, lane.encoded.code, [](i32, u32) {});
+        return;
+    }
+    Pool &accepted = lane.accepted;
+    lane.beam.score(graph, lane.encoded.code, [&](i32 estimate, u32 slot) {
+        if (accepted.would_keep(estimate, slot) && filter.pass(slot)) accepted.insert(estimate, slot);
+    });
+}
+
+float Searcher::distance(Lane &lane, u32 slot, i32 estimate) const {
+    if (view.has_exact()) return exact_distance(view, lane.exact, slot);
+    const float d = lane.encoded.base + lane.encoded.unit * static_cast<float>(estimate);
+    return codec.metric == LEARNANN_IP ? d : larger(d, 0.0f);
+}
+
+void Searcher::count(const Lane &lane) const {
+    const BeamCounts &c = lane.beam.counts;
+    stats.distances += c.distances;
+    stats.entry_distances += c.entry_distances;
+    stats.hops += c.hops;
+    stats.bad_ids += c.bad_ids;
+    stats.stop = LEARNANN_STOP_BEAM;
+}
+
+void Searcher::rerank(Lane &lane, const Pool &from, float radius, Hits &hits) const {
+    const u32 depth = from.size();
+    if (view.has_exact()) {
+        const u32 stride = view.about().exact_stride, ahead = 4;
+        const auto fetch = [&](u32 i) {
+            const u8 *row = view.exact_row(from.id(i));
+            for (u32 line = 0; line < stride; line += 64) prefetch(row + line);
+        };
+        for (u32 i = 0; i < smaller(depth, ahead); ++i) fetch(i);
+        for (u32 i = 0; i < depth; ++i) {
+            if (i + ahead < depth) fetch(i + ahead);
+            const float d = exact_distance(view, lane.exact, from.id(i));
+            if (d <= radius && !hits.offer(from.id(i), d)) ++stats.bad_ids;
+        }
+        stats.reranked += depth;
+        return;
+    }
+    for (u32 i = 0; i < depth; ++i) {
+        const float d = distance(lane, from.id(i), from.estimate(i));
+        if (d <= radius && !hits.offer(from.id(i), d)) ++stats.bad_ids;
+    }
+}
+
+constexpr float no_radius = std::numeric_limits<float>::infinity();
+
+u32 Searcher::finish(Lane &lane, learnann_hit *out) const {
+    count(lane);
+    lane.walking = false;
+    const Pool &from = found(lane);
+    // The promise: k hits where k rows pass. A walk that found fewer (a filter, a graph in pieces) gives way to a scan.
+    if (from.size() < smaller(request.k, view.rows())) return scan(lane, out, no_radius);
+    Hits hits(view, out, request.k);
+    rerank(lane, from, no_radius, hits);
+    return hits.finish();
+}
+
+u32 Searcher::scan(Lane &lane, learnann_hit *out, float radius) const {
+    Hits hits(view, out, request.k);
+    const auto offer = [&](u32 slot) {
+        i32 estimate = 0;
+        if (!view.has_exact())
+            kernels().score(lane.encoded.code, view.records(), view.about().record_bytes, &slot, 1, &estimate);
+        const float d = distance(lane, slot, estimate);
+        ++stats.reranked;
+        if (d <= radius && !hits.offer(slot, d)) ++stats.bad_ids;
+    };
+    const u32 n = view.rows();
+    if (filter.by_row()) {
+        for (u64 i = 0; i < filter.words(); ++i)
+            for (u64 word = filter.word(i), bit = 0; word; word >>= 1, ++bit) {
+                if (!(word & 1)) continue;
+                const u32 slot = view.slot_of_row(static_cast<u32>(i * 64 + bit));
+                if (slot < n) offer(slot);
+                else ++stats.bad_ids;
+            }
+    } else {
+        for (u32 slot = 0; slot < n; ++slot)
+            if (filter.pass(slot)) offer(slot);
+    }
+    ++stats.scanned;
+    stats.stop = LEARNANN_STOP_SCAN;
+    return hits.finish();
+}
+
+Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
+                      u32 in_flight, const SearchRequest &request, learnann_hit *hits, u32 *counts,
+                      learnann_search_stats &stats, learnann_error *error) {
+    const Searcher searcher(view, request, stats);
+    const u32 lanes = static_cast<u32>(smaller<u64>(clamp<u32>(in_flight, 1, Workspace::max_lanes), end - begin));
+    u64 next = begin;
+    u32 walking = 0;
+    for (u32 i = 0; i < lanes; ++i) space.lanes[i].walking = false;
+    do {
+        for (u32 i = 0; i < lanes; ++i) {
+            Lane &lane = space.lanes[i];
+            if (lane.walking && !lane.beam.gather(searcher.graph)) {
+                counts[lane.query] = searcher.finish(lane, hits + lane.query * request.k);
+                --walking;
+            }
+            while (!lane.walking && next < end) {
+                ++stats.queries;
+                LEARNANN_RETURN_IF(searcher.encode(lane, queries, next++, error));
+                if (searcher.plan.scan) {
+                    counts[lane.query] = searcher.scan(lane, hits + lane.query * request.k, no_radius);
+                    continue;
+                }
+                LEARNANN_RETURN_IF(searcher.start(lane, error));
+                lane.beam.gather(searcher.graph);
+                ++walking;
+            }
+        }
+        for (u32 i = 0; i < lanes; ++i)
+            if (space.lanes[i].walking) searcher.score(space.lanes[i]);
+    } while (walking > 0 || next < end);
+    return LEARNANN_OK;
+}
+
+Status search_range(const FileView &view, Workspace &space, const learnann_vectors &query, float max_distance,
+                    const SearchRequest &request, learnann_hit *hits, u32 &count, learnann_search_stats &stats,
+                    learnann_error *error) {
+    SearchRequest wider = request;
+    wider.effort = larger(request.effort, 32u);
+    Lane &lane = space.lanes[0];
+    ++stats.queries;
+    for (;;) {
+        Searcher searcher(view, wider, stats);
+        // k is the limit here, not a number that must be found: the beam's width comes from the effort alone.
+        searcher.plan.kept = searcher.plan.width = smaller(wider.effort, view.rows());
+        searcher.plan.scan = searcher.plan.scan && (view.rows() <= scan_rows || searcher.plan.kept >= view.rows() / 2 ||
+                                                    searcher.filter.active());
+        LEARNANN_RETURN_IF(searcher.encode(lane, query, 0, error));
+        if (searcher.plan.scan) {
+            count = searcher.scan(lane, hits, max_distance);
+            return LEARNANN_OK;
+        }
+        LEARNANN_RETURN_IF(searcher.start(lane, error));
+        while (lane.beam.gather(searcher.graph)) searcher.score(lane);
+        searcher.count(lane);
+        const Pool &from = searcher.found(lane);
+        Hits found(view, hits, request.k);
+        searcher.rerank(lane, from, max_distance, found);
+        count = found.finish();
+        // Done when the radius lies well within what the beam saw, or when the limit does.
+        const bool within = count < from.size() / 2 || (count == request.k && from.size() >= 2ull * request.k);
+        if (within) return LEARNANN_OK;
+        wider.effort *= 2;
+    }
+}
+
+// ---- calibration ----
+
+// The effort for one calibrated k, by linear interpolation; 0 where the file knows nothing of that k.
+inline double calibrated_effort(const FileView &view, u32 k, float recall) {
+    double effort = 0, reached = 0;
+    for (u32 i = 0; i < view.calibration_points(); ++i) {
+        const CalibrationPoint p = view.calibration(i);
+        if (p.k != k) continue;
+        if (p.recall >= recall) {
+            if (effort == 0) return p.effort;
+            const double t = p.recall > reached ? (recall - reached) / (p.recall - reached) : 1;
+            return effort + t * (p.effort - effort);
+        }
+        effort = p.effort;
+        reached = p.recall;
+    }
+    return effort * 2;      // above the last point
+}
+
+u32 effort_for_recall(const FileView &view, u32 k, float recall) {
+    const double guess = larger(48.0, 2.0 * k);
+    const double at1 = calibrated_effort(view, 1, recall), at10 = calibrated_effort(view, 10, recall),
+                 at100 = calibrated_effort(view, 100, recall);
+    double effort = guess;
+    if (at1 > 0 && at10 > 0 && at100 > 0) {
+        const double x = std::log10(static_cast<double>(k));    // between the calibrated k: linear in log k
+        if (x <= 1) effort = at1 + (at10 - at1) * x;
+        else if (x <= 2) effort = at10 + (at100 - at10) * (x - 1);
+        else effort = at100 * (k / 100.0);
+    } else if (at10 > 0) {
+        effort = larger(at10, guess * at10 / 64);
+    }
+    return static_cast<u32>(clamp(std::ceil(effort), 1.0, static_cast<double>(max_effort)));
+}
+
+LEARNANN_END

@@ -1,0 +1,65 @@
+// search.hpp: queries -> hits. One code path for single, interleaved, threaded, filtered and range searches.
+#pragma once
+
+#include "search/beam.hpp"
+#include "search/exact.hpp"
+#include "search/filter.hpp"
+
+LEARNANN_BEGIN
+
+struct SearchRequest {
+    u32 k = 0;
+    u32 effort = 0;
+    const learnann_filter *filter = nullptr;
+};
+
+// The working memory of one query in flight.
+struct Lane {
+    CodecScratch codec;
+    Array<i8> code;
+    Array<u8> bytes;
+    Beam beam;
+    Pool accepted;          // of a filtered search: the best rows that pass
+    EncodedQuery encoded{};
+    ExactQuery exact;
+    u64 query = 0;
+    bool walking = false;
+
+    void use(const Allocator &allocator);
+    u64 memory() const;
+};
+
+// The working memory of one thread: some lanes, warm after the first search.
+struct Workspace {
+    static constexpr u32 max_lanes = 8;
+    Lane lanes[max_lanes];
+
+    void use(const Allocator &allocator) {
+        for (Lane &lane : lanes) lane.use(allocator);
+    }
+    u64 memory() const {
+        u64 bytes = sizeof *this;
+        for (const Lane &lane : lanes) bytes += lane.memory();
+        return bytes;
+    }
+};
+
+// The queries [begin, end) with up to `in_flight` at once. Adds to stats. error->file_offset names the query at fault.
+Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
+                      u32 in_flight, const SearchRequest &request, learnann_hit *hits, u32 *counts,
+                      learnann_search_stats &stats, learnann_error *error);
+
+// All rows within a distance, nearest first, at most request.k of them.
+Status search_range(const FileView &view, Workspace &space, const learnann_vectors &query, float max_distance,
+                    const SearchRequest &request, learnann_hit *hits, u32 &count, learnann_search_stats &stats,
+                    learnann_error *error);
+
+// The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
+u32 effort_for_recall(const FileView &view, u32 k, float recall);
+
+inline const void *vector_at(const learnann_vectors &v, u64 i) {
+    const u64 stride = v.stride ? v.stride : static_cast<u64>(v.dim) * element_bytes(v.type);
+    return static_cast<const u8 *>(v.data) + i * stride;
+}
+
+LEARNANN_END

@@ -1,0 +1,28 @@
+// dispatch.hpp: which table of kernels this machine uses.
+#pragma once
+
+#include "simd/kernels.hpp"
+
+LEARNANN_BEGIN
+
+// Chosen once, at first use; the environment variable LEARNANN_ISA overrides it where the machine can run what it names.
+const Kernels &kernels();
+
+// Every table this machine can run, slowest ("scalar", the oracle) first, for the tests. NULL past the last.
+const Kernels *kernels_at(u32 index);
+
+// Brings the cache line of an address near, where the compiler knows how.
+inline void prefetch(const void *address) {
+#if defined(__GNUC__)
+    __builtin_prefetch(address);
+#else
+    (void)address;
+#endif
+}
+
+const Kernels &scalar_kernels();
+const Kernels &portable_kernels();
+const Kernels *avx2_kernels();      // NULL where the machine or the compiler lacks it
+const Kernels *avx512_kernels();
+
+LEARNANN_END

@@ -1,0 +1,61 @@
+// kernels.hpp: the inner loops as a table of functions, one table an instruction set, all with the same meaning.
+// Invariants: integer results are equal on every table, for every dim and alignment; float sums differ only by the order of
+// addition. Nothing here knows what a row or an index is.
+#pragma once
+
+#include "base/base.hpp"
+
+LEARNANN_BEGIN
+
+// A record is `stride` bytes, a multiple of 16: the code as bytes c + 128 with c in [-127, 127], then a u32 that holds the
+// squared norm (upper 24 bits) and the residual norm (lower 8), then a u32 that is not the kernels' business.
+constexpr u32 record_tail = 8;
+
+// The query's side of an estimate, in units of one squared code step:
+//     estimate = ((norm << norm_left) >> norm_right & norm_mask) + offset - 2 dot(code, query) - (residual * weight >> 4)
+// where dot is over the true codes, without the 128.
+struct QueryCode {
+    const i8 *code;         // `stride` bytes, 64-byte aligned, zero in the last record_tail
+    i32 bias;               // 128 * sum(code)
+    i32 offset;
+    i32 residual_weight;
+    u32 norm_left;
+    u32 norm_right;
+    u32 norm_mask;          // all ones, or 0 where norms don't matter (inner product)
+};
+
+// Beyond any estimate: the worst place of a beam that is not full.
+constexpr i32 worst_estimate = 0x7fffffff;
+
+inline i32 finish_estimate(const QueryCode &q, i32 biased_dot, u32 tail) {
+    const i32 dot = biased_dot - q.bias;
+    const i32 norm = static_cast<i32>(((tail >> 8) << q.norm_left >> q.norm_right) & q.norm_mask);
+    const i32 residual = static_cast<i32>(tail & 255u) * q.residual_weight >> 4;
+    return norm + q.offset - 2 * dot - residual;
+}
+
+using FloatKernel = float (*)(const float *query, const void *row, u32 dim);
+
+struct Kernels {
+    const char *name;
+    // estimates[i] of record ids[i], or of record i where ids is NULL.
+    void (*score)(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates);
+    FloatKernel dot[5];     // by learnann_type of the row
+    FloatKernel l2[5];
+    // Bytes against bytes, exact up to 65,535 elements.
+    u32 (*l2_u8)(const u8 *, const u8 *, u32 dim);
+    u32 (*l2_i8)(const u8 *, const u8 *, u32 dim);
+    u32 (*dot_u8)(const u8 *, const u8 *, u32 dim);
+    u32 (*dot_i8)(const u8 *, const u8 *, u32 dim);     // two's complement of the signed sum
+    // out[i] = row i of the matrix (rows x cols, cols a multiple of 32, 64-byte aligned) times x.
+    // |row| |x| < 2^31 by the caller's scaling, so no partial sum overflows (Cauchy-Schwarz).
+    void (*project)(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out);
+    // y += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats.
+    void (*axpy4)(float *y, const float *const x[4], const float a[4], u32 n);
+};
+
+inline u32 record_tail_of(const u8 *records, u32 stride, u64 id) {
+    return load<u32>(records + id * stride + stride - record_tail);
+}
+
+LEARNANN_END

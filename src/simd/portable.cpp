@@ -1,0 +1,179 @@
+// portable.cpp: the kernels on xsimd, for whatever vector set the compiler was told to use: SSE2 on x86-64, NEON on ARM.
+// Bytes are taken as the two halves of 16-bit lanes, products added in 32-bit lanes: a dot product doesn't mind the order.
+#include "simd/dispatch.hpp"
+#include "simd/simd.hpp"
+
+LEARNANN_BEGIN
+
+#if LEARNANN_HAVE_XSIMD
+
+namespace portable {
+
+using Floats = xsimd::batch<float>;
+using Words = xsimd::batch<i16>;
+using Ints = xsimd::batch<i32>;
+constexpr u32 floats = Floats::size;
+constexpr u32 words = Words::size;
+constexpr u32 batch_bytes = 2 * words;
+
+// ---- float against anything ----
+
+inline Floats load_floats(const float *row) { return Floats::load_unaligned(row); }
+template <class T> Floats load_floats(const T *row) {
+    alignas(64) float wide[floats];
+    for (u32 i = 0; i < floats; ++i) wide[i] = std::is_same<T, u16>::value
+        ? half_to_float(static_cast<u16>(load<T>(row + i))) : static_cast<float>(row[i]);
+    return Floats::load_aligned(wide);
+}
+
+template <class T, bool Squared> float sum_floats(const float *query, const void *bytes, u32 dim) {
+    const T *row = static_cast<const T *>(bytes);
+    Floats sums[2] = {Floats(0.0f), Floats(0.0f)};
+    u32 i = 0;
+    for (; i + 2 * floats <= dim; i += 2 * floats)
+        for (u32 s = 0; s < 2; ++s) {
+            const Floats q = Floats::load_unaligned(query + i + s * floats), x = load_floats(row + i + s * floats);
+            sums[s] = Squared ? xsimd::fma(q - x, q - x, sums[s]) : xsimd::fma(q, x, sums[s]);
+        }
+    float sum = batch_sum(Floats(sums[0] + sums[1]));
+    const FloatKernel rest = Squared ? scalar_kernels().l2[1] : scalar_kernels().dot[1];
+    for (; i < dim; ++i) {
+        float x;
+        if (std::is_same<T, u16>::value) x = half_to_float(static_cast<u16>(load<T>(row + i)));
+        else x = static_cast<float>(load<T>(row + i));
+        sum += rest(query + i, &x, 1);
+    }
+    return sum;
+}
+
+// ---- bytes: a 16-bit lane holds two ----
+
+template <class T> Words low_bytes(const Words &w) {
+    return std::is_signed<T>::value ? Words((w << 8) >> 8) : Words(w & Words(i16(255)));
+}
+template <class T> Words high_bytes(const Words &w) {
+    return std::is_signed<T>::value ? Words(w >> 8) : Words((w >> 8) & Words(i16(255)));
+}
+// Signed 16-bit lanes, widened in place and added in pairs.
+inline Ints pair_sum(const Words &w) {
+    const Ints x = batch_bits<i32>(w);
+    return ((x << 16) >> 16) + (x >> 16);
+}
+// The products of 16-bit lanes, added in pairs. The values come from bytes or their differences: |v| <= 255.
+inline Ints multiply_add(const Words &a, const Words &b) {
+    const Ints x = batch_bits<i32>(a), y = batch_bits<i32>(b);
+    return ((x << 16) >> 16) * ((y << 16) >> 16) + (x >> 16) * (y >> 16);
+}
+
+template <class T, bool Squared> u32 sum_bytes(const u8 *a, const u8 *b, u32 dim) {
+    Ints sum(0);
+    u32 i = 0;
+    for (; i + batch_bytes <= dim; i += batch_bytes) {
+        const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(a + i));
+        const Words y = Words::load_unaligned(reinterpret_cast<const i16 *>(b + i));
+        if (Squared) {
+            const Words low = low_bytes<T>(x) - low_bytes<T>(y), high = high_bytes<T>(x) - high_bytes<T>(y);
+            sum = sum + multiply_add(low, low) + multiply_add(high, high);
+        } else {
+            sum = sum + multiply_add(low_bytes<T>(x), low_bytes<T>(y)) + multiply_add(high_bytes<T>(x), high_bytes<T>(y));
+        }
+    }
+    u32 total = static_cast<u32>(batch_sum(sum));
+    const Kernels &rest = scalar_kernels();
+    if (Squared) total += (std::is_signed<T>::value ? rest.l2_i8 : rest.l2_u8)(a + i, b + i, dim - i);
+    else total += (std::is_signed<T>::value ? rest.dot_i8 : rest.dot_u8)(a + i, b + i, dim - i);
+    return total;
+}
+
+// ---- records ----
+
+// 255 * 127 fits a signed 16-bit lane, so one low multiply is exact.
+inline i32 biased_dot(const u8 *record, const i8 *code, u32 stride) {
+    Ints sum(0);
+    u32 j = 0;
+    for (; j + batch_bytes <= stride; j += batch_bytes) {
+        const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(record + j));
+        const Words y = Words::load_unaligned(reinterpret_cast<const i16 *>(code + j));
+        sum = sum + pair_sum(low_bytes<u8>(x) * low_bytes<i8>(y)) + pair_sum(high_bytes<u8>(x) * high_bytes<i8>(y));
+    }
+    i32 total = batch_sum(sum);
+    for (; j < stride; ++j) total += record[j] * code[j];
+    return total;
+}
+
+inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {
+    for (u32 i = 0; i < count; ++i) {
+        const u8 *record = records + static_cast<u64>(ids ? ids[i] : i) * stride;
+        estimates[i] = finish_estimate(query, biased_dot(record, query.code, stride), load<u32>(record + stride - record_tail));
+    }
+}
+
+// ---- projection, linear algebra ----
+
+#if defined(__SSE2__)
+// xsimd has no multiply-add of 16-bit pairs; every x86-64 has.
+inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    for (u32 r = 0; r < rows; ++r) {
+        const i16 *row = matrix + static_cast<u64>(r) * cols;
+        __m128i sum = _mm_setzero_si128();
+        for (u32 c = 0; c < cols; c += 8)
+            sum = _mm_add_epi32(sum, _mm_madd_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row + c)),
+                                                    _mm_loadu_si128(reinterpret_cast<const __m128i *>(x + c))));
+        alignas(16) i32 lanes[4];
+        _mm_store_si128(reinterpret_cast<__m128i *>(lanes), sum);
+        out[r] = lanes[0] + lanes[1] + lanes[2] + lanes[3];
+    }
+}
+#else
+inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    for (u32 r = 0; r < rows; ++r) {
+        Ints sum(0);
+        for (u32 c = 0; c < cols; c += words)
+            sum = sum + multiply_add(Words::load_unaligned(matrix + static_cast<u64>(r) * cols + c),
+                                     Words::load_unaligned(x + c));
+        out[r] = batch_sum(sum);
+    }
+}
+#endif
+
+inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
+    u32 i = 0;
+    for (; i + floats <= n; i += floats) {
+        Floats sum = Floats::load_unaligned(y + i);
+        for (u32 j = 0; j < 4; ++j) sum = xsimd::fma(Floats(a[j]), Floats::load_unaligned(x[j] + i), sum);
+        sum.store_unaligned(y + i);
+    }
+    for (; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
+}
+
+}  // namespace portable
+
+const Kernels &portable_kernels() {
+    using namespace portable;
+#if defined(__ARM_NEON)
+    static constexpr const char *name = "neon";
+#else
+    static constexpr const char *name = "sse2";
+#endif
+    static const Kernels table = {name,
+                                  score,
+                                  {nullptr, sum_floats<float, false>, sum_floats<u16, false>, sum_floats<i8, false>,
+                                   sum_floats<u8, false>},
+                                  {nullptr, sum_floats<float, true>, sum_floats<u16, true>, sum_floats<i8, true>,
+                                   sum_floats<u8, true>},
+                                  sum_bytes<u8, true>,
+                                  sum_bytes<i8, true>,
+                                  sum_bytes<u8, false>,
+                                  sum_bytes<i8, false>,
+                                  project,
+                                  axpy4};
+    return table;
+}
+
+#else
+
+const Kernels &portable_kernels() { return scalar_kernels(); }
+
+#endif
+
+LEARNANN_END

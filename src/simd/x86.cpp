@@ -1,0 +1,408 @@
+// x86.cpp: the kernels for AVX2 and for AVX-512 with VNNI, as raw intrinsics under function-level targets: they compile
+// without any -m flag and run only where cpuid and the operating system allow. xsimd can't be used under such targets.
+#include "simd/dispatch.hpp"
+
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && !defined(LEARNANN_NO_X86)
+#define LEARNANN_X86 1
+#include <cpuid.h>
+#include <immintrin.h>
+#else
+#define LEARNANN_X86 0
+#endif
+
+LEARNANN_BEGIN
+
+#if LEARNANN_X86
+
+#if !defined(__clang__)     // gcc 12 warns of the undefined registers inside its own AVX-512 headers
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#define LEARNANN_AVX2 __attribute__((target("avx2,fma,f16c")))
+#define LEARNANN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")))
+#define LEARNANN_INLINE inline __attribute__((always_inline))
+
+// ---- what the machine has: cpuid leaf 7 and the registers that the system saves (XGETBV) ----
+
+struct X86Features {
+    bool avx2 = false;
+    bool avx512 = false;
+};
+
+inline X86Features x86_features() {
+    X86Features found;
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return found;
+    const bool saves_registers = c >> 27 & 1, avx = c >> 28 & 1, fma = c >> 12 & 1, f16c = c >> 29 & 1;
+    if (!saves_registers || !avx || !fma || !f16c) return found;
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6) != 6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
+    found.avx2 = b >> 5 & 1;
+    const bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1, vnni = c >> 11 & 1;
+    found.avx512 = found.avx2 && (low & 0xe6) == 0xe6 && f && dq && bw && vl && vnni;
+    return found;
+}
+
+// ---- AVX2 ----
+
+namespace avx2 {
+
+LEARNANN_AVX2 LEARNANN_INLINE __m256i load_bytes(const void *p) { return _mm256_loadu_si256(static_cast<const __m256i *>(p)); }
+
+LEARNANN_AVX2 LEARNANN_INLINE i32 sum_ints(__m256i v) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE float sum_floats(__m256 v) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const float *p) { return _mm256_loadu_ps(p); }
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const u16 *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const i8 *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const u8 *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 LEARNANN_INLINE __m256 step(__m256 sum, __m256 q, __m256 x) {
+    if (!Squared) return _mm256_fmadd_ps(q, x, sum);
+    const __m256 d = _mm256_sub_ps(q, x);
+    return _mm256_fmadd_ps(d, d, sum);
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 float float_kernel(const float *query, const void *bytes, u32 dim) {
+    const T *row = static_cast<const T *>(bytes);
+    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+    u32 i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        s0 = step<T, Squared>(s0, _mm256_loadu_ps(query + i), widen(row + i));
+        s1 = step<T, Squared>(s1, _mm256_loadu_ps(query + i + 8), widen(row + i + 8));
+        s2 = step<T, Squared>(s2, _mm256_loadu_ps(query + i + 16), widen(row + i + 16));
+        s3 = step<T, Squared>(s3, _mm256_loadu_ps(query + i + 24), widen(row + i + 24));
+    }
+    for (; i + 8 <= dim; i += 8) s0 = step<T, Squared>(s0, _mm256_loadu_ps(query + i), widen(row + i));
+    float sum = sum_floats(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
+    if (i < dim) {
+        T last[8] = {};
+        float q[8] = {};
+        std::memcpy(last, row + i, (dim - i) * sizeof(T));
+        std::memcpy(q, query + i, (dim - i) * sizeof(float));
+        sum += sum_floats(step<T, Squared>(_mm256_setzero_ps(), _mm256_loadu_ps(q), widen(last)));
+    }
+    return sum;
+}
+
+template <class T> LEARNANN_AVX2 LEARNANN_INLINE __m256i widen_words(const u8 *p) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+    return std::is_signed<T>::value ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x);
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 LEARNANN_INLINE __m256i byte_step(__m256i sum, const u8 *a, const u8 *b) {
+    const __m256i x = widen_words<T>(a), y = widen_words<T>(b);
+    if (!Squared) return _mm256_add_epi32(sum, _mm256_madd_epi16(x, y));
+    const __m256i d = _mm256_sub_epi16(x, y);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(d, d));
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 u32 byte_kernel(const u8 *a, const u8 *b, u32 dim) {
+    __m256i s0 = _mm256_setzero_si256(), s1 = s0;
+    u32 i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        s0 = byte_step<T, Squared>(s0, a + i, b + i);
+        s1 = byte_step<T, Squared>(s1, a + i + 16, b + i + 16);
+    }
+    for (; i < dim; i += 16) {
+        if (i + 16 <= dim) {
+            s0 = byte_step<T, Squared>(s0, a + i, b + i);
+            continue;
+        }
+        u8 x[16] = {}, y[16] = {};
+        std::memcpy(x, a + i, dim - i);
+        std::memcpy(y, b + i, dim - i);
+        s1 = byte_step<T, Squared>(s1, x, y);
+    }
+    return static_cast<u32>(sum_ints(_mm256_add_epi32(s0, s1)));
+}
+
+// u8 * i8 pairs would overflow maddubs' 16 bits, so the record goes back to signed and lends its sign to the query:
+// |x| * sign(q, x) stays within 2 * 127 * 127. The tail's bytes may be anything: the query is 0 there, and so is the product.
+LEARNANN_AVX2 LEARNANN_INLINE __m256i record_step(__m256i sum, const u8 *record, __m256i code, __m256i magnitude) {
+    const __m256i x = _mm256_xor_si256(load_bytes(record), _mm256_set1_epi8(-128));
+    const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, code));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE __m128i half_step(__m128i sum, const u8 *record, const i8 *code) {
+    const __m128i q = _mm_load_si128(reinterpret_cast<const __m128i *>(code));
+    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i *>(record)), _mm_set1_epi8(-128));
+    const __m128i pairs = _mm_maddubs_epi16(_mm_abs_epi8(q), _mm_sign_epi8(x, q));
+    return _mm_add_epi32(sum, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+}
+
+// Four estimates from four sums of dots (not biased: the caller adds the bias back for finish_estimate's form).
+LEARNANN_AVX2 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m128i tails, i32 *estimates) {
+    __m128i norm = _mm_sll_epi32(_mm_srli_epi32(tails, 8), _mm_cvtsi32_si128(static_cast<int>(q.norm_left)));
+    norm = _mm_srl_epi32(norm, _mm_cvtsi32_si128(static_cast<int>(q.norm_right)));
+    norm = _mm_and_si128(norm, _mm_set1_epi32(static_cast<i32>(q.norm_mask)));
+    const __m128i residual = _mm_srai_epi32(
+        _mm_mullo_epi32(_mm_and_si128(tails, _mm_set1_epi32(255)), _mm_set1_epi32(q.residual_weight)), 4);
+    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norm, _mm_set1_epi32(q.offset)), _mm_slli_epi32(dots, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE __m128i tails4(const u8 *const r[4], u32 stride) {
+    const u32 at = stride - record_tail;
+    return _mm_setr_epi32(load<i32>(r[0] + at), load<i32>(r[1] + at), load<i32>(r[2] + at), load<i32>(r[3] + at));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE __m128i dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    u32 j = 0;
+    for (; j + 32 <= stride; j += 32) {
+        const __m256i code = load_bytes(query.code + j), magnitude = _mm256_abs_epi8(code);
+        for (int k = 0; k < 4; ++k) sums[k] = record_step(sums[k], r[k] + j, code, magnitude);
+    }
+    const __m256i ab = _mm256_hadd_epi32(sums[0], sums[1]), cd = _mm256_hadd_epi32(sums[2], sums[3]);
+    const __m256i abcd = _mm256_hadd_epi32(ab, cd);
+    __m128i dots = _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256(abcd, 1));
+    if (j < stride) {
+        __m128i halves[4];
+        for (int k = 0; k < 4; ++k) halves[k] = half_step(_mm_setzero_si128(), r[k] + j, query.code + j);
+        dots = _mm_add_epi32(dots, _mm_hadd_epi32(_mm_hadd_epi32(halves[0], halves[1]), _mm_hadd_epi32(halves[2], halves[3])));
+    }
+    return dots;
+}
+
+LEARNANN_AVX2 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
+                                i32 *estimates) {
+    const auto row = [&](u32 i) { return records + static_cast<u64>(ids ? ids[i] : i) * stride; };
+    u32 i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const u8 *const r[4] = {row(i), row(i + 1), row(i + 2), row(i + 3)};
+        finish4(query, dots4(query, r, stride), tails4(r, stride), estimates + i);
+    }
+    if (i == count) return;
+    const u32 last = count - 1;
+    const u8 *const r[4] = {row(i), row(smaller(i + 1, last)), row(smaller(i + 2, last)), row(last)};
+    i32 rest[4];
+    finish4(query, dots4(query, r, stride), tails4(r, stride), rest);
+    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+}
+
+LEARNANN_AVX2 inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    for (u32 r = 0; r < rows; r += 2) {     // two rows share each load of x
+        const i16 *a = matrix + static_cast<u64>(r) * cols, *b = r + 1 < rows ? a + cols : a;
+        __m256i s0 = _mm256_setzero_si256(), s1 = s0, t0 = s0, t1 = s0;
+        for (u32 c = 0; c < cols; c += 32) {
+            const __m256i x0 = load_bytes(x + c), x1 = load_bytes(x + c + 16);
+            s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(load_bytes(a + c), x0));
+            s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(load_bytes(a + c + 16), x1));
+            t0 = _mm256_add_epi32(t0, _mm256_madd_epi16(load_bytes(b + c), x0));
+            t1 = _mm256_add_epi32(t1, _mm256_madd_epi16(load_bytes(b + c + 16), x1));
+        }
+        out[r] = sum_ints(_mm256_add_epi32(s0, s1));
+        if (r + 1 < rows) out[r + 1] = sum_ints(_mm256_add_epi32(t0, t1));
+    }
+}
+
+LEARNANN_AVX2 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
+    const __m256 a0 = _mm256_set1_ps(a[0]), a1 = _mm256_set1_ps(a[1]), a2 = _mm256_set1_ps(a[2]), a3 = _mm256_set1_ps(a[3]);
+    u32 i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 s = _mm256_fmadd_ps(a0, _mm256_loadu_ps(x[0] + i), _mm256_loadu_ps(y + i));
+        __m256 t = _mm256_mul_ps(a1, _mm256_loadu_ps(x[1] + i));
+        s = _mm256_fmadd_ps(a2, _mm256_loadu_ps(x[2] + i), s);
+        t = _mm256_fmadd_ps(a3, _mm256_loadu_ps(x[3] + i), t);
+        _mm256_storeu_ps(y + i, _mm256_add_ps(s, t));
+    }
+    for (; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
+}
+
+}  // namespace avx2
+
+// ---- AVX-512 with VNNI ----
+
+namespace avx512 {
+
+LEARNANN_AVX512 LEARNANN_INLINE i32 sum_ints(__m512i v) { return _mm512_reduce_add_epi32(v); }
+
+LEARNANN_AVX512 LEARNANN_INLINE __m512 widen(__mmask16 m, const float *p) { return _mm512_maskz_loadu_ps(m, p); }
+LEARNANN_AVX512 LEARNANN_INLINE __m512 widen(__mmask16 m, const u16 *p) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, p));
+}
+LEARNANN_AVX512 LEARNANN_INLINE __m512 widen(__mmask16 m, const i8 *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(m, p)));
+}
+LEARNANN_AVX512 LEARNANN_INLINE __m512 widen(__mmask16 m, const u8 *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m, p)));
+}
+
+template <class T, bool Squared>
+LEARNANN_AVX512 LEARNANN_INLINE __m512 step(__m512 sum, const float *query, const T *row, __mmask16 m) {
+    const __m512 q = _mm512_maskz_loadu_ps(m, query), x = widen(m, row);
+    if (!Squared) return _mm512_fmadd_ps(q, x, sum);
+    const __m512 d = _mm512_sub_ps(q, x);
+    return _mm512_fmadd_ps(d, d, sum);
+}
+
+template <class T, bool Squared> LEARNANN_AVX512 float float_kernel(const float *query, const void *bytes, u32 dim) {
+    const T *row = static_cast<const T *>(bytes);
+    const __mmask16 all = 0xffff;
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+    u32 i = 0;
+    for (; i + 64 <= dim; i += 64) {
+        s0 = step<T, Squared>(s0, query + i, row + i, all);
+        s1 = step<T, Squared>(s1, query + i + 16, row + i + 16, all);
+        s2 = step<T, Squared>(s2, query + i + 32, row + i + 32, all);
+        s3 = step<T, Squared>(s3, query + i + 48, row + i + 48, all);
+    }
+    for (; i < dim; i += 16) {
+        const __mmask16 m = dim - i >= 16 ? all : static_cast<__mmask16>((1u << (dim - i)) - 1);
+        s0 = step<T, Squared>(s0, query + i, row + i, m);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)));
+}
+
+template <class T> LEARNANN_AVX512 LEARNANN_INLINE __m512i widen_words(__mmask32 m, const u8 *p) {
+    const __m256i x = _mm256_maskz_loadu_epi8(m, p);
+    return std::is_signed<T>::value ? _mm512_cvtepi8_epi16(x) : _mm512_cvtepu8_epi16(x);
+}
+
+template <class T, bool Squared>
+LEARNANN_AVX512 LEARNANN_INLINE __m512i byte_step(__m512i sum, const u8 *a, const u8 *b, __mmask32 m) {
+    const __m512i x = widen_words<T>(m, a), y = widen_words<T>(m, b);
+    if (!Squared) return _mm512_dpwssd_epi32(sum, x, y);
+    const __m512i d = _mm512_sub_epi16(x, y);
+    return _mm512_dpwssd_epi32(sum, d, d);
+}
+
+template <class T, bool Squared> LEARNANN_AVX512 u32 byte_kernel(const u8 *a, const u8 *b, u32 dim) {
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0;
+    u32 i = 0;
+    for (; i + 64 <= dim; i += 64) {
+        s0 = byte_step<T, Squared>(s0, a + i, b + i, 0xffffffffu);
+        s1 = byte_step<T, Squared>(s1, a + i + 32, b + i + 32, 0xffffffffu);
+    }
+    for (; i < dim; i += 32) {
+        const __mmask32 m = dim - i >= 32 ? 0xffffffffu : (1u << (dim - i)) - 1;
+        s0 = byte_step<T, Squared>(s0, a + i, b + i, m);
+    }
+    return static_cast<u32>(sum_ints(_mm512_add_epi32(s0, s1)));
+}
+
+LEARNANN_AVX512 LEARNANN_INLINE __m128i dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (u32 j = 0; j < stride; j += 64) {
+        const u32 left = stride - j;
+        const __mmask64 m = left >= 64 ? ~0ull : (1ull << left) - 1;
+        const __m512i code = _mm512_maskz_loadu_epi8(m, query.code + j);
+        for (int k = 0; k < 4; ++k) sums[k] = _mm512_dpbusd_epi32(sums[k], _mm512_maskz_loadu_epi8(m, r[k] + j), code);
+    }
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[0], sums[1]), _mm512_unpackhi_epi32(sums[0], sums[1]));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[2], sums[3]), _mm512_unpackhi_epi32(sums[2], sums[3]));
+    const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
+    const __m128i biased = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    return _mm_sub_epi32(biased, _mm_set1_epi32(query.bias));
+}
+
+LEARNANN_AVX512 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
+                                  i32 *estimates) {
+    const auto row = [&](u32 i) { return records + static_cast<u64>(ids ? ids[i] : i) * stride; };
+    u32 i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const u8 *const r[4] = {row(i), row(i + 1), row(i + 2), row(i + 3)};
+        avx2::finish4(query, dots4(query, r, stride), avx2::tails4(r, stride), estimates + i);
+    }
+    if (i == count) return;
+    const u32 last = count - 1;
+    const u8 *const r[4] = {row(i), row(smaller(i + 1, last)), row(smaller(i + 2, last)), row(last)};
+    i32 rest[4];
+    avx2::finish4(query, dots4(query, r, stride), avx2::tails4(r, stride), rest);
+    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+}
+
+LEARNANN_AVX512 inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    for (u32 r = 0; r < rows; r += 4) {     // four rows share each load of x
+        const i16 *m[4];
+        for (u32 k = 0; k < 4; ++k) m[k] = matrix + static_cast<u64>(smaller(r + k, rows - 1)) * cols;
+        __m512i s[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+        for (u32 c = 0; c < cols; c += 32) {
+            const __m512i xs = _mm512_loadu_si512(x + c);
+            for (int k = 0; k < 4; ++k) s[k] = _mm512_dpwssd_epi32(s[k], _mm512_loadu_si512(m[k] + c), xs);
+        }
+        for (u32 k = 0; k < 4 && r + k < rows; ++k) out[r + k] = sum_ints(s[k]);
+    }
+}
+
+LEARNANN_AVX512 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
+    const __m512 a0 = _mm512_set1_ps(a[0]), a1 = _mm512_set1_ps(a[1]), a2 = _mm512_set1_ps(a[2]), a3 = _mm512_set1_ps(a[3]);
+    for (u32 i = 0; i < n; i += 16) {
+        const __mmask16 m = n - i >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << (n - i)) - 1);
+        __m512 s = _mm512_fmadd_ps(a0, _mm512_maskz_loadu_ps(m, x[0] + i), _mm512_maskz_loadu_ps(m, y + i));
+        __m512 t = _mm512_mul_ps(a1, _mm512_maskz_loadu_ps(m, x[1] + i));
+        s = _mm512_fmadd_ps(a2, _mm512_maskz_loadu_ps(m, x[2] + i), s);
+        t = _mm512_fmadd_ps(a3, _mm512_maskz_loadu_ps(m, x[3] + i), t);
+        _mm512_mask_storeu_ps(y + i, m, _mm512_add_ps(s, t));
+    }
+}
+
+}  // namespace avx512
+
+const Kernels *avx2_kernels() {
+    using namespace avx2;
+    static const Kernels table = {"avx2",
+                                  score,
+                                  {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
+                                   float_kernel<u8, false>},
+                                  {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
+                                   float_kernel<u8, true>},
+                                  byte_kernel<u8, true>,
+                                  byte_kernel<i8, true>,
+                                  byte_kernel<u8, false>,
+                                  byte_kernel<i8, false>,
+                                  project,
+                                  axpy4};
+    return x86_features().avx2 ? &table : nullptr;
+}
+
+const Kernels *avx512_kernels() {
+    using namespace avx512;
+    static const Kernels table = {"avx512",
+                                  score,
+                                  {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
+                                   float_kernel<u8, false>},
+                                  {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
+                                   float_kernel<u8, true>},
+                                  byte_kernel<u8, true>,
+                                  byte_kernel<i8, true>,
+                                  byte_kernel<u8, false>,
+                                  byte_kernel<i8, false>,
+                                  project,
+                                  axpy4};
+    return x86_features().avx512 ? &table : nullptr;
+}
+
+#if !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#else
+
+const Kernels *avx2_kernels() { return nullptr; }
+const Kernels *avx512_kernels() { return nullptr; }
+
+#endif
+
+LEARNANN_END

@@ -1,0 +1,263 @@
+// learnann build: a file of vectors -> an index file.
+//
+// Invariants: the output appears complete or not at all, after an error or Ctrl-C too. All that can be refused cheaply
+// (options, shapes, the output's folder) is refused before the work begins.
+#include "cli.hpp"
+#include "json.hpp"
+#include "system.hpp"
+#include "vectorfile.hpp"
+
+#include <cmath>
+#include <iterator>
+#include <memory>
+
+namespace tools {
+namespace {
+
+struct Settings {
+    std::string input, output, keys, queries;
+    uint32_t metric = LEARNANN_L2;
+    uint64_t threads = 0, seed = 0, code_bytes = 0, degree = 0;
+    uint32_t spectral = LEARNANN_SPECTRAL_AUTO;
+    uint32_t graph = LEARNANN_GRAPH_AUTO;
+    uint32_t exact = LEARNANN_EXACT_AUTO;
+    uint32_t router = 0;
+    bool json = false;
+};
+
+Syntax syntax_of(Settings &s) {
+    Syntax syntax{"build", "INPUT -o FILE [options]",
+                  "Builds an index of the vectors in INPUT and writes it to FILE, complete or not at all.\n"
+                  "INPUT is .npy (f4 f2 i1 u1), .fvecs, .bvecs, .fbin, .u8bin or .i8bin, told by its suffix.\n",
+                  {{"INPUT", &s.input}}, {}};
+    syntax.options = {
+        {"-o", "FILE", "the index file to write", &s.output},
+        {"--metric", "l2|ip|cos", "squared Euclidean (default), inner product, or cosine distance",
+         Choice{&s.metric, {{"l2", LEARNANN_L2}, {"ip", LEARNANN_IP}, {"cos", LEARNANN_COS}}}},
+        {"--keys", "FILE", "a key for each row, which hits then carry: .npy of uint64 or int64,\n"
+                           ".u64bin (int32 rows, int32 1, uint64 values), or text, one number a line.\n"
+                           "Default: row numbers", &s.keys},
+        {"--queries", "SAMPLE", "sample queries to calibrate by, where queries differ from rows.\n"
+                                "Default: rows held out", &s.queries},
+        {"--threads", "N", "0, the default: one for each core; the file does not depend on it",
+         Whole{&s.threads, 0, 4096}},
+        {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
+        {"--spectral", "auto|pca", "the projection (default auto)",
+         Choice{&s.spectral, {{"auto", LEARNANN_SPECTRAL_AUTO}, {"pca", LEARNANN_SPECTRAL_PCA},
+                              {"laplacian", 0, false}, {"learned", 0, false}}}},
+        {"--code-bytes", "N", "bytes of a record, a multiple of 16 from 16 to 1024.\n"
+                              "Default: from the recall of held-out rows", Whole{&s.code_bytes, 16, 1024, 16}},
+        {"--graph", "adaptive", "the graph (default adaptive)",
+         Choice{&s.graph, {{"adaptive", LEARNANN_GRAPH_ADAPTIVE}, {"nsw", 0, false}, {"hnsw", 0, false},
+                           {"knn", 0, false}}}},
+        {"--degree", "N", "mean out-degree aimed at, 4 to 64 (default 20)", Whole{&s.degree, 4, 64}},
+        {"--exact", "KIND", "how rows are kept for the last ranking: auto (default, as given), f32, f16,\n"
+                            "i8, u8, or none (distances are then estimates)",
+         Choice{&s.exact, {{"auto", LEARNANN_EXACT_AUTO}, {"f32", LEARNANN_EXACT_F32}, {"f16", LEARNANN_EXACT_F16},
+                           {"i8", LEARNANN_EXACT_I8}, {"u8", LEARNANN_EXACT_U8}, {"none", LEARNANN_EXACT_NONE}}}},
+        {"--router", "auto|off", "index files have no router yet: both build without",
+         Choice{&s.router, {{"auto", 0}, {"off", 0}, {"on", 0, false}}}},
+        {"--json", "", "one JSON object on stdout", &s.json},
+    };
+    return syntax;
+}
+
+// ---- progress
+
+struct Progress {
+    bool shown = stderr_is_terminal();
+    bool line_open = false;
+    std::string phase;
+    int percent = -1;
+
+    void clear() {
+        if (line_open) std::fputs("\r\033[K", stderr);
+        line_open = false;
+    }
+};
+
+int on_progress(void *context, const char *phase, double done) {
+    Progress &p = *static_cast<Progress *>(context);
+    const int percent = static_cast<int>(100 * done);
+    if (p.shown && (percent != p.percent || p.phase != phase)) {
+        std::fprintf(stderr, "\r\033[K%-16s %3d %%", phase, percent);
+        std::fflush(stderr);
+        p.line_open = true;
+        p.phase = phase;
+        p.percent = percent;
+    }
+    return interrupted() ? 1 : 0;
+}
+
+// ---- the input
+
+struct Inputs {
+    MatrixFile rows, queries;
+    std::vector<uint64_t> keys;
+    learnann_vectors row_vectors{}, query_vectors{};
+};
+
+bool open_inputs(const Settings &s, Inputs &in, Failure &failure) {
+    if (!check_output(s.output, failure) || !open_vectors(s.input, in.rows, failure)) return false;
+    in.row_vectors = as_vectors(in.rows.matrix);
+    for (const std::string *other : {&s.input, &s.keys, &s.queries}) {
+        if (!other->empty() && same_file(*other, s.output)) {
+            return fail(failure, s.output, "", "is also an input", "Name another output file.");
+        }
+    }
+    if (!s.keys.empty()) {
+        if (!read_keys(s.keys, in.keys, failure)) return false;
+        if (in.keys.size() != in.row_vectors.count) {
+            return fail(failure, s.keys, "", format("holds %s keys, %s has %s rows", grouped(in.keys.size()).c_str(),
+                                                    s.input.c_str(), grouped(in.row_vectors.count).c_str()),
+                        "Give one key for each row.");
+        }
+    }
+    if (!s.queries.empty()) {
+        if (!open_vectors(s.queries, in.queries, failure)) return false;
+        in.query_vectors = as_vectors(in.queries.matrix);
+        if (in.query_vectors.dim != in.row_vectors.dim) {
+            return fail(failure, s.queries, "", format("its vectors have %u elements, those of %s %u",
+                                                       in.query_vectors.dim, s.input.c_str(), in.row_vectors.dim),
+                        "Give sample queries of the same dimension as the rows.");
+        }
+    }
+    return true;
+}
+
+learnann_build_options options_of(const Settings &s, const Inputs &in, const AvailableMemory &memory,
+                                  Progress &progress) {
+    learnann_build_options o = learnann_build_options_default();
+    o.metric = static_cast<learnann_metric>(s.metric);
+    o.threads = static_cast<uint32_t>(s.threads);
+    o.spectral = static_cast<learnann_spectral>(s.spectral);
+    o.code_bytes = static_cast<uint32_t>(s.code_bytes);
+    o.graph = static_cast<learnann_graph>(s.graph);
+    o.degree = static_cast<uint32_t>(s.degree);
+    o.exact = static_cast<learnann_exact>(s.exact);
+    o.seed = s.seed;
+    o.memory_limit = memory.bytes;
+    o.queries = s.queries.empty() ? nullptr : &in.query_vectors;
+    o.progress = on_progress;
+    o.progress_context = &progress;
+    return o;
+}
+
+// ---- the work
+
+struct FreeBuilder {
+    void operator()(learnann_builder *builder) const { learnann_builder_free(builder); }
+};
+using Builder = std::unique_ptr<learnann_builder, FreeBuilder>;
+
+Failure build_failure(const Settings &s, const AvailableMemory &memory, const learnann_error &error) {
+    Failure failure = library_failure(s.input, "row", error);
+    if (error.status == LEARNANN_NOMEM && error.needed != 0) {
+        failure.place.clear();
+        failure.reason = format("building needs %s besides the rows", size_text(error.needed).c_str());
+        if (memory.bytes != 0) {
+            failure.reason += memory.contained ? "; this container has left " : "; this machine has available ";
+            failure.reason += size_text(memory.bytes);
+        }
+        failure.advice = "Close other programs or build where there is more memory (searching needs far less);\n"
+                         "  a smaller --degree or --code-bytes needs less, and so does a part of the rows.";
+    }
+    return failure;
+}
+
+bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Failure &failure) {
+    Progress progress;
+    const AvailableMemory memory = available_memory();
+    const learnann_build_options options = options_of(s, in, memory, progress);
+    learnann_builder *raw = nullptr;
+    learnann_error error{};
+    learnann_status status = learnann_builder_create(&options, &raw, &error);
+    const Builder builder(raw);
+    if (status == LEARNANN_OK) {
+        status = learnann_builder_run(raw, &in.row_vectors, in.keys.empty() ? nullptr : in.keys.data(), &error);
+    }
+    progress.clear();
+    if (status == LEARNANN_CANCELLED || (status == LEARNANN_OK && interrupted())) {
+        return fail(failure, s.output, "", "interrupted; nothing was written", "Run it again to begin anew.");
+    }
+    if (status != LEARNANN_OK) {
+        failure = build_failure(s, memory, error);
+        return false;
+    }
+    if (learnann_builder_save(raw, s.output.c_str(), &error) != LEARNANN_OK) {
+        failure = library_failure(s.output, "byte", error);
+        return false;
+    }
+    learnann_builder_report(raw, &done);
+    return true;
+}
+
+// ---- the report
+
+const char *const spectral_used = "pca";    // the library has no other, and its report does not name it
+
+std::string json_of(const Settings &s, const learnann_build_report &r) {
+    JsonWriter json;
+    json.begin_object();
+    json.field("rows", r.rows);
+    json.field("dim", r.dim);
+    json.field("metric", metric_name(s.metric));
+    json.field("seconds", r.seconds);
+    json.key("phases");
+    json.begin_object();
+    for (uint32_t i = 0; i < r.phase_count && i < std::size(r.phases); ++i) {
+        json.field(r.phases[i].name, r.phases[i].seconds);
+    }
+    json.end_object();
+    json.field("file_bytes", r.file_bytes);
+    json.field("hot_bytes_per_row", r.hot_bytes_per_row);
+    json.field("cold_bytes_per_row", r.cold_bytes_per_row);
+    json.field("spectral", spectral_used);
+    json.field("code_bytes", r.code_bytes);
+    json.field("mean_degree", r.mean_degree);
+    json.field("code_recall", r.code_recall < 0 ? std::nanf("") : r.code_recall);
+    json.field("residual_weight", r.residual_weight);
+    json.key("peak_rss_bytes");
+    if (const uint64_t peak = peak_rss_bytes()) json.value(peak);
+    else json.value(nullptr);
+    json.field("router", "none");
+    json.end_object();
+    return json.text() + "\n";
+}
+
+std::string table_of(const Settings &s, const learnann_build_report &r) {
+    std::vector<std::vector<std::string>> rows = {
+        {"file", s.output},
+        {"rows", format("%s x %u, %s", grouped(r.rows).c_str(), r.dim, metric_name(s.metric))},
+        {"file size", size_text(r.file_bytes)},
+        {"bytes a row", format("%.1f hot, %.1f cold", r.hot_bytes_per_row, r.cold_bytes_per_row)},
+        {"record", format("%u bytes, %u dimensions", r.code_bytes, r.code_dim)},
+        {"mean degree", format("%.1f", r.mean_degree)},
+        {"code recall", r.code_recall < 0 ? "unknown" : format("%.4f (true 10 in the best 40)",
+                                                               static_cast<double>(r.code_recall))},
+        {"peak memory", peak_rss_bytes() == 0 ? "unknown" : size_text(peak_rss_bytes())},
+        {"seconds", format("%.2f on %u thread%s", r.seconds, r.threads, r.threads == 1 ? "" : "s")},
+    };
+    for (uint32_t i = 0; i < r.phase_count && i < std::size(r.phases); ++i) {
+        rows.push_back({std::string("  ") + r.phases[i].name, format("%.2f", r.phases[i].seconds)});
+    }
+    return table_text(rows, "ll", false);
+}
+
+} // namespace
+
+int build_command(const std::vector<std::string> &arguments) {
+    Settings s;
+    const Syntax syntax = syntax_of(s);
+    if (const std::optional<int> code = parse(syntax, arguments)) return *code;
+    if (s.output.empty()) return usage_error("build", "-o FILE is missing");
+
+    Inputs inputs;
+    Failure failure;
+    learnann_build_report done = learnann_build_report_default();
+    catch_interrupts();
+    if (!open_inputs(s, inputs, failure) || !build(s, inputs, done, failure)) return report(failure);
+    return finish(s.json ? json_of(s, done) : table_of(s, done));
+}
+
+} // namespace tools
