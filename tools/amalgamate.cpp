@@ -292,7 +292,15 @@ std::string amalgamation(const Sources &sources, const std::vector<std::string> 
         "#define LEARNANN_IMPLEMENTATION_INCLUDED\n"
         "#endif\n"
         "#define LEARNANN_AMALGAMATION 1\n"
-        "#include \"learnann.h\"\n";
+        "#include \"learnann.h\"\n"
+        // Everything is in an anonymous namespace: handles hold such types on purpose, and a reader leaves functions unused.
+        "#if defined(__GNUC__)\n"
+        "#pragma GCC diagnostic push\n"
+        "#pragma GCC diagnostic ignored \"-Wunused-function\"\n"
+        "#if !defined(__clang__)\n"
+        "#pragma GCC diagnostic ignored \"-Wsubobject-linkage\"\n"
+        "#endif\n"
+        "#endif\n";
     std::vector<std::string> units;
     for (int floor = 0; floor < FLOOR_COUNT; ++floor) {
         for (const auto &[file, source] : sources) {
@@ -301,7 +309,9 @@ std::string amalgamation(const Sources &sources, const std::vector<std::string> 
     }
     emit_files(sources, headers, out);
     emit_files(sources, units, out);
-    return out + "\n#endif // LEARNANN_AMALGAMATION_INCLUDED\n";
+    return out +
+           "\n#if defined(__GNUC__)\n#pragma GCC diagnostic pop\n#endif\n"
+           "#endif // LEARNANN_AMALGAMATION_INCLUDED\n";
 }
 
 // By way of a temporary, so that an interrupted run leaves no half file that make takes for a new one.

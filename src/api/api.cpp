@@ -80,7 +80,6 @@ struct Batch {
     learnann_hit *hits;
     u32 *counts;
     std::atomic<u64> next{0};
-    std::atomic<u32> workers{0};
     struct Outcome {
         Status status;
         learnann_error error;

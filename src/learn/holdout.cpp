@@ -42,6 +42,30 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     return LEARNANN_OK;
 }
 
+struct Near {
+    float distance;
+    u32 row;
+    bool operator<(const Near &o) const { return distance != o.distance ? distance < o.distance : row < o.row; }
+};
+
+// The nearest `most` of the rows offered, in an array with room for one more.
+struct NearHeap {
+    Near *items = nullptr;
+    u32 size = 0;
+    u32 most = 0;
+
+    void offer(const Near &candidate) {
+        if (size == most && !(candidate < items[0])) return;
+        items[size++] = candidate;
+        std::push_heap(items, items + size);
+        if (size > most) std::pop_heap(items, items + size--);
+    }
+    void finish(u32 *rows) {
+        std::sort_heap(items, items + size);
+        for (u32 i = 0; i < size; ++i) rows[i] = items[i].row;
+    }
+};
+
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
                     const Allocator &allocator, Holdout &h, learnann_error *error) {
     h.query_rows.use(allocator);
@@ -53,34 +77,29 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     h.neighbours = smaller(Holdout::depth, others);
     LEARNANN_RETURN_IF(h.truth.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
 
-    struct Near {
-        float distance;
-        u32 row;
-        bool operator<(const Near &o) const { return distance != o.distance ? distance < o.distance : row < o.row; }
-    };
+    constexpr u32 together = 8;     // queries that share each row while it is in cache
+    const u32 groups = (h.count + together - 1) / together, heap_size = Holdout::depth + 1;
     Array<Near> heaps(allocator);
     Array<u8> bytes(allocator);
-    LEARNANN_RETURN_IF(heaps.allocate(static_cast<u64>(threads) * (Holdout::depth + 1), error));
-    LEARNANN_RETURN_IF(bytes.allocate(static_cast<u64>(threads) * d, error));
-    const u32 step = larger(h.count / 16, threads);
-    for (u32 begin = 0; begin < h.count; begin += step) {
-        LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / h.count));
-        parallel(threads, smaller(step, h.count - begin), 1, [&](u64 i, u32 worker) {
-            const u32 q = begin + static_cast<u32>(i);
-            Near *heap = heaps.data() + static_cast<u64>(worker) * (Holdout::depth + 1);
-            u32 size = 0;
-            const u32 type = rows.metric == LEARNANN_COS ? 0 : rows.exact_type();
-            const ExactQuery query = ExactQuery::of(h.query(q, d), d, type, bytes.data() + static_cast<u64>(worker) * d);
-            for (u32 row = 0; row < n; ++row) {
-                const Near candidate{rows.distance(query, row), row};
-                if (size == h.neighbours && !(candidate < heap[0])) continue;
-                if (h.holds(row)) continue;
-                heap[size++] = candidate;
-                std::push_heap(heap, heap + size);
-                if (size > h.neighbours) std::pop_heap(heap, heap + size--);
+    LEARNANN_RETURN_IF(heaps.allocate(static_cast<u64>(threads) * together * heap_size, error));
+    LEARNANN_RETURN_IF(bytes.allocate(static_cast<u64>(threads) * together * d, error));
+    const u32 type = rows.metric == LEARNANN_COS ? 0 : rows.exact_type();
+    for (u32 begin = 0; begin < groups; begin += threads) {
+        LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / groups));
+        parallel(threads, smaller(threads, groups - begin), 1, [&](u64 item, u32 worker) {
+            const u32 first = (begin + static_cast<u32>(item)) * together, count = smaller(together, h.count - first);
+            NearHeap nearest[together];
+            ExactQuery queries[together];
+            for (u32 i = 0; i < count; ++i) {
+                const u64 place = static_cast<u64>(worker) * together + i;
+                nearest[i] = NearHeap{heaps.data() + place * heap_size, 0, h.neighbours};
+                queries[i] = ExactQuery::of(h.query(first + i, d), d, type, bytes.data() + place * d);
             }
-            std::sort_heap(heap, heap + size);
-            for (u32 j = 0; j < size; ++j) h.truth[static_cast<u64>(q) * Holdout::depth + j] = heap[j].row;
+            for (u32 row = 0; row < n; ++row) {
+                if (h.holds(row)) continue;
+                for (u32 i = 0; i < count; ++i) nearest[i].offer(Near{rows.distance(queries[i], row), row});
+            }
+            for (u32 i = 0; i < count; ++i) nearest[i].finish(h.truth.data() + static_cast<u64>(first + i) * Holdout::depth);
         });
     }
     return LEARNANN_OK;

@@ -22,29 +22,46 @@ void multiply(const float *a, const float *b, float *out, u32 rows, u32 inner, u
     });
 }
 
-void multiply_transposed(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 threads) {
-    constexpr u32 block = 16, chunk = 128;  // block output rows at a time, over chunks of rows that stay in cache
-    parallel(threads, (cols_a + block - 1) / block, 1, [=](u64 item, u32) {
-        const Kernels &k = kernels();
-        const u32 begin = static_cast<u32>(item) * block, end = smaller(begin + block, cols_a);
-        std::memset(out + static_cast<u64>(begin) * cols_b, 0, static_cast<u64>(end - begin) * cols_b * sizeof(float));
-        for (u32 first = 0; first < rows; first += chunk) {
-            const u32 last = smaller(first + chunk, rows);
-            for (u32 c = begin; c < end; ++c) {
-                float *to = out + static_cast<u64>(c) * cols_b;
-                for (u32 r = first; r < last; r += 4) {
-                    const float *four[4];
-                    float weights[4];
-                    for (u32 i = 0; i < 4; ++i) {
-                        const u32 row = smaller(r + i, last - 1);
-                        four[i] = b + static_cast<u64>(row) * cols_b;
-                        weights[i] = r + i < last ? a[static_cast<u64>(row) * cols_a + c] : 0.0f;
-                    }
-                    k.axpy4(to, four, weights, cols_b);
+// Rows [begin, end) of a^T b, from column `from(row)` on: b's rows in chunks that stay in cache.
+template <class From>
+void transposed_block(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 begin, u32 end, From from) {
+    constexpr u32 chunk = 128;
+    const Kernels &k = kernels();
+    std::memset(out + static_cast<u64>(begin) * cols_b, 0, static_cast<u64>(end - begin) * cols_b * sizeof(float));
+    for (u32 first = 0; first < rows; first += chunk) {
+        const u32 last = smaller(first + chunk, rows);
+        for (u32 c = begin; c < end; ++c) {
+            const u32 skip = from(c);
+            for (u32 r = first; r < last; r += 4) {
+                const float *four[4];
+                float weights[4];
+                for (u32 i = 0; i < 4; ++i) {
+                    const u64 row = smaller(r + i, last - 1);
+                    four[i] = b + row * cols_b + skip;
+                    weights[i] = r + i < last ? a[row * cols_a + c] : 0.0f;
                 }
+                k.axpy4(out + static_cast<u64>(c) * cols_b + skip, four, weights, cols_b - skip);
             }
         }
+    }
+}
+
+constexpr u32 transposed_rows = 16;     // of the result, that a thread makes at a time
+
+void multiply_transposed(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 threads) {
+    parallel(threads, (cols_a + transposed_rows - 1) / transposed_rows, 1, [=](u64 item, u32) {
+        const u32 begin = static_cast<u32>(item) * transposed_rows, end = smaller(begin + transposed_rows, cols_a);
+        transposed_block(a, b, out, rows, cols_a, cols_b, begin, end, [](u32) { return 0u; });
     });
+}
+
+void gram(const float *a, float *out, u32 rows, u32 cols, u32 threads) {
+    parallel(threads, (cols + transposed_rows - 1) / transposed_rows, 1, [=](u64 item, u32) {
+        const u32 begin = static_cast<u32>(item) * transposed_rows, end = smaller(begin + transposed_rows, cols);
+        transposed_block(a, a, out, rows, cols, cols, begin, end, [](u32 c) { return c; });
+    });
+    for (u32 i = 0; i < cols; ++i)      // the lower half mirrors the upper
+        for (u32 j = 0; j < i; ++j) out[static_cast<u64>(i) * cols + j] = out[static_cast<u64>(j) * cols + i];
 }
 
 Status orthonormalise(float *v, u32 dim, u32 count, const Allocator &allocator, learnann_error *error) {
@@ -56,13 +73,15 @@ Status orthonormalise(float *v, u32 dim, u32 count, const Allocator &allocator, 
     for (u32 c = 0; c < count; ++c) {
         float *x = columns.data() + static_cast<u64>(c) * dim;
         const float before = dot(x, x, dim);
-        for (int pass = 0; pass < 2; ++pass)
-            for (u32 p = 0; p < c; ++p) {
-                const float *y = columns.data() + static_cast<u64>(p) * dim;
-                const float along = -dot(x, y, dim);
-                const float *const four[4] = {y, y, y, y};
-                const float weights[4] = {along, 0, 0, 0};
-                kernels().axpy4(x, four, weights, dim);
+        for (int pass = 0; pass < 2; ++pass)    // four earlier columns at a time; the second pass mends what rounding left
+            for (u32 p = 0; p < c; p += 4) {
+                const float *four[4];
+                float along[4];
+                for (u32 i = 0; i < 4; ++i) {
+                    four[i] = columns.data() + static_cast<u64>(smaller(p + i, c - 1)) * dim;
+                    along[i] = p + i < c ? -dot(x, four[i], dim) : 0.0f;
+                }
+                kernels().axpy4(x, four, along, dim);
             }
         const float length2 = dot(x, x, dim);
         const bool vanished = !(length2 > 1e-12f * before) || !(length2 > 1e-30f);

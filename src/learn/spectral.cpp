@@ -19,8 +19,8 @@ inline Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, lea
 }
 
 // Rows as floats, the mean taken out.
-inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centred, Array<float> &x, Array<float> &mean,
-                          learnann_error *error) {
+inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centred, const Allocator &allocator,
+                          Array<float> &x, Array<float> &mean, learnann_error *error) {
     const u32 d = rows.dim(), n = static_cast<u32>(sample.size());
     LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(n) * d, error));
     LEARNANN_RETURN_IF(mean.zeroes(d, error));
@@ -28,11 +28,11 @@ inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centr
         if (!rows.floats(sample[i], x.data() + static_cast<u64>(i) * d))
             return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", sample[i]);
     if (!centred) return LEARNANN_OK;
-    for (u32 c = 0; c < d; ++c) {
-        double sum = 0;
-        for (u32 i = 0; i < n; ++i) sum += x[static_cast<u64>(i) * d + c];
-        mean[c] = static_cast<float>(sum / n);
-    }
+    Array<double> sums(allocator);
+    LEARNANN_RETURN_IF(sums.zeroes(d, error));
+    for (u32 i = 0; i < n; ++i)
+        for (u32 c = 0; c < d; ++c) sums[c] += x[static_cast<u64>(i) * d + c];
+    for (u32 c = 0; c < d; ++c) mean[c] = static_cast<float>(sums[c] / n);
     for (u32 i = 0; i < n; ++i)
         for (u32 c = 0; c < d; ++c) x[static_cast<u64>(i) * d + c] -= mean[c];
     return LEARNANN_OK;
@@ -57,7 +57,7 @@ public:
         const bool dense = dim_ <= covariance_dims;
         if (dense) {
             LEARNANN_RETURN_IF(covariance_.allocate(static_cast<u64>(dim_) * dim_, error));
-            multiply_transposed(x_.data(), x_.data(), covariance_.data(), rows_, dim_, dim_, threads_);
+            gram(x_.data(), covariance_.data(), rows_, dim_, threads_);
             if (dim_ <= exact_eigen_dims) return exact(count, directions, error);
         } else {
             LEARNANN_RETURN_IF(product_.allocate(static_cast<u64>(rows_) * block, error));
@@ -133,9 +133,9 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
     const u32 d = rows.dim();
     Array<u32> sample(allocator);
     Array<float> x(allocator);
-    const u32 wanted = d <= covariance_dims ? 16384 : 4096;
+    const u32 wanted = d <= covariance_dims ? 8192 : 4096;
     LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), wanted), seed, sample, error));
-    LEARNANN_RETURN_IF(load_sample(rows, sample, rows.metric != LEARNANN_IP, x, basis.mean, error));
+    LEARNANN_RETURN_IF(load_sample(rows, sample, rows.metric != LEARNANN_IP, allocator, x, basis.mean, error));
     scale_sample(x);
     basis.dim = d;
     basis.count = smaller(count, d);

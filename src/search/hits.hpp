@@ -7,9 +7,12 @@
 
 LEARNANN_BEGIN
 
-inline bool nearer(const learnann_hit &a, const learnann_hit &b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.key != b.key ? a.key < b.key : a.row < b.row;
-}
+// A type of our own, so that the templates it instantiates stay inside the library.
+struct Nearer {
+    bool operator()(const learnann_hit &a, const learnann_hit &b) const {
+        return a.distance != b.distance ? a.distance < b.distance : a.key != b.key ? a.key < b.key : a.row < b.row;
+    }
+};
 
 class Hits {
 public:
@@ -22,15 +25,15 @@ public:
         if (row >= view_.rows()) return false;
         const learnann_hit hit{view_.key_of_row(row), row, distance};
         if (count_ == k_) {
-            if (!nearer(hit, hits_[0])) return true;
-            std::pop_heap(hits_, hits_ + count_--, nearer);
+            if (!Nearer()(hit, hits_[0])) return true;
+            std::pop_heap(hits_, hits_ + count_--, Nearer());
         }
         hits_[count_++] = hit;
-        std::push_heap(hits_, hits_ + count_, nearer);
+        std::push_heap(hits_, hits_ + count_, Nearer());
         return true;
     }
     u32 finish() {
-        std::sort_heap(hits_, hits_ + count_, nearer);
+        std::sort_heap(hits_, hits_ + count_, Nearer());
         return count_;
     }
     u32 count() const { return count_; }

@@ -24,9 +24,6 @@ struct QueryCode {
     u32 norm_mask;          // all ones, or 0 where norms don't matter (inner product)
 };
 
-// Beyond any estimate: the worst place of a beam that is not full.
-constexpr i32 worst_estimate = 0x7fffffff;
-
 inline i32 finish_estimate(const QueryCode &q, i32 biased_dot, u32 tail) {
     const i32 dot = biased_dot - q.bias;
     const i32 norm = static_cast<i32>(((tail >> 8) << q.norm_left >> q.norm_right) & q.norm_mask);

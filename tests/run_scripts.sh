@@ -1,0 +1,152 @@
+#!/bin/bash
+# run_scripts.sh: tests that are commands: the command line, the examples, the two-file compile, symbols, the amalgamation.
+# Uses B (the build folder), CXX, CC, XSIMD from the environment. Ends with "scripts: N passed, M failed".
+set -u
+cd "$(dirname "$0")/.."
+B=${B:-build} CXX=${CXX:-g++} CC=${CC:-gcc}
+INCLUDE="-I. ${XSIMD:+-I$XSIMD}"
+T=$(mktemp -d)
+trap 'chmod -R u+w "$T"; rm -rf "$T"' EXIT
+passed=0 failed=0
+
+# check NAME COMMAND...: passes where the command succeeds.
+check() {
+    local name=$1
+    shift
+    if "$@" >"$T/out" 2>"$T/err"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name"
+        sed 's/^/    /' "$T/out" "$T/err" | tail -n 20
+    fi
+}
+# ends STATUS WORDS COMMAND...: the command exits with STATUS and says WORDS on stderr.
+ends() {
+    local status=$1 words=$2
+    shift 2
+    "$@" >"$T/ends.out" 2>"$T/ends.err"
+    local got=$?
+    [ $got = "$status" ] && grep -q -- "$words" "$T/ends.err" && return 0
+    echo "exit $got (wanted $status), stderr (wanted '$words'):"
+    cat "$T/ends.err"
+    return 1
+}
+# says WORDS COMMAND...: the command succeeds and prints WORDS.
+says() {
+    local words=$1
+    shift
+    "$@" >"$T/says.out" || return 1
+    grep -q -- "$words" "$T/says.out" || { cat "$T/says.out"; return 1; }
+}
+number() { sed -n "s/.*\"$1\":\([0-9.e+-]*\).*/\1/p" "$2"; }
+at_least() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 >= b + 0) }'; }
+
+# ---- made rows: 3,000 of 24 dimensions in 40 clusters, as .fbin, with truth by an index that scans ----
+cat >"$T/make.cpp" <<'CPP'
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+static uint64_t s = 7;
+static float next() { s = s * 6364136223846793005u + 1442695040888963407u; return float(s >> 40) / 16777216.0f - 0.5f; }
+static void write(const char *path, int32_t n, int32_t d, const std::vector<float> &centres) {
+    FILE *f = fopen(path, "wb");
+    fwrite(&n, 4, 1, f), fwrite(&d, 4, 1, f);
+    for (int i = 0; i < n; ++i) {
+        const int c = int((next() + 0.5f) * 40) % 40;
+        for (int j = 0; j < d; ++j) { float v = 4 * centres[c * d + j] + next(); fwrite(&v, 4, 1, f); }
+    }
+    fclose(f);
+}
+int main(int, char **v) {
+    std::vector<float> centres(40 * 24);
+    for (float &c : centres) c = next();
+    write(v[1], 3000, 24, centres), write(v[2], 100, 24, centres);
+}
+CPP
+"$CXX" -O1 "$T/make.cpp" -o "$T/make" && "$T/make" "$T/rows.fbin" "$T/queries.fbin" || exit 1
+L=$B/learnann
+
+# ---- the command line ----
+for metric in l2 ip cos; do
+    check "build $metric" "$L" build "$T/rows.fbin" -o "$T/$metric.la" --metric $metric
+    check "verify $metric" "$L" verify "$T/$metric.la"
+    check "info $metric" says "3,000 x 24, $metric" "$L" info "$T/$metric.la"
+    check "truth $metric" "$L" search "$T/$metric.la" "$T/queries.fbin" -k 10 --effort 3000 --out "$T/$metric.ivecs"
+    "$L" search "$T/$metric.la" "$T/queries.fbin" -k 10 --effort 100 --truth "$T/$metric.ivecs" --json >"$T/search.json"
+    check "recall $metric" at_least "$(number recall "$T/search.json")" 0.99
+done
+check "search by recall" says '"effort"' "$L" search "$T/l2.la" "$T/queries.fbin" --recall 0.9 --json
+check "sweep" says recall "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/plot.svg"
+check "plot" grep -q '<svg' "$T/plot.svg"
+check "build fields" says '"rows":3000,"dim":24,"metric":"l2","seconds":' "$L" build "$T/rows.fbin" -o "$T/j.la" --json
+for field in phases file_bytes hot_bytes_per_row cold_bytes_per_row spectral code_bytes mean_degree peak_rss_bytes router; do
+    check "build --json has $field" grep -q "\"$field\":" "$T/says.out"
+done
+for field in queries k effort router recall qps mean_us p50_us p99_us distances entry_distances reranked hops inferences rss_bytes isa; do
+    check "search --json has $field" grep -q "\"$field\":" "$T/search.json"
+done
+check "same bytes for any threads" bash -c "'$L' build '$T/rows.fbin' -o '$T/a.la' --threads 1 && '$L' build '$T/rows.fbin' -o '$T/b.la' --threads 3 && cmp '$T/a.la' '$T/b.la'"
+check "convert" bash -c "'$L' convert '$T/rows.fbin' '$T/rows.npy' && '$L' convert '$T/rows.npy' '$T/rows.fvecs' && '$L' convert '$T/rows.fvecs' '$T/back.fbin' && cmp '$T/rows.fbin' '$T/back.fbin'"
+check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/s.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/t.ivecs' && cmp '$T/s.ivecs' '$T/t.ivecs'"
+
+# ---- what bad input gets ----
+check "missing input" ends 1 "no such file\|No such file" "$L" build "$T/none.fbin" -o "$T/x.la"
+check "unknown command" ends 2 "no command frobnicate" "$L" frobnicate
+check "unknown option" ends 2 "unknown option\|--frob" "$L" build "$T/rows.fbin" -o "$T/x.la" --frob
+check "graph of a later version" ends 2 "adaptive" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph hnsw
+check "not an index" ends 1 "another kind\|not begin with LEARNANN" "$L" info "$T/rows.fbin"
+head -c 5000 "$T/l2.la" >"$T/short.la"
+check "truncated index" ends 1 "truncated" "$L" info "$T/short.la"
+: >"$T/empty.la"
+check "empty index" ends 1 "empty" "$L" info "$T/empty.la"
+head -c 1000 "$T/rows.fbin" >"$T/short.fbin"
+check "truncated rows" ends 1 "short.fbin" "$L" build "$T/short.fbin" -o "$T/x.la"
+cp "$T/l2.la" "$T/flip.la" && printf '\377' | dd of="$T/flip.la" bs=1 seek=20000 conv=notrunc 2>/dev/null
+check "damaged index" ends 1 "F[0-9]" "$L" verify "$T/flip.la"
+check "wrong dimension" bash -c "'$L' convert '$T/l2.ivecs' '$T/x.ibin'; ! '$L' search '$T/l2.la' '$T/short.fbin'"
+check "k = 0" ends 2 "k" "$L" search "$T/l2.la" "$T/queries.fbin" -k 0
+check "folder that isn't there" ends 1 "" "$L" build "$T/rows.fbin" -o "$T/none/x.la"
+if [ -e /dev/full ] && [ -w /dev/shm ] && command -v mount >/dev/null && [ "$(id -u)" = 0 ]; then
+    mkdir "$T/small"
+    if mount -t tmpfs -o size=64k tmpfs "$T/small" 2>/dev/null; then
+        check "full disk" ends 1 "full\|space" "$L" build "$T/rows.fbin" -o "$T/small/x.la"
+        check "full disk leaves nothing" bash -c "[ -z \"\$(ls -A '$T/small')\" ]"
+        umount "$T/small"
+    fi
+fi
+check "nothing half-written" bash -c "! ls '$T'/*.tmp '$T'/x.la 2>/dev/null"
+
+# ---- examples ----
+for example in hello hello_c threads filtered allocator_c; do
+    check "example $example" "$B/examples/$example"
+done
+mkdir "$T/text" && cp README.md learnann.h src/format/*.hpp "$T/text"
+check "example textsearch" says "learnann.h" "$B/examples/textsearch" "$T/text" -q "bytes of a memory-mapped file"
+
+# ---- two files in somebody's app; the header alone ----
+mkdir "$T/app" && cp learnann.h learnann.c++ examples/hello.cpp "$T/app"
+app() { (cd "$T/app" && "$@" && ./app >/dev/null); }
+check "two files, g++" app g++ -O2 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
+command -v clang++ >/dev/null && check "two files, clang++" app clang++ -std=c++17 -O1 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
+printf '#define LEARNANN_IMPLEMENTATION\n#include "hello.cpp"\n' >"$T/app/one.cpp"
+check "single include" app g++ -std=c++17 -O0 -I. ${XSIMD:+-I$XSIMD} one.cpp -o app -pthread
+check "no exceptions, no RTTI" app g++ -std=c++17 -O0 -fno-exceptions -fno-rtti ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
+check "header is C99" "$CC" -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c learnann.h
+check "header is C++17" "$CXX" -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ learnann.h
+check "read-only reader" "$CXX" -std=c++17 -O0 -Wall -Wextra -Werror -DLEARNANN_READ_ONLY $INCLUDE -x c++ -c learnann.c++ -o "$T/reader.o"
+check "without xsimd" "$CXX" -std=c++17 -O0 -Wall -Wextra -Werror -DLEARNANN_NO_XSIMD -DLEARNANN_NO_X86 $INCLUDE -x c++ -c learnann.c++ -o "$T/plain.o"
+for header in src/*/*.hpp; do
+    check "$header alone" "$CXX" -std=c++17 -fsyntax-only -Isrc $INCLUDE -include "$header" -x c++ /dev/null
+done
+
+# ---- symbols: an app must see learnann_* only ----
+exported() { nm -g --defined-only "$1" | awk 'NF == 3 && $2 ~ /[TDBRVWu]/ { print $3 }' | grep -v '^learnann_\|^DW.ref\|^__odr_asan\|^_init$\|^_fini$'; }
+check "symbols of learnann.o" bash -c "! ($(declare -f exported); exported '$B/learnann.o' | grep .)"
+check "symbols of liblearnann.so" bash -c "! ($(declare -f exported); nm -D --defined-only '$B/liblearnann.so' | awk '{print \$3}' | grep -v '^learnann_' | grep .)"
+
+check "amalgamation" tests/amalgamate_test.sh
+
+echo "scripts: $passed passed, $failed failed"
+[ $failed = 0 ]
