@@ -111,5 +111,39 @@ scripts: all examples $B/amalgamate  ## tests of the command line, the examples,
 test: need-test all examples  ## everything that CI tests first; minutes on two cores
 	$(MAKE) check-fresh unit api scripts fuzz-replay
 
+# ---- sanitizers, fuzzing, other machines ----
+
+asan: need-test  ## unit and API tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) B=$B/asan FLAGS="-g -fsanitize=address,undefined -fno-sanitize-recover=all" unit api fuzz-replay
+
+tsan: need-test  ## API tests and the threads example under ThreadSanitizer
+	$(MAKE) B=$B/tsan FLAGS="-g -fsanitize=thread" api $B/tsan/examples/threads
+	$B/tsan/examples/threads
+
+FUZZ_SECONDS ?= 60
+$B/open-fuzz: tests/fuzz/open_fuzz.cpp learnann.c++ learnann.h
+	@tools/need.sh clang
+	@mkdir -p $(@D)
+	clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(ALL_FLAGS) -I. $< learnann.c++ -o $@
+
+fuzz: need-build $B/open-fuzz  ## FUZZ_SECONDS (60) of libFuzzer on open, search and verify, from the corpus
+	@mkdir -p $B/corpus
+	$B/open-fuzz -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 $B/corpus tests/fuzz/corpus
+
+$B/fuzz-replay: tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a
+	$(CXX) $(CXXFLAGS) -I. tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a -o $@
+
+fuzz-replay: $B/fuzz-replay  ## the fuzz corpus, once
+	$B/fuzz-replay tests/fuzz/corpus
+
+test-aarch64: all  ## unit and API tests on aarch64 under qemu; files written there and here give the same hits
+	@tools/need.sh qemu-user g++-aarch64-linux-gnu doctest-dev
+	B="$B" tests/aarch64.sh
+
+gates: all  ## recall, size and build gates on the real sets, where ../shared/data is
+	B="$B" tests/gates.sh
+
+-include bench/bench.mk
+
 clean:  ## removes build/
 	rm -rf $B

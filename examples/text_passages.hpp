@@ -1,6 +1,7 @@
 // text_passages: the text files below a folder, cut into passages of a few lines, for textsearch.cpp.
 #pragma once
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -45,7 +46,7 @@ inline void cut_into_passages(const std::string &name, const std::string &conten
         const bool ends = length >= 6 || passage.text.size() >= 400 || (text.empty() && length >= 4);
         if (!ends && lines.peek() != EOF) continue;
         const auto letters = std::count_if(passage.text.begin(), passage.text.end(), [](unsigned char c) {
-            return c >= 'A';    // roughly: letters of any alphabet
+            return std::isalpha(c) || c >= 0x80;    // letters of any alphabet
         });
         if (letters >= 40) passages.push_back(passage);     // not some closing braces
         passage.text.clear();

@@ -1,12 +1,12 @@
 // text_quality: whether an index finds what a look at every row finds, and how fast, for textsearch.cpp.
 #pragma once
-#include "learnann.h"
 #include "text_features.hpp"
 #include "text_passages.hpp"
-
+#include "learnann.h"
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <functional>
 #include <numeric>
 #include <random>
@@ -62,8 +62,7 @@ inline Quality measure_quality(const learnann::Index &index, const std::vector<f
     constexpr uint32_t DIM = TextFeatures::DIM, K = 10;
     learnann::Scratch scratch = index.scratch();
     std::vector<float> similarity(rows.size() / DIM);
-    const size_t k = std::min<size_t>(K, similarity.size()), count = queries.size() / DIM;
-    size_t found = 0;
+    size_t k = std::min<size_t>(K, similarity.size()), count = queries.size() / DIM, found = 0;
     double searching = 0;
     for (const float *query = queries.data(); query < queries.data() + queries.size(); query += DIM) {
         const double begin = seconds_now();

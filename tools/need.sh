@@ -8,6 +8,8 @@ present() {
         libxsimd-dev) printf '#include <xsimd/xsimd.hpp>\n' | ${CXX:-g++} ${XSIMD:+-I"$XSIMD"} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null ;;
         doctest-dev) printf '#include <doctest/doctest.h>\n' | ${CXX:-g++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null ;;
         libhnswlib-dev) printf '#include <hnswlib/hnswlib.h>\n' | ${CXX:-g++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null ;;
+        libfaiss-dev) printf '#include <faiss/IndexHNSW.h>\n' | ${CXX:-g++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null ;;
+        npm) command -v npm >/dev/null ;;
         g++) command -v g++ >/dev/null ;;
         clang) command -v clang++ >/dev/null ;;
         qemu-user) command -v qemu-aarch64 >/dev/null ;;

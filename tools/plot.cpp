@@ -1,7 +1,7 @@
 // See plot.hpp.
 #include "plot.hpp"
 
-#include "common.hpp"
+#include "svg.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -49,41 +49,16 @@ Axes axes_for(const std::vector<PlotPoint> &points) {
     return axes;
 }
 
-std::string escaped(const std::string &text) {
-    std::string out;
-    for (const char c : text) {
-        if (c == '<') out += "&lt;";
-        else if (c == '>') out += "&gt;";
-        else if (c == '&') out += "&amp;";
-        else if (static_cast<unsigned char>(c) < 32 || static_cast<unsigned char>(c) > 126) out += '?';
-        else out += c;
-    }
-    return out;
-}
-
-std::string text_at(double x, double y, const char *style, const std::string &text) {
-    return format("<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">%s</text>\n", x, y, style, escaped(text).c_str());
-}
-
-std::string line(double x1, double y1, double x2, double y2, const char *style) {
-    return format("<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" class=\"%s\"/>\n", x1, y1, x2, y2, style);
-}
-
 std::string x_axis(const Axes &axes) {
     std::string svg;
     const int digits = std::max(1, static_cast<int>(std::ceil(-std::log10(axes.x_step) - 1e-9)));
     const int ticks = static_cast<int>(std::round((1 - axes.x_low) / axes.x_step));
     for (int i = 0; i <= ticks; ++i) {
         const double value = axes.x_low + i * axes.x_step, x = axes.x(value);
-        svg += line(x, top, x, height - bottom, "grid");
-        svg += text_at(x, height - bottom + 20, "tick mid", format("%.*f", digits, value));
+        svg += svg_line(x, top, x, height - bottom, "grid");
+        svg += svg_text(x, height - bottom + 20, "tick mid", format("%.*f", digits, value));
     }
     return svg;
-}
-
-std::string short_number(double value) {
-    if (value >= 1e6) return format("%g M", value / 1e6);
-    return value >= 1e3 ? format("%g k", value / 1e3) : format("%g", value);
 }
 
 // Lines at 1 to 9 times the powers of ten; labels at 1, 2 and 5 unless the range is so wide that they would collide.
@@ -95,8 +70,8 @@ std::string y_axis(const Axes &axes) {
             if (at < axes.y_low || at > axes.y_high) continue;
             const double y = axes.y(value), range = axes.y_high - axes.y_low;
             const bool labelled = factor == 1 || (range < 5 && (factor == 2 || factor == 5)) || range < 0.6;
-            svg += line(left, y, width - right, y, labelled ? "grid" : "faint");
-            if (labelled) svg += text_at(left - 10, y + 4, "tick end", short_number(value));
+            svg += svg_line(left, y, width - right, y, labelled ? "grid" : "faint");
+            if (labelled) svg += svg_text(left - 10, y + 4, "tick end", short_number(value));
         }
     }
     return svg;
@@ -109,10 +84,10 @@ std::string curve(const Axes &axes, const std::vector<PlotPoint> &points) {
         const double x = axes.x(p.x), y = axes.y(p.y);
         path += format("%s%.1f,%.1f", path.empty() ? "" : " ", x, y);
         dots += format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" class=\"dot\"><title>%s: %.4f, %.0f</title></circle>\n",
-                       x, y, escaped(p.label).c_str(), p.x, p.y);
+                       x, y, svg_escaped(p.label).c_str(), p.x, p.y);
         // Where points crowd, some labels are left out rather than printed over each other.
         if (std::fabs(x - label_x) < 26 && std::fabs(y - label_y) < 15) continue;
-        dots += text_at(x - 8, y + 15, "note end", p.label);
+        dots += svg_text(x - 8, y + 15, "note end", p.label);
         label_x = x;
         label_y = y;
     }
@@ -120,41 +95,24 @@ std::string curve(const Axes &axes, const std::vector<PlotPoint> &points) {
 }
 
 const char *const style =
-    "<style>\n"
-    "text { font-family: -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', Arial, sans-serif; fill: #1f2933; }\n"
-    ".title { font-size: 19px; font-weight: 600; }\n"
-    ".subtitle { font-size: 13px; fill: #52606d; }\n"
-    ".axis { font-size: 14px; }\n"
-    ".tick { font-size: 12px; fill: #52606d; }\n"
-    ".note { font-size: 11px; fill: #7b8794; }\n"
-    ".mid { text-anchor: middle; }\n"
-    ".end { text-anchor: end; }\n"
-    ".grid { stroke: #d9dee4; stroke-width: 1; }\n"
-    ".faint { stroke: #eef1f4; stroke-width: 1; }\n"
-    ".frame { stroke: #7b8794; stroke-width: 1.2; }\n"
     ".curve { fill: none; stroke: #1769aa; stroke-width: 2.4; stroke-linejoin: round; stroke-linecap: round; }\n"
-    ".dot { fill: #ffffff; stroke: #1769aa; stroke-width: 2; }\n"
-    "</style>\n";
+    ".dot { fill: #ffffff; stroke: #1769aa; stroke-width: 2; }\n";
 
 } // namespace
 
 std::string plot_svg(const Plot &plot) {
     const Axes axes = axes_for(plot.points);
     const double middle_x = (left + width - right) / 2, middle_y = (top + height - bottom) / 2;
-    std::string svg = format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" width=\"%g\" "
-                             "height=\"%g\" role=\"img\">\n<title>%s</title>\n",
-                             width, height, width, height, escaped(plot.title).c_str());
-    svg += style;
-    svg += format("<rect width=\"%g\" height=\"%g\" fill=\"#fcfcfd\"/>\n", width, height);
-    svg += text_at(left, 36, "title", plot.title);
-    svg += text_at(left, 58, "subtitle", plot.subtitle);
+    std::string svg = svg_begin(width, height, plot.title, style);
+    svg += svg_text(left, 36, "title", plot.title);
+    svg += svg_text(left, 58, "subtitle", plot.subtitle);
     svg += x_axis(axes) + y_axis(axes);
-    svg += line(left, height - bottom, width - right, height - bottom, "frame");
-    svg += line(left, top, left, height - bottom, "frame");
-    svg += text_at(middle_x, height - 20, "axis mid", plot.x_label);
-    svg += text_at(width - right, height - 20, "note end", plot.point_note);
+    svg += svg_line(left, height - bottom, width - right, height - bottom, "frame");
+    svg += svg_line(left, top, left, height - bottom, "frame");
+    svg += svg_text(middle_x, height - 20, "axis mid", plot.x_label);
+    svg += svg_text(width - right, height - 20, "note end", plot.point_note);
     svg += format("<g transform=\"translate(30 %.1f) rotate(-90)\">", middle_y) +
-           text_at(0, 0, "axis mid", plot.y_label) + "</g>\n";
+           svg_text(0, 0, "axis mid", plot.y_label) + "</g>\n";
     return svg + curve(axes, plot.points) + "</svg>\n";
 }
 

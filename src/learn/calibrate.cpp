@@ -26,11 +26,15 @@ struct Worker {
         std::memcpy(codec.x.data(), h.query(i, space.codec->dim), space.codec->dim * sizeof(float));
         return encode_query(*space.codec, project(*space.codec, codec), code.data());
     }
+    ExactQuery exact(const Rows &rows, const Holdout &h, u32 i) {
+        const u32 type = rows.metric == LEARNANN_COS ? 0 : rows.exact_type();
+        return ExactQuery::of(h.query(i, rows.dim()), rows.dim(), type, bytes.data());
+    }
 };
 
 }  // namespace
 
-Status measure_codes(const CodeSpace &space, const Holdout &h, u32 threads, const Allocator &allocator, float &recall,
+Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 threads, const Allocator &allocator, float &recall,
                      learnann_error *error) {
     constexpr u32 best = 40, wanted = 10, block = 1024;
     Worker workers[max_threads];
@@ -41,7 +45,7 @@ Status measure_codes(const CodeSpace &space, const Holdout &h, u32 threads, cons
     Array<u32> found(allocator);
     LEARNANN_RETURN_IF(found.zeroes(h.count, error));
     const u32 depth = smaller(wanted, h.neighbours);
-    parallel(threads, h.count, 1, [&](u64 q, u32 worker) {
+    parallel(threads, depth ? h.count : 0, 1, [&](u64 q, u32 worker) {
         Worker &w = workers[worker];
         const EncodedQuery query = w.encode(space, h, static_cast<u32>(q));
         Pool &pool = w.beam.pool;
@@ -53,8 +57,9 @@ Status measure_codes(const CodeSpace &space, const Holdout &h, u32 threads, cons
             for (u32 i = 0; i < size; ++i)
                 if (pool.would_keep(estimates[i], begin + i) && !h.holds(begin + i)) pool.insert(estimates[i], begin + i);
         }
-        const u32 *truth = h.truth_of(static_cast<u32>(q));
-        for (u32 i = 0; i < pool.size(); ++i) found[q] += std::find(truth, truth + depth, pool.id(i)) != truth + depth;
+        const ExactQuery exact = w.exact(rows, h, static_cast<u32>(q));
+        for (u32 i = 0; i < pool.size() && found[q] < depth; ++i)
+            found[q] += rows.distance(exact, pool.id(i)) <= h.reach(static_cast<u32>(q), depth);
     });
     u64 sum = 0;
     for (const u32 f : found) sum += f;
@@ -66,31 +71,24 @@ Status measure_codes(const CodeSpace &space, const Holdout &h, u32 threads, cons
 inline void count_found(const CodeSpace &space, const BuildGraph &graph, const EntryTable &entries, const Rows &rows,
                         const Array<u32> &row_of_slot, const Holdout &h, u32 q, u32 effort, Worker &w, const u32 *ks,
                         u32 *found) {
-    struct Near {
-        float distance;
-        u32 row;
-        bool operator<(const Near &o) const { return distance != o.distance ? distance < o.distance : row < o.row; }
-    };
     constexpr u32 most = 1024;
-    Near near[most];
+    float near[most];
     const EncodedQuery query = w.encode(space, h, q);
     (void)w.beam.prepare(effort, space.rows, nullptr);
     scan_entries(query.code, entries.records.data(), space.stride(), static_cast<u32>(entries.rows.size()),
                  [&](i32 estimate, u32 entry) { w.beam.add_entry(estimate, entries.rows[entry]); });
     while (w.beam.gather(graph)) w.beam.score(graph, query.code, [](i32, u32) {});
-    const u32 type = rows.metric == LEARNANN_COS ? 0 : rows.exact_type();
-    const ExactQuery exact = ExactQuery::of(h.query(q, rows.dim()), rows.dim(), type, w.bytes.data());
+    const ExactQuery exact = w.exact(rows, h, q);
     u32 size = 0;
     for (u32 i = 0; i < smaller(w.beam.pool.size(), most); ++i) {
         const u32 row = row_of_slot[w.beam.pool.id(i)];
-        if (!h.holds(row)) near[size++] = Near{rows.distance(exact, row), row};
+        if (!h.holds(row)) near[size++] = rows.distance(exact, row);
     }
     std::sort(near, near + size);
-    const u32 *truth = h.truth_of(q);
     for (u32 j = 0; j < 3; ++j) {
         const u32 k = smaller(ks[j], h.neighbours);
         found[j] = 0;
-        for (u32 i = 0; i < smaller(k, size); ++i) found[j] += std::find(truth, truth + k, near[i].row) != truth + k;
+        for (u32 i = 0; i < smaller(k, size); ++i) found[j] += near[i] <= h.reach(q, k);
     }
 }
 

@@ -7,7 +7,7 @@
 LEARNANN_BEGIN
 
 // Share of the true 10 among the best 40 by code, over all rows that are no queries. Records are in row order.
-Status measure_codes(const CodeSpace &space, const Holdout &holdout, u32 threads, const Allocator &allocator, float &recall,
+Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 threads, const Allocator &allocator, float &recall,
                      learnann_error *error);
 
 struct Calibration {

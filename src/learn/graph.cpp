@@ -30,13 +30,16 @@ u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, 
     u32 ids[prune_candidates];
     u8 hiders[prune_candidates] = {};
     count = smaller(count, prune_candidates);
+    u32 nearest[prune_candidates];
+    const u32 fill = smaller(smaller(options.least, limit), count);
+    for (u32 i = 0; i < fill; ++i) nearest[i] = static_cast<u32>(candidates[i]);
     u32 taken = 0;
     while (count > 0 && taken < limit) {
-        const u32 nearest = static_cast<u32>(candidates[0]);
-        kept[taken++] = nearest;
+        const u32 chosen = static_cast<u32>(candidates[0]);
+        kept[taken++] = chosen;
         u32 left = 0;
         for (u32 i = 1; i < count; ++i) ids[i - 1] = static_cast<u32>(candidates[i]);
-        const QueryCode query = space.query(nearest, code);
+        const QueryCode query = space.query(chosen, code);
         kernels().score(query, space.records, space.stride(), ids, count - 1, estimates);
         for (u32 i = 1; i < count; ++i) {
             const float from_row = static_cast<float>(Pool::estimate_of(candidates[i]));
@@ -48,6 +51,8 @@ u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, 
         }
         count = left;
     }
+    for (u32 i = 0; i < fill && taken < fill; ++i)
+        if (std::find(kept, kept + taken, nearest[i]) == kept + taken) kept[taken++] = nearest[i];
     return taken;
 }
 

@@ -55,6 +55,7 @@ struct GraphOptions {
     u32 degree = 32;        // out-edges that pruning leaves at most
     u32 beam = 64;          // width of the candidate search
     float alpha = 1.05f;    // v hides w from u where alpha d(v, w) < d(u, w), d squared; inner product: <v, w> > <u, w>
+    u32 least = 6;          // the nearest candidates fill up to so many edges, hidden or not: no row hangs on a hub alone
     u32 hiders = 1;         // as many kept edges must hide a candidate before it is dropped
 };
 
@@ -95,7 +96,8 @@ private:
 };
 
 // Occlusion pruning: of `count` candidates, Pool items sorted by distance from a row, keeps at most `limit` and returns how
-// many; candidates is reordered. `code` has room for a record.
+// many; candidates is reordered. `code` has room for a record. Heuristic of Malkov and Yashunin (HNSW, 2016), algorithm 4,
+// with DiskANN's alpha and a least number of edges.
 u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept);
 
 // The `count` nearest of a row's neighbours, nearest first; returns how many there are.

@@ -42,27 +42,21 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     return LEARNANN_OK;
 }
 
-struct Near {
-    float distance;
-    u32 row;
-    bool operator<(const Near &o) const { return distance != o.distance ? distance < o.distance : row < o.row; }
-};
-
-// The nearest `most` of the rows offered, in an array with room for one more.
+// The smallest `most` of the distances offered, in an array with room for one more.
 struct NearHeap {
-    Near *items = nullptr;
+    float *items = nullptr;
     u32 size = 0;
     u32 most = 0;
 
-    void offer(const Near &candidate) {
-        if (size == most && !(candidate < items[0])) return;
-        items[size++] = candidate;
+    void offer(float distance) {
+        if (size == most && !(distance < items[0])) return;
+        items[size++] = distance;
         std::push_heap(items, items + size);
         if (size > most) std::pop_heap(items, items + size--);
     }
-    void finish(u32 *rows) {
+    void finish(float *distances) {
         std::sort_heap(items, items + size);
-        for (u32 i = 0; i < size; ++i) rows[i] = items[i].row;
+        std::memcpy(distances, items, size * sizeof(float));
     }
 };
 
@@ -79,7 +73,7 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
 
     constexpr u32 together = 8;     // queries that share each row while it is in cache
     const u32 groups = (h.count + together - 1) / together, heap_size = Holdout::depth + 1;
-    Array<Near> heaps(allocator);
+    Array<float> heaps(allocator);
     Array<u8> bytes(allocator);
     LEARNANN_RETURN_IF(heaps.allocate(static_cast<u64>(threads) * together * heap_size, error));
     LEARNANN_RETURN_IF(bytes.allocate(static_cast<u64>(threads) * together * d, error));
@@ -97,7 +91,7 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
             }
             for (u32 row = 0; row < n; ++row) {
                 if (h.holds(row)) continue;
-                for (u32 i = 0; i < count; ++i) nearest[i].offer(Near{rows.distance(queries[i], row), row});
+                for (u32 i = 0; i < count; ++i) nearest[i].offer(rows.distance(queries[i], row));
             }
             for (u32 i = 0; i < count; ++i) nearest[i].finish(h.truth.data() + static_cast<u64>(first + i) * Holdout::depth);
         });

@@ -15,10 +15,11 @@ struct Holdout {
     bool from_rows = false;     // the queries are rows of the index
     Array<u32> query_rows;      // where from_rows: their row numbers, ascending
     Array<float> queries;       // count x dim, as the codec wants them (normalised under cosine)
-    Array<u32> truth;           // count x depth rows, nearest first
+    Array<float> truth;         // count x depth distances of the true neighbours, ascending
 
     const float *query(u32 i, u32 dim) const { return queries.data() + static_cast<u64>(i) * dim; }
-    const u32 *truth_of(u32 i) const { return truth.data() + static_cast<u64>(i) * depth; }
+    // A hit at most this far away is one of the true k, or as near as the last of them.
+    float reach(u32 i, u32 k) const { return truth[static_cast<u64>(i) * depth + k - 1]; }
     bool holds(u32 row) const;
 };
 

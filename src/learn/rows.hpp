@@ -8,7 +8,7 @@ LEARNANN_BEGIN
 struct Rows {
     learnann_vectors vectors{};
     learnann_metric metric = LEARNANN_L2;
-    const float *norms = nullptr;   // cosine: |row|, by row
+    const float *norms = nullptr;   // |row|, by row; not under L2
 
     u32 count() const { return static_cast<u32>(vectors.count); }
     u32 dim() const { return vectors.dim; }

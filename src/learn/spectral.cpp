@@ -306,6 +306,10 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 see
     return fit_residual_weight(rows, sample, ids, allocator, fitted.codec, error);
 }
 
+// A zero vector has cosine distance 1 from every row, yet it would lie nearer to all unit vectors than they lie to each other,
+// and draw every edge to itself. This residual puts it farther away than any two of them are (4).
+constexpr float zero_row_residual2 = 16;
+
 Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Progress &progress, const Allocator &allocator,
                    u8 *records, learnann_error *error) {
     CodecScratch scratch[max_threads];
@@ -321,7 +325,11 @@ Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Prog
         parallel(threads, smaller(step, n - begin), block, [&](u64 i, u32 worker) {
             const u32 row = static_cast<u32>(begin + i);
             CodecScratch &s = scratch[worker];
-            if (rows.floats(row, s.x.data())) return encode_record(codec, project(codec, s), records + row * static_cast<u64>(codec.record_bytes));
+            if (rows.floats(row, s.x.data())) {
+                Projected p = project(codec, s);
+                if (rows.metric == LEARNANN_COS && rows.norms[row] == 0) p.residual2 = zero_row_residual2;
+                return encode_record(codec, p, records + row * static_cast<u64>(codec.record_bytes));
+            }
             u64 first = bad.load();
             while (row < first && !bad.compare_exchange_weak(first, row)) {}
         });

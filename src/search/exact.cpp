@@ -23,7 +23,8 @@ double element_dot(u32 type, u32 dim, const ExactQuery &query, const void *row) 
     const Kernels &k = kernels();
     if (!query.bytes) return k.dot[type](query.x, row, dim);
     const u8 *bytes = static_cast<const u8 *>(row);
-    return type == LEARNANN_U8 ? k.dot_u8(query.bytes, bytes, dim) : static_cast<i32>(k.dot_i8(query.bytes, bytes, dim));
+    if (type == LEARNANN_U8) return k.dot_u8(query.bytes, bytes, dim);
+    return static_cast<i32>(k.dot_i8(query.bytes, bytes, dim));
 }
 
 double element_l2(u32 type, u32 dim, const ExactQuery &query, const void *row) {

@@ -1,0 +1,32 @@
+# The benchmark. Included by the top Makefile; peers that are not installed are left out, by name.
+#   BENCH=...   more options for it, as BENCH="--sets gowalla --passes 3 --fresh" (build/learnann-bench --help)
+
+BENCH ?=
+BENCH_SPEED := -O3 -march=native
+USEARCH_VERSION ?= 2.25.3
+BENCH_OBJECTS := $(patsubst bench/%.cpp,$B/bench/%.o,$(wildcard bench/*.cpp))
+BENCH_TOOLS := $(patsubst %,$B/tools/%.o,cli file npyheader system vectorfile)
+
+.PHONY: bench bench-deps bench-probe
+
+bench: $B/learnann-bench  ## learnann, hnswlib, Faiss, USearch and brute force side by side; see also bench-deps
+	@$B/learnann-bench --cache $B/bench-cache --json $B/bench.json --svg $B/bench.svg $(BENCH)
+	@echo "all figures: $B/bench.json; picture: $B/bench.svg"
+
+bench-deps:  ## installs the systems that `make bench` compares with
+	@CXX="$(CXX)" tools/need.sh libhnswlib-dev libfaiss-dev libopenblas-dev npm
+	@CC="$(CC)" USEARCH_VERSION="$(USEARCH_VERSION)" bench/peers.sh fetch $B
+
+bench-probe:
+	@CXX="$(CXX)" bench/peers.sh probe $B
+$B/bench/peers.cflags $B/bench/peers.libs: bench-probe ;
+
+$B/bench/%.o: bench/%.cpp $(wildcard bench/*.hpp tools/*.hpp) learnann.h $B/bench/peers.cflags
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(BENCH_SPEED) -DBENCH_FLAGS='"$(BENCH_SPEED)"' $$(cat $B/bench/peers.cflags) -c $< -o $@
+
+# Sums of floats in any order, as the peers' kernels do.
+$B/bench/sys_brute.o: BENCH_SPEED += -ffast-math
+
+$B/learnann-bench: $(BENCH_OBJECTS) $(BENCH_TOOLS) $B/liblearnann.a $B/bench/peers.libs
+	$(CXX) $(ALL_FLAGS) $(filter %.o %.a,$^) $$(cat $B/bench/peers.libs) -o $@

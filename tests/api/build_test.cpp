@@ -1,0 +1,589 @@
+// build_test.cpp: what a build promises: the same bytes on any number of threads, progress, cancellation, limits, errors, and
+// an orderly end when memory runs out.
+#include "testdata.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace testdata;
+
+namespace {
+
+const learnann_metric all_metrics[] = {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS};
+
+struct Watch {
+    int64_t calls = 0;
+    int64_t cancel_at = -1;
+    bool sane = true;
+    double last = 0;
+    std::string phase;
+    std::vector<std::string> phases;
+
+    static int call(void *context, const char *phase, double done) {
+        Watch &w = *static_cast<Watch *>(context);
+        w.sane = w.sane && phase && *phase && done >= 0 && done <= 1;
+        if (phase && w.phase != phase) {
+            w.phase = phase;
+            w.phases.push_back(phase);
+        }
+        return w.calls++ == w.cancel_at;
+    }
+};
+
+Memory bytes_of(learnann_builder *builder) {
+    Memory file(learnann_builder_bytes(builder));
+    CHECK(learnann_builder_write(builder, file.data(), file.size(), nullptr) == LEARNANN_OK);
+    return file;
+}
+
+}  // namespace
+
+TEST_CASE("the same seed gives the same bytes on any number of threads, another seed other bytes") {
+    for (const learnann_metric metric : all_metrics)
+        for (const learnann_type type : {LEARNANN_F32, LEARNANN_U8}) {
+            const Rows rows = clustered(2500, 20, type, 50);
+            learnann_build_options options = build_options(metric);
+            options.seed = 5;
+            Memory expected, file;
+            REQUIRE(build(rows, options, nullptr, expected) == LEARNANN_OK);
+            for (const uint32_t threads : {2u, 3u, 7u}) {
+                CAPTURE(metric);
+                CAPTURE(threads);
+                options.threads = threads;
+                REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
+                CHECK(file == expected);
+            }
+            options.seed = 6;
+            REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
+            CHECK_FALSE(file == expected);
+        }
+}
+
+TEST_CASE("the implicit fit of wide rows gives the same bytes on any number of threads, too") {
+    const Rows rows = clustered(300, 1100, LEARNANN_F32, 51);
+    learnann_build_options options = build_options();
+    options.code_bytes = 32;
+    Memory expected, file;
+    REQUIRE(build(rows, options, nullptr, expected) == LEARNANN_OK);
+    options.threads = 3;
+    REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
+    CHECK(file == expected);
+}
+
+TEST_CASE("a builder runs again, writes again and reports") {
+    const Rows first = clustered(1500, 8, LEARNANN_F32, 52), second = clustered(400, 5, LEARNANN_U8, 53);
+    const learnann_build_options options = build_options();
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    learnann_build_report report = learnann_build_report_default();
+    learnann_error error{};
+    uint8_t nothing[64];
+    CHECK(learnann_builder_bytes(builder) == 0);
+    CHECK(learnann_builder_write(builder, nothing, sizeof nothing, &error) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_save(builder, "never_written.la", &error) == LEARNANN_ARGUMENT);
+    for (const Rows *rows : {&first, &second, &first}) {
+        const learnann_vectors view = rows->view();
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        const Memory file = bytes_of(builder);
+        Memory expected;
+        REQUIRE(build(*rows, options, nullptr, expected) == LEARNANN_OK);
+        CHECK(file == expected);
+        CHECK(bytes_of(builder) == expected);
+        CHECK(learnann_builder_write(builder, nothing, sizeof nothing, &error) == LEARNANN_ARGUMENT);
+
+        CHECK(learnann_builder_report(builder, &report) == LEARNANN_OK);
+        CHECK(report.rows == rows->count);
+        CHECK(report.dim == rows->dim);
+        CHECK(report.metric == LEARNANN_L2);
+        CHECK(report.threads == 1);
+        CHECK(report.file_bytes == file.size());
+        CHECK(report.phase_count >= 4);
+        CHECK(report.phase_count <= 12);
+        double seconds = 0;
+        for (uint32_t i = 0; i < report.phase_count; ++i) {
+            CHECK(std::strlen(report.phases[i].name) > 0);
+            CHECK(report.phases[i].seconds >= 0);
+            seconds += report.phases[i].seconds;
+        }
+        CHECK(seconds <= report.seconds * 1.01 + 0.001);
+        const Index index{file};
+        CHECK(report.code_bytes == index.info().code_bytes);
+        CHECK(report.code_dim == index.info().code_dim);
+        CHECK(std::fabs(report.mean_degree * static_cast<double>(rows->count) - static_cast<double>(index.info().edges)) < 0.5);
+        CHECK(index.info().hot_bytes + index.info().cold_bytes == file.size());
+    }
+    learnann_builder_free(builder);
+}
+
+TEST_CASE("options shape the index") {
+    const Rows rows = clustered(1500, 40, LEARNANN_F32, 54);
+    for (const uint32_t code_bytes : {16u, 48u, 64u, 128u, 1024u}) {
+        learnann_build_options options = build_options();
+        options.code_bytes = code_bytes;
+        options.degree = 8;
+        Index index(rows, options);
+        REQUIRE(index.status == LEARNANN_OK);
+        CHECK(index.info().code_bytes == code_bytes);
+        CHECK(index.info().code_dim <= std::min(40u, code_bytes - 8));
+        CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+    }
+    uint64_t last = 0;
+    for (const uint32_t degree : {4u, 16u, 128u}) {
+        learnann_build_options options = build_options();
+        options.degree = degree;
+        Index index(rows, options);
+        REQUIRE(index.status == LEARNANN_OK);
+        CHECK(index.info().edges > last);
+        last = index.info().edges;
+        CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+    }
+    // Sample queries bring a calibration to rows that are too few to hold some out.
+    const Rows few = clustered(300, 40, LEARNANN_F32, 55), sample = clustered(40, 40, LEARNANN_F16, 56);
+    const learnann_vectors queries = sample.view();
+    learnann_build_options options = build_options();
+    uint32_t effort = 0;
+    float recall = 0;
+    CHECK(learnann_calibration(Index(few, options).handle, 10, 0, &effort, &recall) == LEARNANN_NOT_FOUND);
+    options.queries = &queries;
+    Index index(few, options);
+    REQUIRE(index.status == LEARNANN_OK);
+    CHECK(learnann_calibration(index.handle, 10, 0, &effort, &recall) == LEARNANN_OK);
+    CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+}
+
+TEST_CASE("progress is told, and a cancel at any call ends the build and leaves a builder that can run again") {
+    for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP}) {
+        const Rows rows = clustered(1100, 6, LEARNANN_F32, 57);
+        const learnann_vectors view = rows.view();
+        Watch watch;
+        learnann_build_options options = build_options(metric);
+        Memory expected;
+        REQUIRE(build(rows, options, nullptr, expected) == LEARNANN_OK);
+        options.progress = Watch::call;
+        options.progress_context = &watch;
+        learnann_builder *builder = nullptr;
+        REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        const int64_t calls = watch.calls;
+        CHECK(calls >= 5);
+        CHECK(watch.phases.size() >= 4);
+        CHECK(watch.sane);
+        CHECK(bytes_of(builder) == expected);
+        for (int64_t at = 0; at < calls; at += at < 40 ? 1 : 7) {
+            watch.calls = 0;
+            watch.cancel_at = at;
+            learnann_error error{};
+            CHECK(learnann_builder_run(builder, &view, nullptr, &error) == LEARNANN_CANCELLED);
+            CHECK(error.status == LEARNANN_CANCELLED);
+            CHECK(watch.calls == at + 1);
+            CHECK(learnann_builder_bytes(builder) == 0);
+        }
+        watch.cancel_at = -1;
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        CHECK(bytes_of(builder) == expected);
+        learnann_builder_free(builder);
+    }
+}
+
+TEST_CASE("a memory limit") {
+    const Rows rows = clustered(2000, 16, LEARNANN_F32, 58);
+    for (const learnann_metric metric : all_metrics) {
+        learnann_build_options options = build_options(metric);
+        const uint64_t needed = learnann_build_bytes(rows.count, rows.dim, &options);
+        CHECK(needed > 0);
+        CountingAllocator counter;
+        const learnann_allocator hooks = counter.hooks();
+        options.allocator = &hooks;
+        for (const uint64_t limit : {uint64_t(1), needed / 2, needed - 1}) {
+            options.memory_limit = limit;
+            Memory file;
+            learnann_error error{};
+            CHECK(build(rows, options, nullptr, file, &error) == LEARNANN_NOMEM);
+            CHECK(error.status == LEARNANN_NOMEM);
+            CHECK(error.needed > limit);
+            CHECK(counter.live == 0);
+        }
+        options.memory_limit = needed;
+        Memory file;
+        CHECK(build(rows, options, nullptr, file) == LEARNANN_OK);
+        CHECK(counter.live == 0);
+    }
+    CHECK(learnann_build_bytes(0, 4, nullptr) == 0);
+    CHECK(learnann_build_bytes(10, 0, nullptr) == 0);
+    CHECK(learnann_build_bytes(10, 65536, nullptr) == 0);
+    CHECK(learnann_build_bytes(UINT64_MAX, 4, nullptr) == 0);
+    CHECK(learnann_build_bytes(10, 4, nullptr) > 0);
+}
+
+// Live bytes of a build, at their highest.
+struct PeakAllocator {
+    int64_t live = 0, peak = 0;
+    static void *allocate(void *context, size_t bytes) {
+        auto &self = *static_cast<PeakAllocator *>(context);
+        self.live += static_cast<int64_t>(bytes);
+        self.peak = std::max(self.peak, self.live);
+        return std::malloc(bytes);
+    }
+    static void release(void *context, void *memory, size_t bytes) {
+        static_cast<PeakAllocator *>(context)->live -= static_cast<int64_t>(bytes);
+        std::free(memory);
+    }
+};
+
+TEST_CASE("learnann_build_bytes covers what a build takes") {
+    struct {
+        uint64_t rows;
+        uint32_t dim;
+        learnann_metric metric;
+    } const cases[] = {{20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2}};
+    for (const auto &c : cases) {
+        CAPTURE(c.rows);
+        PeakAllocator peak;
+        const learnann_allocator hooks{PeakAllocator::allocate, PeakAllocator::release, &peak};
+        const Rows rows = clustered(c.rows, c.dim, LEARNANN_U8, 59);
+        learnann_build_options options = build_options(c.metric);
+        options.allocator = &hooks;
+        Memory file;
+        REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
+        CHECK(peak.live == 0);
+        CHECK(static_cast<uint64_t>(peak.peak) <= learnann_build_bytes(c.rows, c.dim, &options));
+    }
+}
+
+TEST_CASE("NaN and infinity in rows: the first such row is named") {
+    const double bad_values[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
+                                 -std::numeric_limits<double>::infinity()};
+    for (const uint64_t n : {50u, 1500u})
+        for (const learnann_type type : {LEARNANN_F32, LEARNANN_F16})
+            for (const learnann_metric metric : all_metrics)
+                for (const double bad : bad_values) {
+                    CAPTURE(n);
+                    CAPTURE(type);
+                    CAPTURE(metric);
+                    Rows rows = clustered(n, 6, type, 60);
+                    for (uint64_t i = 17; i < n; i += i < 40 ? 13 : 1) rows.set(i, 5, bad);
+                    Memory file;
+                    learnann_error error{};
+                    CHECK(build(rows, build_options(metric), nullptr, file, &error) == LEARNANN_ARGUMENT);
+                    CHECK(error.status == LEARNANN_ARGUMENT);
+                    CHECK(error.file_offset == 17);
+                }
+    // In the very last row alone, on several threads.
+    Rows rows = clustered(3000, 6, LEARNANN_F32, 61);
+    rows.set(2999, 0, bad_values[0]);
+    learnann_build_options options = build_options();
+    options.threads = 3;
+    Memory file;
+    learnann_error error{};
+    CHECK(build(rows, options, nullptr, file, &error) == LEARNANN_ARGUMENT);
+    CHECK(error.file_offset == 2999);
+    // In sample queries, and values that half floats can't hold.
+    const Rows good = clustered(500, 6, LEARNANN_F32, 62);
+    Rows sample = clustered(30, 6, LEARNANN_F32, 63);
+    sample.set(3, 3, bad_values[1]);
+    const learnann_vectors queries = sample.view();
+    options.queries = &queries;
+    CHECK(build(good, options, nullptr, file, &error) == LEARNANN_ARGUMENT);
+    Rows large = good;
+    large.set(77, 2, 1e6);
+    CHECK(build(large, build_options(LEARNANN_L2, LEARNANN_EXACT_F16), nullptr, file, &error) == LEARNANN_ARGUMENT);
+    CHECK(error.file_offset == 77);
+    CHECK(build(large, build_options(LEARNANN_L2, LEARNANN_EXACT_I8), nullptr, file, &error) == LEARNANN_OK);
+}
+
+TEST_CASE("wrong options and arguments") {
+    const auto refused = [](const learnann_build_options &o, learnann_status wanted = LEARNANN_ARGUMENT) {
+        int place = 0;
+        learnann_builder *builder = reinterpret_cast<learnann_builder *>(&place);
+        learnann_error error{};
+        CHECK(learnann_builder_create(&o, &builder, &error) == wanted);
+        CHECK(builder == nullptr);
+        CHECK(error.status == wanted);
+        CHECK(std::strlen(error.message) > 0);
+        CHECK(learnann_build_bytes(10, 4, &o) == 0);
+    };
+    const learnann_build_options good = build_options();
+    learnann_build_options o = good;
+    o.metric = static_cast<learnann_metric>(4);
+    refused(o);
+    for (const uint32_t bytes : {1u, 8u, 17u, 24u, 1025u, 1040u, UINT32_MAX}) {
+        o = good;
+        o.code_bytes = bytes;
+        refused(o);
+    }
+    for (const uint32_t degree : {1u, 3u, 129u, UINT32_MAX}) {
+        o = good;
+        o.degree = degree;
+        refused(o);
+    }
+    o = good;
+    o.exact = static_cast<learnann_exact>(6);
+    refused(o);
+    o = good;
+    o.spectral = static_cast<learnann_spectral>(2);
+    refused(o, LEARNANN_UNSUPPORTED);
+    o = good;
+    o.graph = static_cast<learnann_graph>(2);
+    refused(o, LEARNANN_UNSUPPORTED);
+    for (const uint32_t size : {0u, 3u, 5000u, UINT32_MAX}) {
+        o = good;
+        o.struct_size = size;
+        refused(o);
+    }
+    learnann_vectors queries{nullptr, 5, 0, 4, LEARNANN_F32};
+    o = good;
+    o.queries = &queries;
+    refused(o);
+    float values[20] = {};
+    queries = learnann_vectors{values, 0, 0, 4, LEARNANN_F32};
+    refused(o);
+    const learnann_allocator half{CountingAllocator::allocate, nullptr, nullptr};
+    o = good;
+    o.allocator = &half;
+    learnann_builder *builder = nullptr;
+    CHECK(learnann_builder_create(&o, &builder, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_create(&good, nullptr, nullptr) == LEARNANN_ARGUMENT);
+
+    // Rows.
+    REQUIRE(learnann_builder_create(nullptr, &builder, nullptr) == LEARNANN_OK);
+    const learnann_vectors rows{values, 5, 0, 4, LEARNANN_F32};
+    const auto wrong = [&](learnann_vectors v) {
+        learnann_error error{};
+        CHECK(learnann_builder_run(builder, &v, nullptr, &error) == LEARNANN_ARGUMENT);
+        CHECK(error.status == LEARNANN_ARGUMENT);
+    };
+    CHECK(learnann_builder_run(nullptr, &rows, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_run(builder, nullptr, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    wrong({nullptr, 5, 0, 4, LEARNANN_F32});
+    wrong({values, 0, 0, 4, LEARNANN_F32});
+    wrong({values, 5, 0, 0, LEARNANN_F32});
+    wrong({values, 5, 0, 65536, LEARNANN_F32});
+    wrong({values, 5, 15, 4, LEARNANN_F32});
+    wrong({values, 5, 0, 4, static_cast<learnann_type>(0)});
+    wrong({values, 5, 0, 4, static_cast<learnann_type>(5)});
+    wrong({values, 0xffffffffull, 0, 4, LEARNANN_F32});
+    wrong({values, UINT64_MAX, 0, 4, LEARNANN_F32});
+    wrong({values, 1ull << 33, UINT64_MAX / 4, 4, LEARNANN_F32});
+    CHECK(learnann_builder_save(builder, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_save(nullptr, "x.la", nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_write(builder, nullptr, 0, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_report(builder, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_report(nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_bytes(nullptr) == 0);
+    learnann_builder_free(builder);
+    learnann_builder_free(nullptr);
+
+    // Sample queries of another dimension.
+    queries = learnann_vectors{values, 4, 0, 5, LEARNANN_F32};
+    o = good;
+    o.queries = &queries;
+    REQUIRE(learnann_builder_create(&o, &builder, nullptr) == LEARNANN_OK);
+    wrong(rows);
+    learnann_builder_free(builder);
+}
+
+TEST_CASE("structs of older and newer callers") {
+    const Rows rows = clustered(300, 4, LEARNANN_F32, 64);
+    const learnann_vectors view = rows.view();
+    Memory expected;
+    REQUIRE(build(rows, build_options(LEARNANN_COS), nullptr, expected) == LEARNANN_OK);
+    struct Newer {
+        learnann_build_options known;
+        uint64_t unknown[8];
+    } newer;
+    std::memset(&newer, 0xff, sizeof newer);
+    newer.known = build_options(LEARNANN_COS);
+    newer.known.struct_size = sizeof newer;
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&newer.known, &builder, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+    CHECK(bytes_of(builder) == expected);
+    // A report of a caller who knows less: nothing behind its end is written.
+    learnann_build_report report;
+    std::memset(&report, 0x5a, sizeof report);
+    report.struct_size = offsetof(learnann_build_report, seconds);
+    CHECK(learnann_builder_report(builder, &report) == LEARNANN_OK);
+    CHECK(report.rows == 300);
+    CHECK(report.struct_size == offsetof(learnann_build_report, seconds));
+    CHECK(reinterpret_cast<const uint8_t *>(&report)[offsetof(learnann_build_report, seconds)] == 0x5a);
+    learnann_builder_free(builder);
+
+    // An older caller, who knows nothing behind the metric; what follows is garbage.
+    learnann_build_options older;
+    std::memset(&older, 0xff, sizeof older);
+    older.struct_size = offsetof(learnann_build_options, threads);
+    older.metric = LEARNANN_COS;
+    REQUIRE(learnann_builder_create(&older, &builder, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+    CHECK(bytes_of(builder) == expected);
+    learnann_builder_free(builder);
+
+    // Searches.
+    Index index{expected};
+    REQUIRE(index.status == LEARNANN_OK);
+    const auto hits = index.search(rows.one(7), 5);
+    struct {
+        learnann_search_options known;
+        uint64_t unknown[4];
+    } options;
+    std::memset(&options, 0xff, sizeof options);
+    options.known = learnann_search_options_default();
+    options.known.struct_size = sizeof options;
+    std::vector<learnann_hit> again(5);
+    uint32_t count = 0;
+    const learnann_vectors query = rows.one(7);
+    learnann_search_stats stats;
+    std::memset(&stats, 0x5a, sizeof stats);
+    stats.struct_size = offsetof(learnann_search_stats, distances);
+    CHECK(learnann_search(index.handle, index.scratch, &query, 5, &options.known, again.data(), &count, &stats, nullptr) ==
+          LEARNANN_OK);
+    CHECK(same_hits(hits, again));
+    CHECK(stats.queries == 1);
+    CHECK(stats.distances == 0x5a5a5a5a5a5a5a5aull);
+    learnann_index_info info;
+    std::memset(&info, 0x5a, sizeof info);
+    info.struct_size = offsetof(learnann_index_info, dim);
+    CHECK(learnann_get_info(index.handle, &info) == LEARNANN_OK);
+    CHECK(info.rows == 300);
+    CHECK(info.dim == 0x5a5a5a5a);
+    info.struct_size = 0;
+    CHECK(learnann_get_info(index.handle, &info) == LEARNANN_ARGUMENT);
+}
+
+// ---- memory that runs out at every single allocation ----
+
+TEST_CASE("a build whose allocator fails at any call ends with NOMEM, and leaks nothing") {
+    for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS}) {
+        CAPTURE(metric);
+        // Enough rows to hold some out, the smallest that visits every phase; many fail late, so the rows are tiny.
+        const Rows rows = clustered(1000, 2, LEARNANN_F32, 65);
+        const learnann_vectors view = rows.view();
+        std::vector<uint64_t> keys(rows.count);
+        for (uint64_t i = 0; i < rows.count; ++i) keys[i] = 3 * i;
+        CountingAllocator counter;
+        const learnann_allocator hooks = counter.hooks();
+        learnann_build_options options = build_options(metric, LEARNANN_EXACT_I8);
+        options.allocator = &hooks;
+        learnann_status status = LEARNANN_NOMEM;
+        int64_t n = 0;
+        int failures = 0;
+        for (; status == LEARNANN_NOMEM && n < 5000; ++n) {
+            counter.fail_after(n);
+            learnann_builder *builder = nullptr;
+            learnann_error error{};
+            status = learnann_builder_create(&options, &builder, &error);
+            if (status == LEARNANN_OK) status = learnann_builder_run(builder, &view, keys.data(), &error);
+            if (status == LEARNANN_OK) {
+                Memory file(learnann_builder_bytes(builder));
+                status = learnann_builder_write(builder, file.data(), file.size(), &error);
+                if (status == LEARNANN_OK) CHECK(Index(file).status == LEARNANN_OK);
+            }
+            failures += status != LEARNANN_OK && (status != LEARNANN_NOMEM || error.status != LEARNANN_NOMEM);
+            learnann_builder_free(builder);
+            failures += counter.live != 0 || counter.live_bytes != 0;
+        }
+        CHECK(status == LEARNANN_OK);
+        CHECK(failures == 0);
+        CHECK(n > 20);
+    }
+}
+
+TEST_CASE("a threaded build whose allocator fails ends with NOMEM, and leaks nothing") {
+    const Rows rows = clustered(1200, 2, LEARNANN_F32, 66);
+    CountingAllocator counter;
+    const learnann_allocator hooks = counter.hooks();
+    learnann_build_options options = build_options(LEARNANN_IP);
+    options.allocator = &hooks;
+    options.threads = 3;
+    for (int64_t n = 0; n < 400; n += 23) {
+        counter.fail_after(n);
+        Memory file;
+        const learnann_status status = build(rows, options, nullptr, file);
+        CHECK((status == LEARNANN_NOMEM || status == LEARNANN_OK));
+        CHECK(counter.live == 0);
+    }
+}
+
+TEST_CASE("a builder that ran out of memory runs again") {
+    const Rows rows = clustered(1000, 3, LEARNANN_F32, 67);
+    const learnann_vectors view = rows.view();
+    CountingAllocator counter;
+    const learnann_allocator hooks = counter.hooks();
+    learnann_build_options options = build_options(LEARNANN_IP);
+    Memory expected;
+    REQUIRE(build(rows, options, nullptr, expected) == LEARNANN_OK);
+    options.allocator = &hooks;
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    for (const int64_t n : {0, 3, 10, 30, 60, 90, 120}) {
+        counter.fail_after(n);
+        const learnann_status status = learnann_builder_run(builder, &view, nullptr, nullptr);
+        CHECK((status == LEARNANN_NOMEM || status == LEARNANN_OK));
+        CHECK((learnann_builder_bytes(builder) == 0) == (status != LEARNANN_OK));
+    }
+    counter.fail_after(-1);
+    REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+    CHECK(bytes_of(builder) == expected);
+    learnann_builder_free(builder);
+    CHECK(counter.live == 0);
+}
+
+TEST_CASE("opening and searching with an allocator that fails at any call") {
+    const Rows rows = clustered(1500, 6, LEARNANN_F32, 68), queries = clustered(100, 6, LEARNANN_F32, 69);
+    Memory file;
+    REQUIRE(build(rows, build_options(), nullptr, file) == LEARNANN_OK);
+    CountingAllocator counter;
+    const learnann_allocator hooks = counter.hooks();
+    learnann_open_options open = learnann_open_options_default();
+    open.allocator = &hooks;
+    learnann_search_options options = learnann_search_options_default();
+    options.effort = 40;
+    options.threads = 2;
+    const learnann_filter filter{LEARNANN_FILTER_PREDICATE, nullptr, 0, [](void *, uint64_t key) -> int { return key % 4 != 0; },
+                                 nullptr};
+    const learnann_vectors view = queries.view(), one = queries.one(0);
+    std::vector<learnann_hit> hits(100 * 10);
+    std::vector<uint32_t> counts(100);
+    // Each kind of search by itself: 0 single, 1 interleaved, 2 batch, 3 range, 4 filtered, 5 verify.
+    for (int kind = 0; kind < 6; ++kind) {
+        CAPTURE(kind);
+        options.filter = kind == 4 ? &filter : nullptr;
+        learnann_status status = LEARNANN_NOMEM;
+        int64_t n = 0;
+        for (; status == LEARNANN_NOMEM && n < 1000; ++n) {
+            counter.fail_after(n);
+            int place = 0;
+            learnann_index *index = reinterpret_cast<learnann_index *>(&place);
+            learnann_scratch *scratch = nullptr;
+            learnann_error error{};
+            learnann_search_stats stats = learnann_search_stats_default();
+            std::fill(counts.begin(), counts.end(), 5u);
+            status = learnann_open_memory(file.data(), file.size(), &open, &index, &error);
+            if (status != LEARNANN_OK) CHECK(index == nullptr);
+            if (status == LEARNANN_OK) status = learnann_scratch_create(index, &scratch, &error);
+            if (status == LEARNANN_OK) {
+                learnann_hit *h = hits.data();
+                uint32_t *c = counts.data();
+                if (kind == 0 || kind == 4) status = learnann_search(index, scratch, &one, 10, &options, h, c, &stats, &error);
+                if (kind == 1)
+                    status = learnann_search_interleaved(index, scratch, &view, 10, &options, h, c, &stats, &error);
+                if (kind == 2) status = learnann_search_batch(index, &view, 10, &options, h, c, &stats, &error);
+                if (kind == 3) status = learnann_search_range(index, scratch, &one, 1e9f, 10, &options, h, c, &stats, &error);
+                if (kind == 5) status = learnann_verify(index, &error);
+                if (status != LEARNANN_OK && kind != 5) CHECK(counts[0] == 0);
+                // The same scratch and index go on where memory is back.
+                counter.fail_after(-1);
+                if (scratch)
+                    CHECK(learnann_search(index, scratch, &one, 10, &options, h, c, nullptr, nullptr) == LEARNANN_OK);
+            }
+            CHECK((status == LEARNANN_OK || error.status == LEARNANN_NOMEM));
+            learnann_scratch_free(scratch);
+            learnann_close(index);
+            CHECK(counter.live == 0);
+            CHECK(counter.live_bytes == 0);
+        }
+        CHECK(status == LEARNANN_OK);
+        CHECK(n >= 3);
+    }
+}

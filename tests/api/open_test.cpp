@@ -1,0 +1,315 @@
+// open_test.cpp: opening, saving and closing: files that are missing, foreign or too new, saves that fail, NULL everywhere.
+#include "testdata.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#if defined(__unix__) || defined(__APPLE__)
+#define HAVE_POSIX 1
+#include <csignal>
+#include <dirent.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#else
+#define HAVE_POSIX 0
+#endif
+
+using namespace testdata;
+
+namespace {
+
+void write_file(const std::string &path, const void *bytes, size_t size) {
+    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    out.write(static_cast<const char *>(bytes), static_cast<std::streamsize>(size));
+}
+
+std::vector<char> read_file(const std::string &path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::vector<char>(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+}
+
+// A folder of our own below the current one, removed at the end with what it holds.
+struct Folder {
+#if HAVE_POSIX
+    std::string path = "open_test_" + std::to_string(::getpid());
+    Folder() { ::mkdir(path.c_str(), 0777); }
+    ~Folder() {
+        for (const std::string &name : names()) ::remove((path + "/" + name).c_str());
+        ::rmdir(path.c_str());
+    }
+    std::vector<std::string> names() const {
+        std::vector<std::string> all;
+        DIR *folder = ::opendir(path.c_str());
+        if (!folder) return all;
+        while (const dirent *entry = ::readdir(folder))
+            if (entry->d_name[0] != '.') all.push_back(entry->d_name);
+        ::closedir(folder);
+        return all;
+    }
+#else
+    std::string path = ".";
+#endif
+    std::string file(const char *name) const { return path + "/" + name; }
+};
+
+learnann_status status_of(const std::string &path, learnann_error *error = nullptr) {
+    int place = 0;
+    learnann_index *index = reinterpret_cast<learnann_index *>(&place);
+    const learnann_status status = learnann_open(path.c_str(), nullptr, &index, error);
+    if (status != LEARNANN_OK) CHECK(index == nullptr);
+    if (status == LEARNANN_OK) learnann_close(index);
+    return status;
+}
+
+// A builder that holds an index of these rows.
+struct Built {
+    learnann_builder *builder = nullptr;
+    explicit Built(const Rows &rows) {
+        const learnann_build_options options = build_options();
+        const learnann_vectors view = rows.view();
+        CHECK(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+        CHECK(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+    }
+    Built(const Built &) = delete;
+    Built &operator=(const Built &) = delete;
+    ~Built() { learnann_builder_free(builder); }
+};
+
+}  // namespace
+
+TEST_CASE("files that are no index") {
+    const Folder folder;
+    learnann_error error{};
+    CHECK(status_of(folder.file("absent.la"), &error) == LEARNANN_IO);
+    CHECK(error.status == LEARNANN_IO);
+    CHECK(error.system_error != 0);
+    CHECK(std::strlen(error.message) > 0);
+    CHECK(status_of(folder.path, &error) == LEARNANN_IO);
+    CHECK(status_of("", &error) == LEARNANN_IO);
+    const std::string path = folder.file("other");
+    write_file(path, "", 0);
+    CHECK(status_of(path, &error) == LEARNANN_NOT_LEARNANN);
+    const char text[] = "This is a text. It is longer than a header of sixty-four bytes, and it begins with other letters.\n";
+    for (const size_t size : {size_t(1), size_t(7), size_t(8), size_t(63), size_t(64), sizeof text}) {
+        write_file(path, text, size);
+        CHECK(status_of(path, &error) == LEARNANN_NOT_LEARNANN);
+    }
+    for (size_t size = 0; size < 8; ++size) {
+        write_file(path, "LEARNANN", size);
+        CHECK(status_of(path, &error) == LEARNANN_NOT_LEARNANN);
+    }
+    write_file(path, "LEARNANN", 8);
+    CHECK(status_of(path, &error) == LEARNANN_CORRUPT);
+}
+
+TEST_CASE("a file of a newer format is told from a damaged one") {
+    Memory file;
+    REQUIRE(build(clustered(50, 3, LEARNANN_F32, 70), build_options(), nullptr, file) == LEARNANN_OK);
+    const uint32_t two = 2;
+    std::memcpy(file.data() + 12, &two, 4);
+    std::memcpy(file.data() + 16, &two, 4);
+    const Index index{file};
+    CHECK(index.status == LEARNANN_TOO_NEW);
+    CHECK(index.error.status == LEARNANN_TOO_NEW);
+    CHECK(index.handle == nullptr);
+}
+
+TEST_CASE("a saved file holds the bytes that write gives, and opens like them") {
+    const Folder folder;
+    const Rows rows = clustered(600, 5, LEARNANN_F32, 71);
+    const Built built(rows);
+    const std::string path = folder.file("saved.la");
+    REQUIRE(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);    // again, over itself
+    Memory file(learnann_builder_bytes(built.builder));
+    REQUIRE(learnann_builder_write(built.builder, file.data(), file.size(), nullptr) == LEARNANN_OK);
+    const std::vector<char> saved = read_file(path);
+    REQUIRE(saved.size() == file.size());
+    CHECK(std::memcmp(saved.data(), file.data(), file.size()) == 0);
+    Index in_memory{file};
+    learnann_index *index = nullptr;
+    learnann_scratch *scratch = nullptr;
+    REQUIRE(learnann_open(path.c_str(), nullptr, &index, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK);
+    const learnann_vectors query = rows.one(5);
+    std::vector<learnann_hit> hits(10);
+    uint32_t count = 0;
+    CHECK(learnann_search(index, scratch, &query, 10, nullptr, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+    CHECK(same_hits(hits, in_memory.search(query, 10)));
+    learnann_scratch_free(scratch);
+    learnann_close(index);
+}
+
+#if HAVE_POSIX
+TEST_CASE("saving over an index that is open leaves its readers what they had") {
+    const Folder folder;
+    const Rows first = clustered(600, 5, LEARNANN_F32, 72), second = clustered(900, 7, LEARNANN_F32, 73);
+    const Built one(first), two(second);
+    const std::string path = folder.file("replaced.la");
+    REQUIRE(learnann_builder_save(one.builder, path.c_str(), nullptr) == LEARNANN_OK);
+    learnann_index *index = nullptr, *fresh = nullptr;
+    learnann_scratch *scratch = nullptr;
+    REQUIRE(learnann_open(path.c_str(), nullptr, &index, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_save(two.builder, path.c_str(), nullptr) == LEARNANN_OK);
+    CHECK(folder.names().size() == 1);
+    std::vector<learnann_hit> hits(3);
+    uint32_t count = 0;
+    for (uint64_t i = 0; i < 600; i += 37) {
+        const learnann_vectors query = first.one(i);
+        CHECK(learnann_search(index, scratch, &query, 3, nullptr, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+        CHECK(hits[0].row == i);
+    }
+    CHECK(learnann_verify(index, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_open(path.c_str(), nullptr, &fresh, nullptr) == LEARNANN_OK);
+    learnann_index_info info = learnann_index_info_default();
+    CHECK(learnann_get_info(fresh, &info) == LEARNANN_OK);
+    CHECK(info.rows == 900);
+    learnann_close(fresh);
+    learnann_scratch_free(scratch);
+    learnann_close(index);
+}
+
+TEST_CASE("saves that fail leave the old file and no temporary") {
+    const Folder folder;
+    const Built built(clustered(600, 5, LEARNANN_F32, 74));
+    learnann_error error{};
+    const std::string path = folder.file("kept.la");
+    write_file(path, "old", 3);
+    // Below a regular file, below nothing, onto a folder, with no name.
+    CHECK(learnann_builder_save(built.builder, (path + "/x.la").c_str(), &error) == LEARNANN_IO);
+    CHECK(error.system_error != 0);
+    CHECK(learnann_builder_save(built.builder, folder.file("absent/x.la").c_str(), &error) == LEARNANN_IO);
+    CHECK(learnann_builder_save(built.builder, folder.path.c_str(), &error) == LEARNANN_IO);
+    CHECK(::access(folder.path.c_str(), F_OK) == 0);
+    CHECK(folder.names().size() == 1);
+    // A disk that is full after some bytes: a limit on the size of files does the same.
+    void (*before)(int) = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit old{};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);
+    for (const rlim_t limit : {0u, 1000u, 20000u}) {
+        rlimit tight = old;
+        tight.rlim_cur = limit;
+        REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
+        const learnann_status status = learnann_builder_save(built.builder, path.c_str(), &error);
+        ::setrlimit(RLIMIT_FSIZE, &old);
+        CHECK(status == LEARNANN_IO);
+        CHECK(error.status == LEARNANN_IO);
+        CHECK(error.system_error != 0);
+        CHECK(folder.names().size() == 1);
+        CHECK(read_file(path) == std::vector<char>{'o', 'l', 'd'});
+    }
+    std::signal(SIGXFSZ, before);
+    CHECK(learnann_builder_save(built.builder, path.c_str(), &error) == LEARNANN_OK);
+    CHECK(status_of(path) == LEARNANN_OK);
+    CHECK(folder.names().size() == 1);
+}
+
+TEST_CASE("a save whose allocator fails") {
+    const Folder folder;
+    CountingAllocator counter;
+    const learnann_allocator hooks = counter.hooks();
+    learnann_build_options options = build_options(LEARNANN_COS);
+    options.allocator = &hooks;
+    const Rows rows = clustered(600, 5, LEARNANN_F32, 75);
+    const learnann_vectors view = rows.view();
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+    learnann_status status = LEARNANN_NOMEM;
+    int n = 0;
+    for (; status == LEARNANN_NOMEM && n < 50; ++n) {
+        counter.fail_after(n);
+        status = learnann_builder_save(builder, folder.file("small.la").c_str(), nullptr);
+        CHECK(folder.names().size() == (status == LEARNANN_OK ? 1 : 0));
+    }
+    CHECK(status == LEARNANN_OK);
+    CHECK(n > 2);
+    learnann_builder_free(builder);
+    CHECK(counter.live == 0);
+}
+#endif
+
+TEST_CASE("bytes in memory must be aligned, and are borrowed") {
+    Memory file;
+    REQUIRE(build(clustered(100, 3, LEARNANN_F32, 76), build_options(), nullptr, file) == LEARNANN_OK);
+    Memory shifted(file.size() + 64);
+    for (const size_t by : {1u, 4u, 8u, 16u, 32u, 63u}) {
+        std::memcpy(shifted.data() + by, file.data(), file.size());
+        int place = 0;
+        learnann_index *index = reinterpret_cast<learnann_index *>(&place);
+        learnann_error error{};
+        CHECK(learnann_open_memory(shifted.data() + by, file.size(), nullptr, &index, &error) == LEARNANN_ARGUMENT);
+        CHECK(error.status == LEARNANN_ARGUMENT);
+        CHECK(index == nullptr);
+    }
+    const Index index{file};
+    CHECK(index.status == LEARNANN_OK);
+    CHECK(index.info().private_bytes < 4096);
+    CHECK(index.info().file_bytes == file.size());
+    CHECK(index.info().format_version == 1);
+    CHECK(index.info().writer_version == LEARNANN_VERSION);
+}
+
+TEST_CASE("NULL everywhere") {
+    Memory file;
+    REQUIRE(build(clustered(100, 3, LEARNANN_F32, 77), build_options(), nullptr, file) == LEARNANN_OK);
+    learnann_index *index = nullptr;
+    learnann_scratch *scratch = nullptr;
+    CHECK(learnann_open(nullptr, nullptr, &index, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_open("x.la", nullptr, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_open_memory(nullptr, 100, nullptr, &index, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_open_memory(nullptr, 0, nullptr, &index, nullptr) == LEARNANN_NOT_LEARNANN);
+    CHECK(learnann_open_memory(file.data(), 0, nullptr, &index, nullptr) == LEARNANN_NOT_LEARNANN);
+    CHECK(learnann_open_memory(file.data(), file.size(), nullptr, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    learnann_open_options options{};        // struct_size not set
+    CHECK(learnann_open_memory(file.data(), file.size(), &options, &index, nullptr) == LEARNANN_ARGUMENT);
+    const learnann_allocator half{nullptr, CountingAllocator::release, nullptr};
+    options = learnann_open_options_default();
+    options.allocator = &half;
+    CHECK(learnann_open_memory(file.data(), file.size(), &options, &index, nullptr) == LEARNANN_ARGUMENT);
+    REQUIRE(learnann_open_memory(file.data(), file.size(), nullptr, &index, nullptr) == LEARNANN_OK);
+
+    CHECK(learnann_scratch_create(nullptr, &scratch, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(scratch == nullptr);
+    CHECK(learnann_scratch_create(index, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    learnann_index_info info = learnann_index_info_default();
+    CHECK(learnann_get_info(nullptr, &info) == LEARNANN_ARGUMENT);
+    CHECK(learnann_get_info(index, nullptr) == LEARNANN_ARGUMENT);
+    uint32_t number = 0;
+    uint64_t key = 0;
+    float value = 0, row[3];
+    CHECK(learnann_calibration(nullptr, 10, 0, &number, &value) == LEARNANN_ARGUMENT);
+    CHECK(learnann_calibration(index, 10, 0, nullptr, &value) == LEARNANN_ARGUMENT);
+    CHECK(learnann_calibration(index, 10, 0, &number, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_find(nullptr, 0, &number) == LEARNANN_ARGUMENT);
+    CHECK(learnann_find(index, 0, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_key(nullptr, 0, &key) == LEARNANN_ARGUMENT);
+    CHECK(learnann_key(index, 0, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_fetch(nullptr, 0, row, 3) == LEARNANN_ARGUMENT);
+    CHECK(learnann_fetch(index, 0, nullptr, 3) == LEARNANN_ARGUMENT);
+    CHECK(learnann_verify(nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_verify(index, nullptr) == LEARNANN_OK);
+    CHECK(learnann_scratch_bytes(nullptr) == 0);
+    learnann_close(index);
+    learnann_close(nullptr);
+    learnann_scratch_free(nullptr);
+    learnann_builder_free(nullptr);
+}
+
+TEST_CASE("names") {
+    for (int s = 0; s <= LEARNANN_NOT_FOUND; ++s) {
+        const std::string text = learnann_status_text(static_cast<learnann_status>(s));
+        CHECK(!text.empty());
+        CHECK(text != "unknown status");
+    }
+    CHECK(std::string(learnann_status_text(static_cast<learnann_status>(99))) == "unknown status");
+    CHECK(learnann_version() == LEARNANN_VERSION);
+    const std::string isa = learnann_isa();
+    const bool known = isa == "scalar" || isa == "sse2" || isa == "avx2" || isa == "avx512" || isa == "neon" || isa == "dotprod";
+    CHECK(known);
+}

@@ -1,0 +1,814 @@
+// search_test.cpp: what searches answer, against brute force in double precision.
+#include "testdata.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <string>
+
+using namespace testdata;
+
+namespace {
+
+const learnann_metric all_metrics[] = {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS};
+const learnann_type all_types[] = {LEARNANN_F32, LEARNANN_F16, LEARNANN_I8, LEARNANN_U8};
+
+const double *row_of(const std::vector<double> &rows, uint32_t dim, size_t i) { return rows.data() + i * dim; }
+
+// Distances of hits are those of the rows as stored; the order is right.
+void check_hits(const std::vector<learnann_hit> &hits, learnann_metric metric, const std::vector<double> &stored, uint32_t dim,
+                const double *q) {
+    CHECK(in_order(hits));
+    size_t wrong = 0;
+    for (const learnann_hit &h : hits) {
+        const double *x = row_of(stored, dim, h.row);
+        wrong += !(std::fabs(h.distance - distance(metric, q, x, dim)) <= tolerance(metric, q, x, dim));
+    }
+    CHECK(wrong == 0);
+}
+
+// The mean share of the true k among k hits, every hit checked on the way.
+double recall_at(Index &index, const Rows &queries, learnann_metric metric, const std::vector<double> &stored, uint32_t k,
+                 uint32_t effort) {
+    const std::vector<double> q = queries.doubles();
+    const uint32_t dim = queries.dim;
+    size_t right = 0, wanted = 0;
+    for (uint64_t i = 0; i < queries.count; ++i) {
+        const auto hits = index.search(queries.one(i), k, effort);
+        const auto truth = ranked(metric, stored, dim, row_of(q, dim, i));
+        REQUIRE(hits.size() == std::min<size_t>(k, truth.size()));
+        check_hits(hits, metric, stored, dim, row_of(q, dim, i));
+        const double *last = row_of(stored, dim, truth[hits.size() - 1].row);
+        right += found(hits, truth, k, 0.1 * tolerance(metric, row_of(q, dim, i), last, dim));
+        wanted += std::min<size_t>(k, truth.size());
+    }
+    return static_cast<double>(right) / static_cast<double>(wanted);
+}
+
+std::vector<uint64_t> bitmap(uint64_t bits) { return std::vector<uint64_t>((bits + 63) / 64); }
+void set_bit(std::vector<uint64_t> &bits, uint64_t i) { bits[i / 64] |= 1ull << (i % 64); }
+
+int is_odd(void *, uint64_t key) { return key & 1; }
+int pass_none(void *, uint64_t) { return 0; }
+
+}  // namespace
+
+TEST_CASE("every metric, row type and kind of exact rows finds the true neighbours and their distances") {
+    const uint32_t n = 3000, dim = 24;
+    for (const learnann_type type : all_types) {
+        const Rows rows = clustered(n, dim, type, 1), queries = clustered(25, dim, type, 2);
+        for (const learnann_metric metric : all_metrics)
+            for (int exact = LEARNANN_EXACT_AUTO; exact <= LEARNANN_EXACT_U8; ++exact) {
+                CAPTURE(type);
+                CAPTURE(metric);
+                CAPTURE(exact);
+                Index index(rows, build_options(metric, static_cast<learnann_exact>(exact)));
+                REQUIRE(index.status == LEARNANN_OK);
+                CHECK(index.info().exact_type == (exact == LEARNANN_EXACT_AUTO ? static_cast<uint32_t>(type)
+                                                                             : static_cast<uint32_t>(exact)));
+                CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+                CHECK(recall_at(index, queries, metric, index.stored(), 10, 400) >= 0.99);
+            }
+    }
+}
+
+TEST_CASE("without exact rows the distances are estimates, near the true ones, and fetch says so") {
+    const uint32_t n = 3000, dim = 24;
+    for (const learnann_type type : all_types) {
+        const Rows rows = clustered(n, dim, type, 1), queries = clustered(25, dim, type, 2);
+        const std::vector<double> x = rows.doubles(), q = queries.doubles();
+        for (const learnann_metric metric : all_metrics) {
+            CAPTURE(type);
+            CAPTURE(metric);
+            Index index(rows, build_options(metric, LEARNANN_EXACT_NONE));
+            REQUIRE(index.status == LEARNANN_OK);
+            CHECK(index.info().exact_type == 0);
+            size_t right = 0;
+            double worst = 0;
+            for (uint64_t i = 0; i < queries.count; ++i) {
+                const double *query = row_of(q, dim, i);
+                const auto hits = index.search(queries.one(i), 10, 400);
+                REQUIRE(hits.size() == 10);
+                CHECK(in_order(hits));
+                const auto truth = ranked(metric, x, dim, query);
+                const double spread = truth[n / 2].distance - truth[0].distance;
+                for (const learnann_hit &h : hits) {
+                    const double off = std::fabs(h.distance - distance(metric, query, row_of(x, dim, h.row), dim));
+                    worst = std::max(worst, off / spread);
+                    for (size_t j = 0; j < 10; ++j) right += truth[j].row == h.row;
+                }
+            }
+            CHECK(static_cast<double>(right) >= 0.85 * 10 * static_cast<double>(queries.count));
+            CHECK(worst < 0.05);
+            float out[dim];
+            CHECK(learnann_fetch(index.handle, 0, out, dim) == LEARNANN_UNSUPPORTED);
+        }
+    }
+}
+
+TEST_CASE("queries of any type, of any stride and alignment") {
+    const uint32_t n = 1500, dim = 9;
+    const Rows rows = clustered(n, dim, LEARNANN_U8, 3), queries = clustered(20, dim, LEARNANN_U8, 4);
+    for (const learnann_metric metric : all_metrics) {
+        Index index(rows, build_options(metric));
+        REQUIRE(index.status == LEARNANN_OK);
+        for (uint64_t i = 0; i < queries.count; ++i) {
+            const auto hits = index.search(queries.one(i), 10, 200);
+            Rows f32(1, dim, LEARNANN_F32), f16(1, dim, LEARNANN_F16);      // small whole numbers: the same in every type
+            for (uint32_t j = 0; j < dim; ++j) f32.set(0, j, queries.value(i, j)), f16.set(0, j, queries.value(i, j));
+            CHECK(same_hits(hits, index.search(f32.one(0), 10, 200)));
+            CHECK(same_hits(hits, index.search(f16.one(0), 10, 200)));
+            std::vector<uint8_t> shifted(4 * dim + 1);
+            std::memcpy(shifted.data() + 1, f32.bytes.data(), 4 * dim);
+            CHECK(same_hits(hits, index.search(learnann_vectors{shifted.data() + 1, 1, 0, dim, LEARNANN_F32}, 10, 200)));
+        }
+    }
+    // Strided rows build the same index as dense ones.
+    std::vector<uint8_t> spread(n * (dim + 5ull), 77);
+    for (uint64_t i = 0; i < n; ++i) std::memcpy(spread.data() + i * (dim + 5), rows.row(i), dim);
+    const learnann_build_options options = build_options();
+    const learnann_vectors strided{spread.data(), n, dim + 5, dim, LEARNANN_U8};
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_run(builder, &strided, nullptr, nullptr) == LEARNANN_OK);
+    Memory dense, file(learnann_builder_bytes(builder));
+    REQUIRE(learnann_builder_write(builder, file.data(), file.size(), nullptr) == LEARNANN_OK);
+    learnann_builder_free(builder);
+    REQUIRE(build(rows, options, nullptr, dense) == LEARNANN_OK);
+    CHECK(file == dense);
+}
+
+TEST_CASE("k: above the rows, and the first j hits of a larger k") {
+    for (const learnann_metric metric : all_metrics) {
+        for (const uint64_t n : {40u, 900u}) {
+            const Rows rows = clustered(n, 6, LEARNANN_F32, 5), queries = clustered(5, 6, LEARNANN_F32, 6);
+            Index index(rows, build_options(metric));
+            REQUIRE(index.status == LEARNANN_OK);
+            for (uint64_t i = 0; i < queries.count; ++i) {
+                const auto all = index.search(queries.one(i), 1000, 10);
+                CHECK(all.size() == n);
+                CHECK(in_order(all));
+            }
+        }
+        const Rows rows = clustered(3000, 12, LEARNANN_F32, 7), queries = clustered(20, 12, LEARNANN_F32, 8);
+        Index index(rows, build_options(metric));
+        REQUIRE(index.status == LEARNANN_OK);
+        for (uint64_t i = 0; i < queries.count; ++i)
+            for (const uint32_t effort : {100u, 300u}) {
+                auto hits = index.search(queries.one(i), 100, effort);
+                REQUIRE(hits.size() == 100);
+                for (const uint32_t k : {10u, 1u}) {
+                    const auto fewer = index.search(queries.one(i), k, effort);
+                    hits.resize(k);
+                    CHECK(same_hits(hits, fewer));
+                }
+            }
+    }
+}
+
+TEST_CASE("single, interleaved and threaded searches give the same hits, and counters add up") {
+    const uint32_t dim = 16, k = 7;
+    const Rows rows = clustered(3000, dim, LEARNANN_F16, 9), queries = clustered(333, dim, LEARNANN_F16, 10);
+    for (const learnann_metric metric : all_metrics)
+        for (const bool filtered : {false, true}) {
+            Index index(rows, build_options(metric));
+            REQUIRE(index.status == LEARNANN_OK);
+            learnann_filter filter{LEARNANN_FILTER_PREDICATE, nullptr, 0, is_odd, nullptr};
+            learnann_search_options options = learnann_search_options_default();
+            options.effort = 30;
+            options.filter = filtered ? &filter : nullptr;
+            const uint64_t count = queries.count;
+            std::vector<learnann_hit> expected(count * k), hits(count * k);
+            std::vector<uint32_t> expected_counts(count), counts(count);
+            learnann_search_stats sum = learnann_search_stats_default();
+            for (uint64_t i = 0; i < count; ++i) {
+                learnann_search_stats stats = learnann_search_stats_default();
+                const learnann_vectors query = queries.one(i);
+                REQUIRE(learnann_search(index.handle, index.scratch, &query, k, &options, expected.data() + i * k,
+                                        &expected_counts[i], &stats, nullptr) == LEARNANN_OK);
+                CHECK(stats.queries == 1);
+                CHECK(stats.effort == 30);
+                sum.distances += stats.distances;
+                sum.hops += stats.hops;
+                sum.reranked += stats.reranked;
+            }
+            const learnann_vectors view = queries.view();
+            const auto check = [&](const learnann_search_stats &stats) {
+                size_t different = 0;
+                for (uint64_t i = 0; i < count; ++i) {
+                    const std::vector<learnann_hit> a(expected.data() + i * k, expected.data() + i * k + expected_counts[i]);
+                    const std::vector<learnann_hit> b(hits.data() + i * k, hits.data() + i * k + counts[i]);
+                    different += !same_hits(a, b);
+                }
+                CHECK(different == 0);
+                CHECK(stats.queries == count);
+                CHECK(stats.distances == sum.distances);
+                CHECK(stats.hops == sum.hops);
+                CHECK(stats.reranked == sum.reranked);
+                CHECK(stats.bad_ids == 0);
+            };
+            learnann_search_stats stats = learnann_search_stats_default();
+            REQUIRE(learnann_search_interleaved(index.handle, index.scratch, &view, k, &options, hits.data(), counts.data(),
+                                                &stats, nullptr) == LEARNANN_OK);
+            check(stats);
+            for (const uint32_t threads : {1u, 2u, 4u}) {
+                options.threads = threads;
+                std::fill(counts.begin(), counts.end(), 99u);
+                REQUIRE(learnann_search_batch(index.handle, &view, k, &options, hits.data(), counts.data(), &stats, nullptr) ==
+                        LEARNANN_OK);
+                check(stats);
+            }
+        }
+}
+
+TEST_CASE("a warm scratch allocates nothing more") {
+    const Rows rows = clustered(2000, 10, LEARNANN_F32, 11);
+    CountingAllocator counter;
+    const learnann_allocator hooks = counter.hooks();
+    Memory file;
+    REQUIRE(build(rows, build_options(), nullptr, file) == LEARNANN_OK);
+    learnann_open_options open = learnann_open_options_default();
+    open.allocator = &hooks;
+    learnann_index *index = nullptr;
+    learnann_scratch *scratch = nullptr;
+    REQUIRE(learnann_open_memory(file.data(), file.size(), &open, &index, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK);
+    learnann_search_options options = learnann_search_options_default();
+    options.effort = 50;
+    std::vector<learnann_hit> hits(10);
+    uint32_t count = 0;
+    int64_t warm = 0;
+    for (uint64_t i = 0; i < 50; ++i) {
+        const learnann_vectors query = rows.one(i);
+        REQUIRE(learnann_search(index, scratch, &query, 10, &options, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+        if (i == 0) warm = counter.calls;
+    }
+    CHECK(counter.calls == warm);
+    CHECK(learnann_scratch_bytes(scratch) > 0);
+    CHECK(static_cast<int64_t>(learnann_scratch_bytes(scratch)) <= counter.live_bytes);
+    learnann_scratch_free(scratch);
+    learnann_close(index);
+    CHECK(counter.live == 0);
+    CHECK(counter.live_bytes == 0);
+}
+
+TEST_CASE("inner product with very unequal norms") {
+    const uint32_t n = 3000, dim = 16;
+    Random random(12);
+    Rows rows = clustered(n, dim, LEARNANN_F32, 12);
+    for (uint64_t i = 0; i < n; ++i) {
+        const double scale = std::pow(10, 4 * random.uniform() - 2);    // 0.01 to 100
+        for (uint32_t j = 0; j < dim; ++j) rows.set(i, j, scale * rows.value(i, j));
+    }
+    const Rows queries = clustered(40, dim, LEARNANN_F32, 13);
+    Index index(rows, build_options(LEARNANN_IP));
+    REQUIRE(index.status == LEARNANN_OK);
+    CHECK(recall_at(index, queries, LEARNANN_IP, rows.doubles(), 10, 400) >= 0.99);
+}
+
+TEST_CASE("signed bytes: negative inner products stay negative") {
+    Rows rows(4, 3, LEARNANN_I8);
+    const int values[4][3] = {{-100, -100, -100}, {100, 100, 100}, {1, 0, 0}, {-1, 0, 0}};
+    for (uint32_t i = 0; i < 4; ++i)
+        for (uint32_t j = 0; j < 3; ++j) rows.set(i, j, values[i][j]);
+    Index index(rows, build_options(LEARNANN_IP));
+    REQUIRE(index.status == LEARNANN_OK);
+    const auto hits = index.search(rows.one(1), 4);
+    REQUIRE(hits.size() == 4);
+    CHECK(hits[0].row == 1);
+    CHECK(hits[0].distance == -30000.0f);
+    CHECK(hits[3].row == 0);
+    CHECK(hits[3].distance == 30000.0f);
+}
+
+TEST_CASE("cosine with zero vectors, as rows and as queries") {
+    const uint32_t n = 2000, dim = 8;
+    for (const learnann_type type : all_types)
+        for (const learnann_exact exact : {LEARNANN_EXACT_AUTO, LEARNANN_EXACT_I8, LEARNANN_EXACT_NONE}) {
+            Rows rows = clustered(n, dim, type, 14);
+            for (uint64_t i = 0; i < n; i += 100)
+                for (uint32_t j = 0; j < dim; ++j) rows.set(i, j, 0);
+            Index index(rows, build_options(LEARNANN_COS, exact));
+            REQUIRE(index.status == LEARNANN_OK);
+            const Rows queries = clustered(20, dim, type, 15);
+            if (exact != LEARNANN_EXACT_NONE)
+                CHECK(recall_at(index, queries, LEARNANN_COS, index.stored(), 10, 400) >= 0.99);
+            const Rows zero(1, dim, type);      // all zero; for u8, too
+            const auto hits = index.search(zero.one(0), 10, 100);
+            REQUIRE(hits.size() == 10);
+            if (exact != LEARNANN_EXACT_NONE)
+                for (const learnann_hit &h : hits) CHECK(h.distance == 1.0f);
+        }
+}
+
+TEST_CASE("very few rows") {
+    for (const learnann_metric metric : all_metrics)
+        for (const learnann_type type : all_types)
+            for (const uint64_t n : {1u, 2u, 3u, 5u, 17u}) {
+                CAPTURE(n);
+                const Rows rows = clustered(n, 5, type, 16), queries = clustered(3, 5, type, 17);
+                Index index(rows, build_options(metric));
+                REQUIRE(index.status == LEARNANN_OK);
+                CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+                CHECK(recall_at(index, queries, metric, rows.doubles(), 10, 0) == 1.0);
+            }
+}
+
+TEST_CASE("all rows equal") {
+    for (const learnann_metric metric : all_metrics)
+        for (const double value : {0.0, 3.0}) {
+            Rows rows(500, 7, LEARNANN_F32);
+            for (uint64_t i = 0; i < rows.count; ++i)
+                for (uint32_t j = 0; j < rows.dim; ++j) rows.set(i, j, value);
+            Index index(rows, build_options(metric));
+            REQUIRE(index.status == LEARNANN_OK);
+            CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+            const auto hits = index.search(rows.one(0), 20, 50);
+            REQUIRE(hits.size() == 20);
+            check_hits(hits, metric, rows.doubles(), rows.dim, rows.doubles().data());
+            CHECK(index.search(rows.one(0), 1000, 50).size() == 500);
+            // Ties are by key: where every row is seen, they are the first.
+            const auto first = index.search(rows.one(0), 20, 500);
+            for (uint32_t i = 0; i < 20; ++i) CHECK(first[i].key == i);
+        }
+}
+
+TEST_CASE("duplicates: each comes once, ties by key") {
+    const uint32_t n = 2000, dim = 6;
+    Rows rows = clustered(n, dim, LEARNANN_F32, 18);
+    for (uint64_t i = 0; i < n; ++i) rows.copy(i % 100, i);     // 20 of each
+    for (const learnann_metric metric : all_metrics) {
+        Index index(rows, build_options(metric));
+        REQUIRE(index.status == LEARNANN_OK);
+        CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+        CHECK(recall_at(index, clustered(20, dim, LEARNANN_F32, 19), metric, rows.doubles(), 20, 400) >= 0.99);
+        if (metric == LEARNANN_IP) continue;
+        const auto hits = index.search(rows.one(42), 20, 400);
+        for (const learnann_hit &h : hits) CHECK(h.row % 100 == 42);
+    }
+}
+
+TEST_CASE("one dimension, and thousands") {
+    for (const learnann_metric metric : all_metrics) {
+        CAPTURE(metric);
+        const Rows line = clustered(2000, 1, LEARNANN_F32, 20), points = clustered(20, 1, LEARNANN_F32, 21);
+        Index thin(line, build_options(metric));
+        REQUIRE(thin.status == LEARNANN_OK);
+        CHECK(recall_at(thin, points, metric, line.doubles(), 10, 400) >= 0.99);
+    }
+    for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_COS})
+        for (const learnann_type type : {LEARNANN_F32, LEARNANN_U8}) {
+            CAPTURE(metric);
+            const Rows wide = clustered(300, 4096, type, 22), queries = clustered(5, 4096, type, 23);
+            learnann_build_options options = build_options(metric);
+            options.code_bytes = 64;
+            Index index(wide, options);
+            REQUIRE(index.status == LEARNANN_OK);
+            CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+            CHECK(recall_at(index, queries, metric, wide.doubles(), 10, 140) >= 0.99);
+        }
+}
+
+TEST_CASE("the widest vectors: bytes at their extremes") {
+    const uint32_t dim = 65535;
+    Rows rows(3, dim, LEARNANN_U8);
+    std::fill(rows.row(1), rows.row(1) + dim, 255);
+    std::fill(rows.row(2), rows.row(2) + dim, 128);
+    learnann_build_options options = build_options();
+    options.code_bytes = 16;
+    Index index(rows, options);
+    REQUIRE(index.status == LEARNANN_OK);
+    const auto hits = index.search(rows.one(0), 3);
+    REQUIRE(hits.size() == 3);
+    CHECK(hits[0].distance == 0.0f);
+    CHECK(hits[1].distance == static_cast<float>(65535.0 * 128 * 128));
+    CHECK(hits[2].distance == static_cast<float>(65535.0 * 255 * 255));
+}
+
+TEST_CASE("large and tiny values") {
+    const uint32_t n = 1500, dim = 8;
+    for (const double scale : {1e-12, 1e-6, 1e6, 1e15}) {
+        CAPTURE(scale);
+        Rows rows = clustered(n, dim, LEARNANN_F32, 24), queries = clustered(20, dim, LEARNANN_F32, 25);
+        for (uint64_t i = 0; i < n; ++i)
+            for (uint32_t j = 0; j < dim; ++j) rows.set(i, j, scale * rows.value(i, j));
+        for (uint64_t i = 0; i < queries.count; ++i)
+            for (uint32_t j = 0; j < dim; ++j) queries.set(i, j, scale * queries.value(i, j));
+        for (const learnann_metric metric : all_metrics) {
+            CAPTURE(metric);
+            Index index(rows, build_options(metric));
+            REQUIRE(index.status == LEARNANN_OK);
+            const std::vector<double> x = rows.doubles(), q = queries.doubles();
+            size_t right = 0;
+            for (uint64_t i = 0; i < queries.count; ++i) {
+                const auto hits = index.search(queries.one(i), 10, 300);
+                const auto truth = ranked(metric, x, dim, row_of(q, dim, i));
+                REQUIRE(hits.size() == 10);
+                right += found(hits, truth, 10, 1e-5 * std::fabs(truth[9].distance));
+            }
+            CHECK(right >= 198);
+        }
+    }
+}
+
+TEST_CASE("a few far outliers don't cost the other rows their recall") {
+    const uint32_t n = 3000, dim = 8;
+    for (const double far : {10.0, 1000.0}) {
+        CAPTURE(far);
+        Rows rows = clustered(n, dim, LEARNANN_F32, 26);
+        for (uint64_t i = 0; i < 8; ++i)
+            for (uint32_t j = 0; j < dim; ++j) rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
+        Index index(rows, build_options());
+        REQUIRE(index.status == LEARNANN_OK);
+        CHECK(recall_at(index, clustered(20, dim, LEARNANN_F32, 27), LEARNANN_L2, rows.doubles(), 10, 400) >= 0.99);
+    }
+}
+
+TEST_CASE("outliers are found, and so are the nearest rows of far queries") {
+    const uint32_t n = 3000, dim = 8;
+    for (const double far : {10.0, 1000.0}) {
+        CAPTURE(far);
+        Rows rows = clustered(n, dim, LEARNANN_F32, 26);
+        for (uint64_t i = 0; i < 8; ++i)
+            for (uint32_t j = 0; j < dim; ++j) rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
+        Index index(rows, build_options());
+        REQUIRE(index.status == LEARNANN_OK);
+        for (uint64_t i = 0; i < 8; ++i) CHECK(index.search(rows.one(i * 300), 1, 400).at(0).row == i * 300);
+        Rows queries = clustered(20, dim, LEARNANN_F32, 28);
+        for (uint64_t i = 0; i < queries.count; ++i)
+            for (uint32_t j = 0; j < dim; ++j) queries.set(i, j, far * queries.value(i, j));
+        CHECK(recall_at(index, queries, LEARNANN_L2, rows.doubles(), 1, 400) >= 0.9);
+    }
+}
+
+TEST_CASE("keys: find, key, fetch, and hits that carry them") {
+    const uint32_t n = 1200, dim = 4;
+    const Rows rows = clustered(n, dim, LEARNANN_F32, 29);
+    std::vector<uint64_t> keys(n);
+    for (uint32_t i = 0; i < n; ++i) keys[i] = (static_cast<uint64_t>(i) * 7919 % n) * 1000003 + (1ull << 40);
+    keys[700] = keys[20];       // twice
+    keys[3] = UINT64_MAX;
+    keys[4] = 0;
+    for (const bool given : {true, false}) {
+        Index index(rows, build_options(), given ? keys.data() : nullptr);
+        REQUIRE(index.status == LEARNANN_OK);
+        CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+        CHECK(index.info().has_keys == (given ? 1 : 0));
+        size_t wrong = 0;
+        for (uint32_t i = 0; i < n; ++i) {
+            const uint64_t key = given ? keys[i] : i;
+            uint32_t row = 0;
+            uint64_t back = 0;
+            float values[dim];
+            wrong += learnann_find(index.handle, key, &row) != LEARNANN_OK;
+            wrong += row != (given && i == 700 ? 20 : i);
+            wrong += learnann_key(index.handle, i, &back) != LEARNANN_OK || back != key;
+            wrong += learnann_fetch(index.handle, key, values, dim) != LEARNANN_OK;
+            for (uint32_t j = 0; j < dim; ++j) wrong += values[j] != static_cast<float>(rows.value(row, j));
+        }
+        CHECK(wrong == 0);
+        uint32_t row = 0;
+        uint64_t key = 0;
+        float values[dim];
+        const uint64_t absent = given ? 12345 : n;
+        CHECK(learnann_find(index.handle, absent, &row) == LEARNANN_NOT_FOUND);
+        CHECK(learnann_fetch(index.handle, absent, values, dim) == LEARNANN_NOT_FOUND);
+        CHECK(learnann_key(index.handle, n, &key) == LEARNANN_NOT_FOUND);
+        CHECK(learnann_key(index.handle, UINT32_MAX, &key) == LEARNANN_NOT_FOUND);
+        CHECK(learnann_fetch(index.handle, given ? keys[0] : 0, values, dim + 1) == LEARNANN_ARGUMENT);
+        for (uint64_t i = 0; i < 20; ++i)
+            for (const learnann_hit &h : index.search(rows.one(i), 10, 100)) wrong += h.key != (given ? keys[h.row] : h.row);
+        CHECK(wrong == 0);
+    }
+}
+
+TEST_CASE("filters of every kind and selectivity agree with brute force") {
+    const uint32_t n = 3000, dim = 10, k = 10;
+    const Rows rows = clustered(n, dim, LEARNANN_F32, 30), queries = clustered(10, dim, LEARNANN_F32, 31);
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    std::vector<uint64_t> keys(n);
+    for (uint32_t i = 0; i < n; ++i) keys[i] = (i * 1009u) % n + 50;    // a permutation, moved up by 50
+    struct Accept {
+        std::vector<char> by_key;
+        static int call(void *context, uint64_t key) { return static_cast<Accept *>(context)->by_key.at(key); }
+    };
+    for (const learnann_metric metric : all_metrics)
+        for (const bool given : {false, true}) {
+            Index index(rows, build_options(metric), given ? keys.data() : nullptr);
+            REQUIRE(index.status == LEARNANN_OK);
+            for (const uint32_t passing : {0u, 3u, k, 30u, 300u, 1500u, 2990u, n}) {
+                CAPTURE(metric);
+                CAPTURE(given);
+                CAPTURE(passing);
+                std::vector<char> pass(n, 0);
+                Random random(passing + 1);
+                for (uint32_t left = passing; left > 0;) {
+                    char &p = pass[random.below(n)];
+                    left -= !p;
+                    p = 1;
+                }
+                std::vector<uint64_t> row_bits = bitmap(n), key_bits = bitmap(n + 50);
+                Accept accept{std::vector<char>(n + 50)};
+                for (uint32_t i = 0; i < n; ++i) {
+                    if (!pass[i]) continue;
+                    const uint64_t key = given ? keys[i] : i;
+                    set_bit(row_bits, i);
+                    set_bit(key_bits, key);
+                    accept.by_key[key] = 1;
+                }
+                const learnann_filter filters[] = {{LEARNANN_FILTER_ROWS, row_bits.data(), n, nullptr, nullptr},
+                                                   {LEARNANN_FILTER_KEYS, key_bits.data(), n + 50, nullptr, nullptr},
+                                                   {LEARNANN_FILTER_PREDICATE, nullptr, 0, Accept::call, &accept}};
+                for (const learnann_filter &filter : filters) {
+                    size_t right = 0, wanted = 0, outside = 0;
+                    for (uint64_t i = 0; i < queries.count; ++i) {
+                        const auto hits = index.search(queries.one(i), k, 100, &filter);
+                        REQUIRE(index.status == LEARNANN_OK);
+                        const auto truth = ranked(metric, x, dim, row_of(q, dim, i), [&](uint32_t r) { return pass[r] != 0; });
+                        REQUIRE(hits.size() == std::min<size_t>(k, truth.size()));
+                        check_hits(hits, metric, x, dim, row_of(q, dim, i));
+                        for (const learnann_hit &h : hits) outside += !pass[h.row];
+                        if (truth.empty()) continue;
+                        right += found(hits, truth, k, 1e-5);
+                        wanted += std::min<size_t>(k, truth.size());
+                    }
+                    CHECK(outside == 0);
+                    CHECK(static_cast<double>(right) >= 0.99 * static_cast<double>(wanted));
+                }
+            }
+        }
+}
+
+TEST_CASE("filter bits beyond bit_count count as 0, and NONE is no filter") {
+    const uint32_t n = 700;
+    const Rows rows = clustered(n, 4, LEARNANN_F32, 32);
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    std::vector<uint64_t> ones(bitmap(n).size(), ~0ull);
+    for (const uint64_t bits : {0u, 1u, 63u, 64u, 65u, 200u, 699u, 700u})
+        for (const learnann_filter_kind kind : {LEARNANN_FILTER_ROWS, LEARNANN_FILTER_KEYS}) {
+            const learnann_filter filter{kind, bits ? ones.data() : nullptr, bits, nullptr, nullptr};
+            const auto hits = index.search(rows.one(0), n, 50, &filter);
+            CHECK(index.status == LEARNANN_OK);
+            CHECK(hits.size() == bits);
+            for (const learnann_hit &h : hits) CHECK(h.row < bits);
+        }
+    // More bits than rows are fine, and the words behind bit_count are not read.
+    std::vector<uint64_t> many(bitmap(5000).size(), ~0ull);
+    const learnann_filter wide{LEARNANN_FILTER_ROWS, many.data(), 5000, nullptr, nullptr};
+    CHECK(index.search(rows.one(0), n, 50, &wide).size() == n);
+    const learnann_filter none{LEARNANN_FILTER_NONE, nullptr, 0, nullptr, nullptr};
+    CHECK(same_hits(index.search(rows.one(5), 10, 50, &none), index.search(rows.one(5), 10, 50)));
+    const learnann_filter nobody{LEARNANN_FILTER_PREDICATE, nullptr, 0, pass_none, nullptr};
+    CHECK(index.search(rows.one(5), 10, 50, &nobody).empty());
+}
+
+TEST_CASE("range searches against brute force, with and without a limit or a filter") {
+    const uint32_t n = 3000, dim = 10;
+    const Rows rows = clustered(n, dim, LEARNANN_F32, 33), queries = clustered(10, dim, LEARNANN_F32, 34);
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    const learnann_filter odd{LEARNANN_FILTER_PREDICATE, nullptr, 0, is_odd, nullptr};
+    for (const learnann_metric metric : all_metrics) {
+        Index index(rows, build_options(metric));
+        REQUIRE(index.status == LEARNANN_OK);
+        for (const learnann_filter *filter : {static_cast<const learnann_filter *>(nullptr), &odd})
+            for (const size_t depth : {0u, 1u, 5u, 40u, 400u, 1400u}) {
+                CAPTURE(metric);
+                CAPTURE(depth);
+                size_t right = 0, wanted = 0;
+                for (uint64_t i = 0; i < queries.count; ++i) {
+                    const auto truth =
+                        ranked(metric, x, dim, row_of(q, dim, i), [&](uint32_t r) { return !filter || (r & 1); });
+                    const double nearest = truth[0].distance, slack = 1e-5;
+                    // Between two distances, so that rounding doesn't matter.
+                    const double radius = depth ? (truth[depth - 1].distance + truth[depth].distance) / 2
+                                                : nearest - 0.1 * std::fabs(nearest);
+                    const auto hits = index.range(queries.one(i), static_cast<float>(radius), n, 0, filter);
+                    REQUIRE(index.status == LEARNANN_OK);
+                    check_hits(hits, metric, x, dim, row_of(q, dim, i));
+                    size_t outside = 0;
+                    for (const learnann_hit &h : hits) outside += h.distance > radius + slack || (filter && !(h.row & 1));
+                    CHECK(outside == 0);
+                    CHECK(hits.size() <= depth + 1);
+                    right += std::min(hits.size(), depth);
+                    wanted += depth;
+
+                    const uint32_t limit = 7;
+                    const auto limited = index.range(queries.one(i), static_cast<float>(radius), limit, 100, filter);
+                    CHECK(limited.size() <= limit);
+                    check_hits(limited, metric, x, dim, row_of(q, dim, i));
+                    if (depth >= 40) CHECK(found(limited, truth, limit, slack) >= limit - 1);
+                }
+                CHECK(static_cast<double>(right) >= 0.98 * static_cast<double>(wanted));
+            }
+        // Everything, and nothing.
+        CHECK(index.range(queries.one(0), std::numeric_limits<float>::infinity(), n).size() == n);
+        CHECK(index.range(queries.one(0), -std::numeric_limits<float>::infinity(), n).empty());
+        index.range(queries.one(0), std::numeric_limits<float>::quiet_NaN(), 5);
+        CHECK(index.status == LEARNANN_ARGUMENT);
+    }
+}
+
+TEST_CASE("calibration: monotone, and target_recall uses it") {
+    const Rows rows = clustered(4000, 12, LEARNANN_F32, 35), queries = clustered(50, 12, LEARNANN_F32, 36);
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    for (const uint32_t k : {1u, 10u, 100u}) {
+        uint32_t point = 0, effort = 0, last_effort = 0;
+        float recall = 0, last = 0;
+        for (; learnann_calibration(index.handle, k, point, &effort, &recall) == LEARNANN_OK; ++point) {
+            CHECK(effort > last_effort);
+            CHECK(recall >= last);
+            CHECK(recall <= 1);
+            last_effort = effort;
+            last = recall;
+        }
+        CHECK(point >= 1);
+        CHECK(learnann_calibration(index.handle, k, point, &effort, &recall) == LEARNANN_NOT_FOUND);
+    }
+    uint32_t effort = 0;
+    float recall = 0;
+    CHECK(learnann_calibration(index.handle, 7, 0, &effort, &recall) != LEARNANN_OK);
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    uint32_t last = 0;
+    for (const float target : {0.5f, 0.9f, 0.99f}) {
+        learnann_search_options options = learnann_search_options_default();
+        options.target_recall = target;
+        learnann_search_stats stats = learnann_search_stats_default();
+        size_t right = 0;
+        for (uint64_t i = 0; i < queries.count; ++i) {
+            std::vector<learnann_hit> hits(10);
+            uint32_t count = 0;
+            const learnann_vectors query = queries.one(i);
+            REQUIRE(learnann_search(index.handle, index.scratch, &query, 10, &options, hits.data(), &count, &stats, nullptr) ==
+                    LEARNANN_OK);
+            right += found(hits, ranked(LEARNANN_L2, x, 12, row_of(q, 12, i)), 10, 1e-6);
+        }
+        CHECK(static_cast<double>(right) / (10.0 * static_cast<double>(queries.count)) >= target - 0.05);
+        CHECK(stats.effort >= last);
+        last = stats.effort;
+    }
+}
+
+TEST_CASE("wrong arguments of searches") {
+    const Rows rows = clustered(300, 4, LEARNANN_F32, 37);
+    Index index(rows, build_options()), other(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    std::vector<learnann_hit> hits(50);
+    std::vector<uint32_t> counts(5, 9);
+    const learnann_vectors good = rows.one(0);
+    const learnann_search_options defaults = learnann_search_options_default();
+    // Each wrong call, through every kind of search.
+    const auto refused = [&](const learnann_index *i, learnann_scratch *s, const learnann_vectors *q, uint32_t k,
+                             const learnann_search_options *o, learnann_hit *h, uint32_t *c) {
+        learnann_error error{};
+        if (c) *c = 9;
+        CHECK(learnann_search(i, s, q, k, o, h, c, nullptr, &error) == LEARNANN_ARGUMENT);
+        CHECK(error.status == LEARNANN_ARGUMENT);
+        CHECK(error.message != nullptr);
+        if (c) CHECK(*c == 0);
+        CHECK(learnann_search_interleaved(i, s, q, k, o, h, c, nullptr, &error) == LEARNANN_ARGUMENT);
+        if (s == index.scratch) CHECK(learnann_search_batch(i, q, k, o, h, c, nullptr, &error) == LEARNANN_ARGUMENT);
+        if (c) *c = 9;
+        CHECK(learnann_search_range(i, s, q, 1.0f, k, o, h, c, nullptr, nullptr) == LEARNANN_ARGUMENT);
+        if (c) CHECK(*c == 0);
+    };
+    learnann_index *i = index.handle;
+    learnann_scratch *s = index.scratch;
+    learnann_hit *h = hits.data();
+    uint32_t *c = counts.data();
+    refused(nullptr, s, &good, 5, &defaults, h, c);
+    refused(i, nullptr, &good, 5, &defaults, h, c);
+    refused(i, other.scratch, &good, 5, &defaults, h, c);
+    refused(i, s, nullptr, 5, &defaults, h, c);
+    refused(i, s, &good, 0, &defaults, h, c);
+    refused(i, s, &good, 5, &defaults, nullptr, c);
+    refused(i, s, &good, 5, &defaults, h, nullptr);
+    learnann_vectors q = good;
+    q.data = nullptr;
+    refused(i, s, &q, 5, &defaults, h, c);
+    q = good;
+    q.dim = 3;
+    refused(i, s, &q, 5, &defaults, h, c);
+    q = good;
+    q.type = static_cast<learnann_type>(9);
+    refused(i, s, &q, 5, &defaults, h, c);
+    q = good;
+    q.stride = 15;
+    refused(i, s, &q, 5, &defaults, h, c);
+    learnann_search_options o = defaults;
+    o.effort = LEARNANN_MAX_EFFORT + 1;
+    refused(i, s, &good, 5, &o, h, c);
+    for (const float target : {-0.1f, 1.1f, std::numeric_limits<float>::quiet_NaN()}) {
+        o = defaults;
+        o.target_recall = target;
+        refused(i, s, &good, 5, &o, h, c);
+    }
+    o = defaults;
+    o.struct_size = 0;
+    refused(i, s, &good, 5, &o, h, c);
+    const uint64_t word = 1;
+    const learnann_filter bad[] = {{static_cast<learnann_filter_kind>(4), &word, 1, is_odd, nullptr},
+                                   {LEARNANN_FILTER_ROWS, nullptr, 1, nullptr, nullptr},
+                                   {LEARNANN_FILTER_KEYS, nullptr, 1, nullptr, nullptr},
+                                   {LEARNANN_FILTER_PREDICATE, &word, 1, nullptr, nullptr}};
+    for (const learnann_filter &filter : bad) {
+        o = defaults;
+        o.filter = &filter;
+        refused(i, s, &good, 5, &o, h, c);
+    }
+    for (const double value : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
+                               -std::numeric_limits<double>::infinity()})
+        for (const learnann_type type : {LEARNANN_F32, LEARNANN_F16}) {
+            Rows nan = clustered(1, 4, type, 1);
+            nan.set(0, 3, value);
+            const learnann_vectors query = nan.one(0);
+            refused(i, s, &query, 5, &defaults, h, c);
+        }
+    learnann_vectors two = rows.view();
+    two.count = 2;
+    CHECK(learnann_search(i, s, &two, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_search_range(i, s, &two, 1.0f, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    // No query at all is fine where many are taken.
+    two.count = 0;
+    CHECK(learnann_search_interleaved(i, s, &two, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_OK);
+    CHECK(learnann_search_batch(i, &two, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_OK);
+    // options and stats may be NULL.
+    CHECK(learnann_search(i, s, &good, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_OK);
+    CHECK(counts[0] == 5);
+}
+
+TEST_CASE("the error names the first wrong query of many, and every count is 0") {
+    const uint32_t dim = 4;
+    const Rows rows = clustered(1000, dim, LEARNANN_F32, 38);
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    Rows queries = clustered(500, dim, LEARNANN_F32, 39);
+    for (const uint64_t bad : {130u, 260u, 490u}) queries.set(bad, 1, std::numeric_limits<double>::quiet_NaN());
+    const learnann_vectors view = queries.view();
+    std::vector<learnann_hit> hits(500 * 3);
+    for (const uint32_t threads : {0u, 1u, 2u, 4u}) {       // 0: interleaved
+        std::vector<uint32_t> counts(500, 7);
+        learnann_error error{};
+        learnann_search_options options = learnann_search_options_default();
+        options.threads = threads;
+        const learnann_status status =
+            threads ? learnann_search_batch(index.handle, &view, 3, &options, hits.data(), counts.data(), nullptr, &error)
+                    : learnann_search_interleaved(index.handle, index.scratch, &view, 3, &options, hits.data(), counts.data(),
+                                                  nullptr, &error);
+        CHECK(status == LEARNANN_ARGUMENT);
+        CHECK(error.file_offset == 130);
+        CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
+    }
+    // On a mistake that is seen before any search, too.
+    std::vector<uint32_t> counts(500, 7);
+    CHECK(learnann_search_interleaved(index.handle, index.scratch, &view, 0, nullptr, hits.data(), counts.data(), nullptr,
+                                      nullptr) == LEARNANN_ARGUMENT);
+    CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
+    counts.assign(500, 7);
+    CHECK(learnann_search_batch(index.handle, &view, 0, nullptr, hits.data(), counts.data(), nullptr, nullptr) ==
+          LEARNANN_ARGUMENT);
+    CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
+}
+
+TEST_CASE("scratches survive a change of effort, kind of search and failure") {
+    const Rows rows = clustered(3000, 6, LEARNANN_F32, 40);
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    const auto fresh = [&](const learnann_vectors &q, uint32_t k, uint32_t effort) {
+        Index copy(index.file);
+        return copy.search(q, k, effort);
+    };
+    Random random(41);
+    for (uint32_t round = 0; round < 200; ++round) {
+        const uint32_t effort = 1 + random.below(round % 10 == 0 ? 1400 : 60), k = 1 + random.below(40);
+        const learnann_vectors query = rows.one(random.below(3000));
+        const auto hits = index.search(query, k, effort);
+        if (round % 7 == 0) CHECK(same_hits(hits, fresh(query, k, effort)));
+        if (round % 5 == 0) index.range(query, 0.5f, 20);
+        if (round % 11 == 0) index.search(query, 0, effort);
+    }
+}
+
+TEST_CASE("the C++ wrapper") {
+    const Rows rows = clustered(500, 4, LEARNANN_F32, 42);
+    std::vector<float> values(500 * 4);
+    std::memcpy(values.data(), rows.bytes.data(), rows.bytes.size());
+    const std::string path = "learnann_wrapper_test.la";
+    learnann::Error error{};
+    REQUIRE(learnann::build(path.c_str(), values.data(), 500, 4, nullptr, nullptr, &error) == LEARNANN_OK);
+    {
+        const learnann::Index index = learnann::Index::open(path.c_str(), &error);
+        REQUIRE(static_cast<bool>(index));
+        CHECK(index.info().rows == 500);
+        learnann::Scratch scratch = index.scratch();
+        const std::vector<learnann::Hit> hits = index.search(scratch, values.data() + 4 * 17, 4, 3);
+        REQUIRE(hits.size() == 3);
+        CHECK(hits[0].row == 17);
+        CHECK(index.search(scratch, values.data(), 3, 3, nullptr, &error).empty());
+        CHECK(error.status == LEARNANN_ARGUMENT);
+    }
+    std::remove(path.c_str());
+    CHECK_FALSE(static_cast<bool>(learnann::Index::open(path.c_str(), &error)));
+    CHECK(error.status == LEARNANN_IO);
+}
