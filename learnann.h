@@ -111,9 +111,13 @@ typedef struct learnann_allocator {
 
 typedef struct learnann_index learnann_index;
 
+/* Copies the hot part (learnann_index_info.hot_bytes) into private memory, in large pages where the system grants them: for
+ * servers, where translating the addresses of small pages costs a search some tenth of its time. */
+#define LEARNANN_OPEN_RESIDENT 1u
+
 typedef struct learnann_open_options {
     uint32_t struct_size;
-    uint32_t reserved;                      /* 0 */
+    uint32_t flags;                         /* 0 or LEARNANN_OPEN_RESIDENT */
     const learnann_allocator *allocator;    /* NULL: malloc and free */
 } learnann_open_options;
 
@@ -125,7 +129,7 @@ static inline learnann_open_options learnann_open_options_default(void) {
 }
 
 /* Maps an index file read-only and checks its header and section table: time and memory do not depend on its size, and
- * the data itself is read only where searches touch it. `path` is UTF-8. options may be NULL. While the index is open the
+ * the data itself is read only where searches touch it (but see LEARNANN_OPEN_RESIDENT). `path` is UTF-8. options may be NULL. While the index is open the
  * file may be replaced by rename (as learnann_builder_save does) or removed, but not truncated in place: as with every
  * mapped file, reading a page that is gone raises SIGBUS.
  * Returns OK, ARGUMENT, NOT_LEARNANN, TOO_NEW, CORRUPT, IO, NOMEM, UNSUPPORTED. */

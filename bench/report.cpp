@@ -26,7 +26,7 @@ std::string thousands(double number) {
                                                                             : format("%.0f", number);
 }
 
-std::string ratio_text(double ratio) { return format("%.*fx", ratio < 10 ? 1 : 0, ratio); }
+std::string ratio_text(double ratio) { return format("%.*fx", ratio < 1 ? 2 : ratio < 10 ? 1 : 0, ratio); }
 
 // "46.1k 4.9x": queries a second and their ratio to hnswlib's at the same recall.
 std::string cell(const AtRecall &own, const AtRecall *reference) {
@@ -59,7 +59,7 @@ std::vector<std::string> row_of(const SetRun &run, const Entry &entry) {
     for (const Point &point : entry.points) best = std::max(best, point.recall);
     const AtRecall mid = at_recall(entry.points, 0.95);
     row.push_back(format("%.4f", best));
-    row.push_back(format("%.1f%s", entry.build_seconds, entry.built_now ? "" : "*"));
+    row.push_back(entry.build_seconds > 0 ? format("%.1f%s", entry.build_seconds, entry.built_now ? "" : "*") : "-");
     row.push_back(hnswlib != nullptr && hnswlib != &entry && entry.build_seconds > 0
                       ? format("1/%.1f", hnswlib->build_seconds / entry.build_seconds) : "");
     row.push_back(format("%.0f", static_cast<double>(entry.file_bytes) / static_cast<double>(run.set.rows())));
@@ -84,7 +84,7 @@ std::string set_table(const SetRun &run) {
         }
         rows.push_back(row_of(run, entry));
         notes += format("  %s: %s\n", entry.kind.name, entry.note.c_str());
-        earlier = earlier || !entry.built_now;
+        earlier = earlier || (!entry.built_now && entry.build_seconds > 0);
     }
     if (earlier) notes += "  *: built by an earlier run (--fresh builds all again)\n";
     return format("\n%s: %s, %s queries\n\n", run.set.name.c_str(), set_text(run.set).c_str(),
@@ -168,7 +168,7 @@ std::vector<Point> best_points(std::vector<Point> points) {
 AtRecall at_recall(const std::vector<Point> &points, double recall) {
     const std::vector<Point> best = best_points(points);
     if (best.empty() || best.back().recall < recall) return {};
-    if (best.front().recall >= recall) return {best.front().qps, best.front().distances, best.front().recall > recall};
+    if (best.front().recall >= recall) return {best.front().qps, best.front().distances, points.size() > 1 && best.front().recall > recall};
     size_t upper = 1;
     while (best[upper].recall < recall) ++upper;
     const Point &a = best[upper - 1], &b = best[upper];

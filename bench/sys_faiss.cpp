@@ -54,7 +54,7 @@ public:
     }
 
     void count(bool) override {}
-    uint64_t distances() const override { return faiss::hnsw_stats.ndis; }
+    uint64_t distances() const override { return faiss::hnsw_stats.n3; }    // ndis stays 0 in 1.7
 
     std::string note() const override {
         return tools::format("%d.%d.%d as Debian builds it, SSE2 only; M=%u, efConstruction=%u; distances: lowest layer",

@@ -11,7 +11,7 @@ struct Settings {
     uint64_t k = 10, effort = 0, threads = 1, repeat = 1;
     double recall = 0;
     uint32_t router = 0;
-    bool interleave = false, json = false;
+    bool interleave = false, resident = false, json = false;
 };
 
 Syntax syntax_of(Settings &s) {
@@ -34,6 +34,8 @@ Syntax syntax_of(Settings &s) {
         {"--threads", "N", "threads for a batch, 0 for one for each core (default 1, query by query)",
          Whole{&s.threads, 0, 4096}},
         {"--interleave", "", "one thread, several queries in flight at once", &s.interleave},
+        {"--resident", "", "copy the hot part of the index into memory, in large pages where the system grants them",
+         &s.resident},
         {"--repeat", "N", "passes over the queries; the fastest is reported (default 1)",
          Whole{&s.repeat, 1, 1000000}},
         {"--json", "", "one JSON object on stdout", &s.json},
@@ -94,7 +96,7 @@ int search_command(const std::vector<std::string> &arguments) {
     Figures figures;
     Measurement measurement;
     const bool out_ok = s.out.empty() || (check_matrix_suffix(s.out, failure) && check_output(s.out, failure));
-    if (!out_ok || !measurement.open(s.index, s.queries, s.truth, plan.k, failure) ||
+    if (!out_ok || !measurement.open(s.index, s.queries, s.truth, plan.k, s.resident, failure) ||
         !measurement.run(plan, figures, failure)) {
         return report(failure);
     }

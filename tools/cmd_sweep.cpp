@@ -16,7 +16,7 @@ constexpr double perfect = 0.9995;          // two such rows end the sweep: more
 struct Settings {
     std::string index, queries, truth, plot;
     uint64_t k = 10, repeat = 3;
-    bool interleave = false, json = false;
+    bool interleave = false, resident = false, json = false;
 };
 
 Syntax syntax_of(Settings &s) {
@@ -30,6 +30,8 @@ Syntax syntax_of(Settings &s) {
         {"-k", "N", "hits wanted for each query (default 10)", Whole{&s.k, 1, 1u << 18}},
         {"--repeat", "N", "passes for each effort; the fastest is reported (default 3)", Whole{&s.repeat, 1, 1000000}},
         {"--interleave", "", "several queries in flight at once, instead of query by query", &s.interleave},
+        {"--resident", "", "copy the hot part of the index into memory, in large pages where the system grants them",
+         &s.resident},
         {"--plot", "FILE", "write queries/s against recall as an SVG picture", &s.plot},
         {"--json", "", "a JSON list on stdout, its rows those of `learnann search --json`", &s.json},
     };
@@ -117,7 +119,7 @@ int sweep_command(const std::vector<std::string> &arguments) {
     Measurement measurement;
     std::vector<Figures> rows;
     if ((!s.plot.empty() && !check_output(s.plot, failure)) ||
-        !measurement.open(s.index, s.queries, s.truth, static_cast<uint32_t>(s.k), failure) ||
+        !measurement.open(s.index, s.queries, s.truth, static_cast<uint32_t>(s.k), s.resident, failure) ||
         !sweep(s, measurement, rows, failure)) {
         return report(failure);
     }

@@ -45,10 +45,12 @@ void latencies(std::vector<double> microseconds, Figures &figures) {
 
 } // namespace
 
-bool open_index(const std::string &path, Index &index, Failure &failure) {
+bool open_index(const std::string &path, bool resident, Index &index, Failure &failure) {
     learnann_index *raw = nullptr;
     learnann_error error{};
-    if (learnann_open(path.c_str(), nullptr, &raw, &error) != LEARNANN_OK) {
+    learnann_open_options options = learnann_open_options_default();
+    if (resident) options.flags = LEARNANN_OPEN_RESIDENT;
+    if (learnann_open(path.c_str(), &options, &raw, &error) != LEARNANN_OK) {
         failure = library_failure(path, "byte", error);
         return false;
     }
@@ -57,8 +59,8 @@ bool open_index(const std::string &path, Index &index, Failure &failure) {
 }
 
 bool Measurement::open(const std::string &index, const std::string &queries, const std::string &truth, uint32_t k,
-                       Failure &failure) {
-    if (!open_index(index, index_, failure) || !open_vectors(queries, query_file_, failure)) return false;
+                       bool resident, Failure &failure) {
+    if (!open_index(index, resident, index_, failure) || !open_vectors(queries, query_file_, failure)) return false;
     learnann_get_info(index_.get(), &info_);
     query_path_ = queries;
     vectors_ = as_vectors(query_file_.matrix);

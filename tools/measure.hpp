@@ -41,13 +41,14 @@ struct CloseIndex {
 };
 using Index = std::unique_ptr<learnann_index, CloseIndex>;
 
-bool open_index(const std::string &path, Index &index, Failure &failure);
+// `resident`: with the hot part copied into memory (LEARNANN_OPEN_RESIDENT).
+bool open_index(const std::string &path, bool resident, Index &index, Failure &failure);
 
 class Measurement {
 public:
     // `truth` may be empty: no recall then.
     bool open(const std::string &index, const std::string &queries, const std::string &truth, uint32_t k,
-              Failure &failure);
+              bool resident, Failure &failure);
     bool run(const Plan &plan, Figures &figures, Failure &failure);
 
     // The hits of the last run as row numbers, k for each query; -1 past the last hit.

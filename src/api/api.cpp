@@ -13,11 +13,28 @@ inline void clear(learnann_error *error) {
 
 inline Status null_argument(learnann_error *error) { return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be"); }
 
+inline Status make_resident(learnann_index &index, learnann_error *error) {
+    u64 bytes = 0;
+    for (const SectionKind kind : hot_sections) bytes += round_up(index.view.section_bytes(kind), section_alignment);
+    index.resident.use(index.allocator);
+    LEARNANN_RETURN_IF(index.resident.allocate(bytes, error));
+    prefer_large_pages(index.resident.data(), index.resident.size());
+    u8 *to = index.resident.data();
+    for (const SectionKind kind : hot_sections) {
+        const u64 size = index.view.section_bytes(kind);
+        std::memcpy(to, index.view.section(kind), size);
+        index.view.use_copy(kind, to);
+        to += round_up(size, section_alignment);
+    }
+    return LEARNANN_OK;
+}
+
 // One open for both sources of bytes: `path` is NULL where bytes are given.
 inline Status open_index(const char *path, const void *bytes, size_t size, const learnann_open_options *options,
                          learnann_index **out, learnann_error *error) {
     learnann_open_options o = learnann_open_options_default();
     LEARNANN_RETURN_IF(take_options(options, o, error));
+    if (o.flags & ~LEARNANN_OPEN_RESIDENT) return fail(error, LEARNANN_ARGUMENT, "a flag of the open options is unknown");
     Allocator allocator;
     LEARNANN_RETURN_IF(take_allocator(o.allocator, allocator, error));
     learnann_index *index = make_handle<learnann_index>(allocator);
@@ -30,6 +47,7 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
         size = static_cast<size_t>(index->map.size());
     }
     if (status == LEARNANN_OK) status = index->view.open(static_cast<const u8 *>(bytes), size, error);
+    if (status == LEARNANN_OK && (o.flags & LEARNANN_OPEN_RESIDENT)) status = make_resident(*index, error);
     if (status != LEARNANN_OK) free_handle(index, allocator);
     else *out = index;
     return status;
@@ -180,10 +198,10 @@ learnann_status learnann_get_info(const learnann_index *index, learnann_index_in
     i.max_degree = a.max_degree;
     i.edges = a.edges;
     i.file_bytes = v.file_bytes();
-    for (const u32 kind : {section_projection, section_records, section_adjacency, section_entries})
+    for (const SectionKind kind : hot_sections)
         i.hot_bytes += v.section_bytes(kind);
     i.cold_bytes = i.file_bytes - i.hot_bytes;
-    i.private_bytes = sizeof(learnann_index);
+    i.private_bytes = sizeof(learnann_index) + index->resident.bytes();
     i.has_keys = v.has_keys();
     i.writer_version = v.writer_version();
     i.fingerprint = a.fingerprint;

@@ -8,6 +8,7 @@ struct learnann_index {
     learnann::Allocator allocator;
     learnann::FileMap map;          // empty where the bytes are the caller's
     learnann::FileView view;
+    learnann::Array<learnann::u8> resident;     // copies of the hot sections, where asked for
 };
 
 struct learnann_scratch {

@@ -88,6 +88,9 @@ enum SectionKind : u32 {
     section_kinds
 };
 
+// What a search touches at random.
+constexpr SectionKind hot_sections[] = {section_projection, section_records, section_adjacency, section_entries};
+
 struct FileHeader {
     char magic[8];
     u32 writer_version;

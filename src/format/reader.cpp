@@ -57,6 +57,7 @@ Status FileView::read_table(learnann_error *error) {
         if (!known) continue;
         if (sections_[entry.kind].data) return corrupt(error, "F3: a section comes twice", at);
         sections_[entry.kind] = Span<u8>{bytes_ + entry.offset, entry.bytes};
+        offsets_[entry.kind] = entry.offset;
         crcs_[entry.kind] = entry.crc;
     }
     return LEARNANN_OK;

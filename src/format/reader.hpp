@@ -11,12 +11,15 @@ public:
     // O(sections): checks the invariants marked O in format.hpp.
     Status open(const u8 *bytes, u64 size, learnann_error *error);
 
+    // Searches read this copy of a section from now on; it must outlive the view.
+    void use_copy(u32 kind, const u8 *copy) { sections_[kind].data = copy; }
+
     const About &about() const { return about_; }
     u64 file_bytes() const { return size_; }
     u32 rows() const { return static_cast<u32>(about_.rows); }
     u32 writer_version() const { return writer_version_; }
     u64 section_bytes(u32 kind) const { return sections_[kind].size; }
-    u64 section_offset(u32 kind) const { return static_cast<u64>(sections_[kind].data - bytes_); }
+    u64 section_offset(u32 kind) const { return offsets_[kind]; }
     const u8 *section(u32 kind) const { return sections_[kind].data; }
     const u8 *bytes() const { return bytes_; }
     u64 table_end() const { return table_end_; }
@@ -79,6 +82,7 @@ private:
     u64 table_end_ = 0;
     u32 writer_version_ = 0;
     Span<u8> sections_[section_kinds];
+    u64 offsets_[section_kinds] = {};
     u32 crcs_[section_kinds] = {};
     About about_{};
 };

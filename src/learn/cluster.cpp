@@ -7,10 +7,10 @@
 
 LEARNANN_BEGIN
 
-// About the square root of the rows: the scan then costs what it saves. Measured best near 256 for 60,000 rows.
+// Half the square root of the rows: the scan then costs about what it saves (measured from a quarter of the root to all of it).
 u32 entry_count(u32 rows) {
-    const u32 root = static_cast<u32>(std::sqrt(static_cast<double>(rows)));
-    return clamp(static_cast<u32>(round_up(root, 16)), 1u, smaller(rows, 1024u));
+    const u32 half_root = static_cast<u32>(std::sqrt(static_cast<double>(rows)) / 2);
+    return clamp(static_cast<u32>(round_up(half_root, 16)), 1u, smaller(rows, 1024u));
 }
 
 // Lloyd's algorithm on codes: the centres are records themselves, so that one kernel call compares a row with all of them.

@@ -103,7 +103,7 @@ void tridiagonalise(double *a, u32 n, double *d, double *e) {
         double *row = a + static_cast<u64>(i) * n;
         double scale = 0, h = 0;
         for (u32 k = 0; k < i; ++k) scale += std::fabs(row[k]);
-        if (i == 1 || scale == 0) {
+        if (i == 1 || scale < 1e-280) {     // below, the reflection itself would be lost in denormals
             e[i] = row[i - 1];
             d[i] = 0;
             continue;

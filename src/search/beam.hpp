@@ -167,6 +167,8 @@ public:
         const u32 row = pool.take();
         if (row == no_row) return false;
         ++counts.hops;
+        const u32 after = pool.peek();      // likely the next hop: its adjacency has this hop's time to arrive
+        if (after != no_row) graph.prefetch_adjacency(after);
         Neighbours list;
         fresh_count_ = 0;
         if (!graph.neighbours(row, list)) {
@@ -211,25 +213,33 @@ private:
     u32 fresh_count_ = 0;
 };
 
-// Scores every entry and starts from the nearest few.
+// Scores every entry and adds the nearest few: add(estimate, entry).
 template <class AddEntry>
 void scan_entries(const QueryCode &query, const u8 *entry_records, u32 stride, u32 count, AddEntry add) {
-    constexpr u32 block = 256, kept = 16;
+    constexpr u32 block = 256, kept = 16, lane = 16;
     i32 estimates[block];
     u64 best[kept];
-    for (u64 &b : best) b = ~0ull;
+    u32 found = 0;
+    i32 worst = 0x7fffffff;
     for (u32 begin = 0; begin < count; begin += block) {
         const u32 size = smaller(block, count - begin);
         kernels().score(query, entry_records + static_cast<u64>(begin) * stride, stride, nullptr, size, estimates);
-        for (u32 i = 0; i < size; ++i) {
-            u64 fresh = Pool::item(estimates[i], begin + i);
-            if (fresh >= best[kept - 1]) continue;
-            for (u64 &b : best)
-                if (fresh < b) std::swap(fresh, b);
+        for (u32 i = size; i < round_up(size, lane); ++i) estimates[i] = 0x7fffffff;
+        for (u32 i = 0; i < size; i += lane) {      // most blocks hold nothing near: one comparison for all of a block
+            i32 nearest = estimates[i];
+            for (u32 l = 1; l < lane; ++l) nearest = smaller(nearest, estimates[i + l]);
+            if (nearest >= worst) continue;
+            for (u32 l = 0; l < lane; ++l) {
+                if (estimates[i + l] >= worst) continue;
+                u64 fresh = Pool::item(estimates[i + l], begin + i + l);
+                if (found < kept) best[found++] = ~0ull;
+                for (u32 b = 0; b < found; ++b)
+                    if (fresh < best[b]) std::swap(fresh, best[b]);
+                if (found == kept) worst = Pool::estimate_of(best[kept - 1]);
+            }
         }
     }
-    for (const u64 b : best)
-        if (b != ~0ull) add(Pool::estimate_of(b), static_cast<u32>(b));
+    for (u32 b = 0; b < found; ++b) add(Pool::estimate_of(best[b]), static_cast<u32>(best[b]));
 }
 
 LEARNANN_END

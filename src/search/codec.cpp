@@ -1,6 +1,8 @@
 // codec.cpp: see codec.hpp.
 #include "search/codec.hpp"
 
+#include "simd/lanes.hpp"
+
 LEARNANN_BEGIN
 
 Codec Codec::of(const FileView &view) {
@@ -21,47 +23,65 @@ Codec Codec::of(const FileView &view) {
     return c;
 }
 
-bool to_floats(const void *vector, learnann_type type, u32 dim, float *out) {
-    if (type == LEARNANN_I8) {
-        for (u32 i = 0; i < dim; ++i) out[i] = static_cast<float>(static_cast<const i8 *>(vector)[i]);
-        return true;
-    }
-    if (type == LEARNANN_U8) {
-        for (u32 i = 0; i < dim; ++i) out[i] = static_cast<float>(static_cast<const u8 *>(vector)[i]);
-        return true;
-    }
-    if (type == LEARNANN_F32) std::memcpy(out, vector, dim * sizeof(float));
-    else
-        for (u32 i = 0; i < dim; ++i) out[i] = half_to_float(load<u16>(static_cast<const u8 *>(vector) + 2ull * i));
-    u32 bad = 0;
-    for (u32 i = 0; i < dim; ++i) bad |= (load<u32>(out + i) & 0x7f800000u) == 0x7f800000u;
-    return !bad;
+// A finite half float as bits, moved to where a float keeps them, is the value times 2^-112.
+inline float finite_half(u16 h) {
+    const u32 bits = static_cast<u32>(h & 0x8000u) << 16 | static_cast<u32>(h & 0x7fffu) << 13;
+    return load<float>(&bits) * 5.192296858534828e33f;
 }
 
-// Squared length; large floats can overflow a float, so doubles.
-inline double length2(const float *x, u32 dim) {
+bool to_floats(const void *vector, learnann_type type, u32 dim, float *out) {
+    const u8 *bytes = static_cast<const u8 *>(vector);
+    const i8 *signed_bytes = static_cast<const i8 *>(vector);
+    u32 bad = 0;
+    switch (type) {
+    case LEARNANN_I8: lane_each(dim, [=](u32 i) { out[i] = static_cast<float>(signed_bytes[i]); }); break;
+    case LEARNANN_U8: lane_each(dim, [=](u32 i) { out[i] = static_cast<float>(bytes[i]); }); break;
+    case LEARNANN_F16:
+        lane_each(dim, [=, &bad](u32 i) {
+            const u16 h = load<u16>(bytes + 2ull * i);
+            bad |= (h & 0x7c00u) == 0x7c00u;
+            out[i] = finite_half(h);
+        });
+        break;
+    case LEARNANN_F32:
+        std::memcpy(out, vector, dim * sizeof(float));
+        lane_each(dim, [=, &bad](u32 i) { bad |= (load<u32>(out + i) & 0x7f800000u) == 0x7f800000u; });
+        break;
+    }
+    return bad == 0;
+}
+
+// The length of x; where the squares of large floats overflow, or those of small ones vanish, by doubles.
+inline double length_of(const float *x, u32 dim) {
+    const float square = lane_sum(dim, [=](u32 i) { return x[i] * x[i]; });
+    if (square > 1e-30f && square < 1e37f) return std::sqrt(static_cast<double>(square));
     double sum = 0;
     for (u32 i = 0; i < dim; ++i) sum += static_cast<double>(x[i]) * x[i];
-    return sum;
+    return std::sqrt(sum);
 }
 
 void normalise(float *x, u32 dim) {
-    const double length = std::sqrt(length2(x, dim));
+    const double length = length_of(x, dim);
     const double scale = length > 0 ? 1 / length : 0;
-    for (u32 i = 0; i < dim; ++i) x[i] = static_cast<float>(x[i] * scale);
+    if (scale < 1e37) {
+        const float factor = static_cast<float>(scale);
+        lane_each(dim, [=](u32 i) { x[i] *= factor; });
+    } else {
+        for (u32 i = 0; i < dim; ++i) x[i] = static_cast<float>(x[i] * scale);
+    }
 }
+
+// Nearest integer, halves away from zero.
+inline i32 rounded(float v) { return static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f)); }
 
 Projected project(const Codec &codec, CodecScratch &scratch) {
     const float *x = scratch.x.data();
     const u32 cols = projection_cols(codec.dim);
-    const double length = std::sqrt(length2(x, codec.dim));
+    const double length = length_of(x, codec.dim);
     const double scale = length > 0 ? fixed_point_norm / length : 0;
     const float to_fixed = scale < 3e38 ? static_cast<float>(scale) : 0;
     i16 *fixed = scratch.fixed.data();
-    for (u32 i = 0; i < codec.dim; ++i) {   // |v| <= fixed_point_norm
-        const float v = x[i] * to_fixed;
-        fixed[i] = static_cast<i16>(static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f)));
-    }
+    lane_each(codec.dim, [=](u32 i) { fixed[i] = static_cast<i16>(rounded(x[i] * to_fixed)); });    // |v| <= fixed_point_norm
     for (u32 i = codec.dim; i < cols; ++i) fixed[i] = 0;
     i32 *sums = scratch.sums.data();
     kernels().project(codec.matrix, codec.code_dim, cols, fixed, sums);
@@ -69,29 +89,27 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     Projected p;
     p.y = scratch.y.data();
     const double unit = to_fixed > 0 ? 1.0 / (static_cast<double>(to_fixed) * codec.matrix_scale) : 0;
-    double kept = 0, whole = 0;
-    for (u32 i = 0; i < codec.code_dim; ++i) {
-        p.y[i] = static_cast<float>(sums[i] * unit) - codec.shift[i];
-        kept += static_cast<double>(p.y[i]) * p.y[i];
-    }
-    for (u32 i = 0; i < codec.dim; ++i) {
-        const double d = static_cast<double>(x[i]) - codec.mean[i];
-        whole += d * d;
-    }
+    const float unit_float = static_cast<float>(unit), *shift = codec.shift, *mean = codec.mean;
+    float *y = p.y;
+    lane_each(codec.code_dim, [=](u32 i) { y[i] = static_cast<float>(sums[i]) * unit_float - shift[i]; });
+    const double kept = lane_sum(codec.code_dim, [=](u32 i) { return y[i] * y[i]; });
+    const double whole = lane_sum(codec.dim, [=](u32 i) { return (x[i] - mean[i]) * (x[i] - mean[i]); });
     p.residual2 = static_cast<float>(smaller(larger(whole - kept, 0.0), 3e38));
     return p;
 }
 
 // Rounds y * scale into codes and returns |code|^2; what clamping cuts off is added to `lost`, in squared steps.
 inline i32 quantise(const float *y, u32 dim, float scale, i8 *code, double &lost) {
+    i32 norms[lane_count] = {};
+    lost += lane_sum(dim, [=, &norms](u32 i) {
+        const float v = y[i] * scale, kept = clamp(v, -127.0f, 127.0f);
+        const i32 c = rounded(kept);
+        code[i] = static_cast<i8>(c);
+        norms[i % lane_count] += c * c;
+        return (v - kept) * (v - kept);
+    });
     i32 norm = 0;
-    for (u32 i = 0; i < dim; ++i) {
-        const float v = y[i] * scale;
-        const float kept = clamp(v, -127.0f, 127.0f);
-        lost += static_cast<double>(v - kept) * (v - kept);
-        code[i] = static_cast<i8>(static_cast<i32>(kept + (kept < 0 ? -0.5f : 0.5f)));
-        norm += code[i] * code[i];
-    }
+    for (const i32 n : norms) norm += n;
     return norm;
 }
 
@@ -121,11 +139,14 @@ inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     const u32 dim = codec.code_dim;
     std::memset(code, 0, codec.record_bytes);
-    double lost = 0, largest = 0, length = p.residual2;
-    for (u32 i = 0; i < dim; ++i) {
-        largest = larger(largest, std::fabs(static_cast<double>(p.y[i])));
-        length += static_cast<double>(p.y[i]) * p.y[i];
-    }
+    const float *y = p.y;
+    float peaks[lane_count] = {};
+    double lost = 0, largest = 0;
+    const double length = p.residual2 + lane_sum(dim, [=, &peaks](u32 i) {
+        peaks[i % lane_count] = larger(peaks[i % lane_count], std::fabs(y[i]));
+        return y[i] * y[i];
+    });
+    for (const float peak : peaks) largest = larger<double>(largest, peak);
     const double s = codec.code_step, residual = std::sqrt(p.residual2);
     EncodedQuery q{};
     q.code.code = code;

@@ -1,22 +1,31 @@
 // exact.cpp: see exact.hpp.
 #include "search/exact.hpp"
 
+#include "simd/lanes.hpp"
+
 LEARNANN_BEGIN
 
 ExactQuery ExactQuery::of(const float *x, u32 dim, u32 exact_type, u8 *bytes) {
     ExactQuery q;
     q.x = x;
     const bool is_signed = exact_type == LEARNANN_I8;
+    if (!is_signed && exact_type != LEARNANN_U8) return q;
     const float low = is_signed ? -128.0f : 0.0f, high = is_signed ? 127.0f : 255.0f;
-    bool whole = is_signed || exact_type == LEARNANN_U8;
-    for (u32 i = 0; i < dim; ++i) {
-        q.sum += x[i];
-        q.norm2 += static_cast<double>(x[i]) * x[i];
-        whole = whole && x[i] >= low && x[i] <= high && x[i] == std::floor(x[i]);
-        if (whole) bytes[i] = static_cast<u8>(static_cast<i32>(x[i]));
-    }
-    if (whole) q.bytes = bytes;
+    u32 other = 0;      // values that are no whole number of the type's range
+    lane_each(dim, [=, &other](u32 i) {
+        const float inside = clamp(x[i], low, high);
+        const i32 whole = static_cast<i32>(inside);
+        bytes[i] = static_cast<u8>(whole);
+        other |= static_cast<float>(whole) != x[i];
+    });
+    if (other == 0) q.bytes = bytes;
     return q;
+}
+
+void ExactQuery::measure(u32 dim) {
+    const float *values = x;
+    sum = lane_sum(dim, [=](u32 i) { return values[i]; });
+    norm2 = lane_sum(dim, [=](u32 i) { return values[i] * values[i]; });
 }
 
 double element_dot(u32 type, u32 dim, const ExactQuery &query, const void *row) {

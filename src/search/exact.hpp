@@ -15,6 +15,8 @@ struct ExactQuery {
 
     // `bytes` has room for dim.
     static ExactQuery of(const float *x, u32 dim, u32 exact_type, u8 *bytes);
+    // Sum and norm are needed for rows with a tail only.
+    void measure(u32 dim);
 };
 
 // <query, row> and |query - row|^2 over the elements as they are stored, before any scale and offset.

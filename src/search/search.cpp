@@ -77,10 +77,11 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
         return fail(error, LEARNANN_ARGUMENT, "the query holds NaN or infinity", i);
     lane.query = i;
     lane.exact = ExactQuery::of(x, a.dim, a.exact_type, lane.bytes.data());
-    // The projection normalises under cosine, in place: directions don't mind, and the exact query's norm was taken before.
+    // Under cosine the projection wants the query normalised, in place: an exact query in floats then has length 1 as well.
+    if (a.exact_tail) lane.exact.measure(a.dim);
     if (codec.metric == LEARNANN_COS) {
         normalise(x, a.dim);
-        if (!lane.exact.bytes) lane.exact = ExactQuery::of(x, a.dim, 0, nullptr);
+        if (!lane.exact.bytes && lane.exact.norm2 > 0) lane.exact.norm2 = 1;
     }
     lane.encoded = encode_query(codec, project(codec, lane.codec), lane.code.data());
     return LEARNANN_OK;

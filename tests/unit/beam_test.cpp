@@ -1,0 +1,141 @@
+// beam_test.cpp: the pool against a sorted set, and the table of rows seen.
+#include "search/beam.hpp"
+#include "testdata.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+using namespace learnann;
+
+TEST_CASE("pool: the best `width`, sorted, without duplicates, like a set") {
+    testdata::Random random(1);
+    Pool pool;
+    for (u32 round = 0; round < 400; ++round) {
+        const u32 width = 1 + random.below(round % 10 == 0 ? 300 : 20);
+        REQUIRE(pool.prepare(width, nullptr) == LEARNANN_OK);
+        std::set<u64> all;
+        std::vector<i32> estimate_of(50);       // an id has one estimate
+        const i32 range = round % 3 == 0 ? 5 : 1 << 30;
+        for (i32 &e : estimate_of) e = 2 * (static_cast<i32>(random.below(static_cast<u32>(range))) - range / 2);
+        if (round % 4 == 0) estimate_of[0] = INT32_MIN, estimate_of[1] = INT32_MAX - 1, estimate_of[2] = 0, estimate_of[3] = -2;
+        size_t wrong = 0;
+        for (u32 i = 0; i < 200; ++i) {
+            const u32 id = random.below(50);
+            const u64 item = Pool::item(estimate_of[id], id);
+            std::set<u64> before = all;
+            if (before.size() > width) before.erase(std::next(before.begin(), width), before.end());
+            const bool fits = before.size() < width || item < *before.rbegin();
+            const bool fresh = before.count(item) == 0;
+            if (fits) wrong += !pool.would_keep(estimate_of[id], id);
+            wrong += pool.insert(estimate_of[id], id) != (fits && fresh);
+            all.insert(item);
+            wrong += pool.size() != smaller<size_t>(all.size(), width);
+        }
+        u32 at = 0;
+        for (auto it = all.begin(); at < pool.size(); ++it, ++at)
+            wrong += Pool::item(pool.estimate(at), pool.id(at)) != *it || Pool::estimate_of(*it) != estimate_of[pool.id(at)];
+        CHECK(wrong == 0);
+    }
+}
+
+TEST_CASE("pool: take gives each row once, always the nearest that is left, also of those that come in between") {
+    testdata::Random random(2);
+    Pool pool;
+    for (u32 round = 0; round < 200; ++round) {
+        const u32 width = 1 + random.below(40);
+        REQUIRE(pool.prepare(width, nullptr) == LEARNANN_OK);
+        std::set<u32> taken;
+        size_t wrong = 0;
+        for (u32 step = 0; step < 300; ++step) {
+            if (random.below(3)) {
+                const u32 id = random.below(1000);
+                pool.insert(static_cast<i32>(id * 7919u % 10007u) * 2, id);
+                continue;
+            }
+            u32 nearest = no_row;
+            for (u32 i = 0; i < pool.size() && nearest == no_row; ++i)
+                if (!taken.count(pool.id(i))) nearest = pool.id(i);
+            wrong += pool.peek() != nearest;
+            const u32 id = pool.take();
+            // A row that fell out and came back may be taken again: it is not in the pool's memory.
+            wrong += id != nearest;
+            if (id != no_row) taken.insert(id);
+            std::set<u32> present;
+            for (u32 i = 0; i < pool.size(); ++i) present.insert(pool.id(i));
+            for (auto it = taken.begin(); it != taken.end();) it = present.count(*it) ? std::next(it) : taken.erase(it);
+        }
+        CHECK(wrong == 0);
+    }
+}
+
+TEST_CASE("pool: out of memory") {
+    testdata::CountingAllocator counter;
+    Allocator allocator;
+    allocator.hooks = counter.hooks();
+    counter.fail_after(0);
+    Pool pool;
+    pool.use(allocator);
+    learnann_error error{};
+    CHECK(pool.prepare(100, &error) == LEARNANN_NOMEM);
+    CHECK(error.status == LEARNANN_NOMEM);
+}
+
+TEST_CASE("seen table: first true, then false for the id just added, and never a false `seen`") {
+    testdata::Random random(3);
+    for (const u32 rows : {10u, 100000u, 0x70000000u, 0x80000000u, 0xfffffffeu}) {
+        CAPTURE(rows);
+        SeenTable seen;
+        size_t wrong = 0;
+        for (u32 query = 0; query < 300; ++query) {
+            REQUIRE(seen.prepare(query % 50 == 49 ? 5000 : 200, rows, nullptr) == LEARNANN_OK);
+            std::set<u32> added;
+            for (u32 i = 0; i < 300; ++i) {
+                u32 id = random.below(rows);
+                if (i == 0) id = 0;
+                if (i == 1) id = rows - 1;
+                const bool fresh = seen.add(id);
+                if (!added.count(id)) wrong += !fresh;      // said to be seen, and was not: a row would be lost
+                wrong += seen.add(id);                      // just added: seen
+                added.insert(id);
+            }
+        }
+        CHECK(wrong == 0);
+    }
+}
+
+TEST_CASE("seen table: few ids are all remembered") {
+    SeenTable seen;
+    REQUIRE(seen.prepare(1024, 100000, nullptr) == LEARNANN_OK);
+    u32 forgotten = 0;
+    for (u32 id = 0; id < 50; ++id) CHECK(seen.add(id * 1999));
+    for (u32 id = 0; id < 50; ++id) forgotten += seen.add(id * 1999);
+    CHECK(forgotten <= 10);     // direct-mapped: some share a place
+}
+
+TEST_CASE("entries: the nearest are started from") {
+    testdata::Random random(4);
+    for (const u32 count : {1u, 5u, 16u, 17u, 255u, 256u, 257u, 1000u}) {
+        constexpr u32 stride = 32;
+        std::vector<u8> records(count * stride);
+        for (u8 &b : records) b = static_cast<u8>(1 + random.below(255));
+        alignas(64) i8 code[stride] = {};
+        i32 sum = 0;
+        for (u32 i = 0; i < stride - record_tail; ++i) sum += code[i] = static_cast<i8>(static_cast<i32>(random.below(255)) - 127);
+        QueryCode q{};
+        q.code = code;
+        q.bias = 128 * sum;
+        q.norm_mask = ~0u;
+        std::vector<i32> estimates(count);
+        scalar_kernels().score(q, records.data(), stride, nullptr, count, estimates.data());
+        std::vector<u64> items;
+        for (u32 i = 0; i < count; ++i) items.push_back(Pool::item(estimates[i], i));
+        std::sort(items.begin(), items.end());
+        std::vector<u64> got;
+        scan_entries(q, records.data(), stride, count, [&](i32 estimate, u32 entry) { got.push_back(Pool::item(estimate, entry)); });
+        REQUIRE(!got.empty());
+        CHECK(got.size() <= count);
+        std::sort(got.begin(), got.end());
+        CHECK(std::equal(got.begin(), got.end(), items.begin()));
+    }
+}

@@ -1,0 +1,221 @@
+// spectral_test.cpp: the fit finds a subspace that the rows lie in, and estimates from codes are near the true distances.
+#include "learn/spectral.hpp"
+#include "testdata.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace learnann;
+
+namespace {
+
+// Rows in a 5-d subspace of `dim`, about a point, with axes of unequal length; basis: 5 x dim, orthonormal.
+struct Planted {
+    std::vector<double> basis, centre;
+    testdata::Rows rows;
+
+    Planted(u64 count, u32 dim, double noise, bool centred) : basis(5 * dim), centre(dim), rows(count, dim, LEARNANN_F32) {
+        testdata::Random random(dim);
+        for (u32 k = 0; k < 5; ++k) {
+            double *b = basis.data() + k * dim, norm = 0;
+            for (u32 i = 0; i < dim; ++i) b[i] = random.gaussian();
+            for (u32 p = 0; p < k; ++p) {
+                double dot = 0;
+                for (u32 i = 0; i < dim; ++i) dot += b[i] * basis[p * dim + i];
+                for (u32 i = 0; i < dim; ++i) b[i] -= dot * basis[p * dim + i];
+            }
+            for (u32 i = 0; i < dim; ++i) norm += b[i] * b[i];
+            for (u32 i = 0; i < dim; ++i) b[i] /= std::sqrt(norm);
+        }
+        if (centred)
+            for (double &c : centre) c = random.gaussian();
+        for (u64 r = 0; r < count; ++r) {
+            std::vector<double> x = centre;
+            for (u32 k = 0; k < 5; ++k) {
+                const double along = (5 - k) * random.gaussian();
+                for (u32 i = 0; i < dim; ++i) x[i] += along * basis[k * dim + i];
+            }
+            for (u32 i = 0; i < dim; ++i) rows.set(r, i, x[i] + noise * random.gaussian());
+        }
+    }
+};
+
+Rows as_rows(const testdata::Rows &data, learnann_metric metric) {
+    Rows rows;
+    rows.vectors = data.view();
+    rows.metric = metric;
+    return rows;
+}
+
+// Codes of all rows of `data`, and the codec that made them.
+struct Coded {
+    Basis basis;
+    FittedCodec fitted;
+    std::vector<u8> records;
+
+    Coded(const testdata::Rows &data, learnann_metric metric, u32 record_bytes) {
+        const Rows rows = as_rows(data, metric);
+        REQUIRE(fit_pca(rows, record_bytes - 8, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_codec(rows, basis, record_bytes, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
+        records.resize(data.count * record_bytes);
+        REQUIRE(encode_rows(rows, fitted.codec, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
+    }
+    // The estimated distance of query i of `queries` to each row.
+    std::vector<double> estimate(const testdata::Rows &queries, u64 i, learnann_metric metric) const {
+        CodecScratch scratch;
+        alignas(64) i8 code[max_record_bytes];
+        REQUIRE(scratch.allocate(fitted.codec, nullptr) == LEARNANN_OK);
+        REQUIRE(as_rows(queries, metric).floats(static_cast<u32>(i), scratch.x.data()));
+        const EncodedQuery q = encode_query(fitted.codec, project(fitted.codec, scratch), code);
+        const u32 count = static_cast<u32>(records.size() / fitted.codec.record_bytes);
+        std::vector<i32> estimates(count);
+        kernels().score(q.code, records.data(), fitted.codec.record_bytes, nullptr, count, estimates.data());
+        std::vector<double> out;
+        for (const i32 e : estimates) out.push_back(q.base + static_cast<double>(q.unit) * e);
+        return out;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("PCA finds a planted 5-d subspace of 40, 400 and 1,500 dimensions, on any number of threads") {
+    for (const u32 dim : {40u, 400u, 1500u})
+        for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP}) {
+            CAPTURE(dim);
+            CAPTURE(metric);
+            const Planted planted(400, dim, 0, metric == LEARNANN_L2);
+            const Rows rows = as_rows(planted.rows, metric);
+            Basis basis, other;
+            REQUIRE(fit_pca(rows, 24, 1, 7, Allocator{}, basis, nullptr) == LEARNANN_OK);
+            REQUIRE(fit_pca(rows, 24, 3, 7, Allocator{}, other, nullptr) == LEARNANN_OK);
+            REQUIRE(basis.count >= 5);
+            REQUIRE(basis.count == other.count);
+            CHECK(std::equal(basis.directions.begin(), basis.directions.end(), other.directions.begin()));
+            // Each planted direction lies within the first five found; the first is the longest.
+            double worst = 1;
+            for (u32 k = 0; k < 5; ++k) {
+                double inside = 0;
+                for (u32 j = 0; j < 5; ++j) {
+                    double dot = 0;
+                    for (u32 i = 0; i < dim; ++i)
+                        dot += planted.basis[k * dim + i] * static_cast<double>(basis.directions[j * dim + i]);
+                    inside += dot * dot;
+                }
+                worst = std::min(worst, inside);
+            }
+            CHECK(worst > 0.9999);
+            double first = 0;
+            for (u32 i = 0; i < dim; ++i) first += planted.basis[i] * static_cast<double>(basis.directions[i]);
+            CHECK(std::fabs(first) > 0.9);
+            // Orthonormal; where the rows span no more, a direction may be 0.
+            for (u32 a = 0; a < basis.count; ++a)
+                for (u32 b = 0; b <= a; ++b) {
+                    double dot = 0;
+                    for (u32 i = 0; i < dim; ++i)
+                        dot += static_cast<double>(basis.directions[a * dim + i]) * basis.directions[b * dim + i];
+                    const bool right = std::fabs(dot - (a == b ? 1 : 0)) < 1e-4 || (a == b && a >= 5 && std::fabs(dot) < 1e-4);
+                    if (!right) CHECK(dot == (a == b ? 1 : 0));
+                }
+            for (u32 i = 0; i < dim && metric == LEARNANN_IP; ++i) REQUIRE(basis.mean[i] == 0);
+        }
+}
+
+TEST_CASE("estimates are near the true distances") {
+    for (const u32 dim : {5u, 24u, 100u})
+        for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS}) {
+            CAPTURE(dim);
+            CAPTURE(metric);
+            const testdata::Rows data = testdata::clustered(1000, dim, LEARNANN_F32, 1),
+                                 queries = testdata::clustered(20, dim, LEARNANN_F32, 2);
+            const Coded coded(data, metric, 128);
+            const auto x = data.doubles(), q = queries.doubles();
+            double error2 = 0, spread2 = 0, mean = 0;
+            std::vector<double> all;
+            for (u64 i = 0; i < queries.count; ++i) {
+                const auto estimates = coded.estimate(queries, i, metric);
+                for (u64 r = 0; r < data.count; ++r) {
+                    const double d = testdata::distance(metric, q.data() + i * dim, x.data() + r * dim, dim);
+                    error2 += (estimates[r] - d) * (estimates[r] - d);
+                    all.push_back(d);
+                    mean += d;
+                }
+            }
+            mean /= static_cast<double>(all.size());
+            for (const double d : all) spread2 += (d - mean) * (d - mean);
+            CHECK(error2 < 0.001 * spread2);    // codes hold all dimensions: what is lost is rounding and clamping
+        }
+}
+
+TEST_CASE("estimates of codes that hold a part of the dimensions are unbiased enough to rank by") {
+    const u32 dim = 40;
+    const Planted planted(1000, dim, 0.3, true);
+    const Coded coded(planted.rows, LEARNANN_L2, 16);       // 8 of 40
+    const auto x = planted.rows.doubles();
+    double error2 = 0, size2 = 0;
+    for (u64 i = 0; i < 20; ++i) {
+        const auto estimates = coded.estimate(planted.rows, i, LEARNANN_L2);
+        for (u64 r = 0; r < planted.rows.count; ++r) {
+            const double d = testdata::distance(LEARNANN_L2, x.data() + i * dim, x.data() + r * dim, dim);
+            error2 += (estimates[r] - d) * (estimates[r] - d);
+            size2 += d * d;
+        }
+    }
+    CHECK(error2 < 0.01 * size2);
+}
+
+TEST_CASE("codes are in [1, 255], and 128 behind the last dimension") {
+    for (const u32 record_bytes : {16u, 32u, 64u})
+        for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS}) {
+            testdata::Rows data = testdata::clustered(500, 12, LEARNANN_F32, 3);
+            for (u32 j = 0; j < 12; ++j) data.set(7, j, 1e6), data.set(8, j, 0);
+            const Coded coded(data, metric, record_bytes);
+            size_t wrong = 0;
+            const u32 m = coded.fitted.codec.code_dim;
+            CHECK(m == std::min(12u, record_bytes - 8));
+            for (u64 r = 0; r < data.count; ++r)
+                for (u32 i = 0; i < record_bytes - 8; ++i) {
+                    const u8 c = coded.records[r * record_bytes + i];
+                    wrong += c == 0 || (i >= m && c != 128);
+                }
+            CHECK(wrong == 0);
+        }
+}
+
+TEST_CASE("to_floats reads every type and sees what is not finite") {
+    for (const learnann_type type : {LEARNANN_F32, LEARNANN_F16, LEARNANN_I8, LEARNANN_U8})
+        for (const u32 dim : {1u, 7u, 16u, 33u, 100u}) {
+            testdata::Rows data = testdata::clustered(20, dim, type, 4);
+            if (type == LEARNANN_F16) data.set(0, 0, std::ldexp(1.0, -24));      // the smallest
+            std::vector<float> out(dim);
+            size_t wrong = 0;
+            for (u64 r = 0; r < data.count; ++r) {
+                wrong += !to_floats(data.row(r), type, dim, out.data());
+                for (u32 j = 0; j < dim; ++j) wrong += out[j] != static_cast<float>(data.value(r, j));
+            }
+            CHECK(wrong == 0);
+            if (type != LEARNANN_F32 && type != LEARNANN_F16) continue;
+            for (u32 j = 0; j < dim; ++j)
+                for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+                    testdata::Rows one = data;
+                    one.set(0, j, bad);
+                    wrong += to_floats(one.row(0), type, dim, out.data());
+                    wrong += !to_floats(one.row(1), type, dim, out.data());
+                }
+            CHECK(wrong == 0);
+        }
+}
+
+TEST_CASE("normalise: length 1, for any length; zero stays zero") {
+    for (const double scale : {1e-30, 1e-19, 1e-3, 1.0, 1e15, 1e19, 1e30}) {
+        std::vector<float> x(21);
+        testdata::Random random(5);
+        for (float &v : x) v = static_cast<float>(scale * random.gaussian());
+        normalise(x.data(), 21);
+        double length2 = 0;
+        for (const float v : x) length2 += static_cast<double>(v) * v;
+        CAPTURE(scale);
+        CHECK(std::fabs(length2 - 1) < 1e-5);
+    }
+    std::vector<float> zero(5, 0.0f);
+    normalise(zero.data(), 5);
+    for (const float v : zero) CHECK(v == 0);
+}
