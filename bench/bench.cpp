@@ -26,8 +26,8 @@ struct Settings {
 
 tools::Syntax syntax_of(Settings &s) {
     tools::Syntax syntax{"bench", "[options]",
-                         "Measures learnann and its peers on the sets of a folder: recall against queries a second, build\n"
-                         "time, file and memory. One thread.\n", {}, {}};
+                         "Measures learnann and its peers on the sets of a folder: recall against queries a second,\n"
+                         "build time, file and memory. One thread.\n", {}, {}};
     syntax.options = {
         {"--data", "DIR", "the folder of the sets (default ../shared/data; where it has none, a made set)", &s.data},
         {"--sets", "LIST", "of these sets only, commas between; NAME=l2|ip|cos gives a set's metric", &s.sets},
@@ -71,6 +71,15 @@ std::string processor() {
     return "processor unknown";
 }
 
+// "always", "madvise" or "never": whether plain allocations get huge pages.
+std::string huge_pages() {
+    std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
+    for (std::string word; file >> word;) {
+        if (word.size() > 2 && word[0] == '[') return word.substr(1, word.size() - 2);
+    }
+    return "unknown";
+}
+
 std::string compiler() {
 #ifdef __clang__
     return "clang " __clang_version__;
@@ -81,7 +90,8 @@ std::string compiler() {
 
 std::vector<SystemKind> all_systems() {
     std::vector<SystemKind> all;
-    for (const auto &some : {learnann_systems(), hnswlib_systems(), usearch_systems(), faiss_systems(), brute_systems()}) {
+    for (const auto list : {learnann_systems, hnswlib_systems, usearch_systems, faiss_systems, brute_systems}) {
+        const std::vector<SystemKind> some = list();
         all.insert(all.end(), some.begin(), some.end());
     }
     return all;
@@ -149,7 +159,7 @@ int bench_command(const std::vector<std::string> &arguments) {
         return tools::report(failure);
     }
     const RunOptions options{s.cache, s.fresh, static_cast<uint32_t>(s.passes)};
-    Machine machine{processor(), compiler(), BENCH_FLAGS, -1, options.passes};
+    Machine machine{processor(), compiler(), BENCH_FLAGS, huge_pages(), -1, options.passes};
     if (!s.anywhere) machine.cpu = pin(s.cpu);
 
     for (SetRun &run : runs) prepare_indexes(run, options);     // all of them before anything big is in memory

@@ -13,7 +13,7 @@ using tools::format;
 using tools::svg_line;
 using tools::svg_text;
 
-constexpr double panel_width = 560, panel_height = 390, head = 84, legend_line = 24, foot = 14;
+constexpr double panel_height = 390, head = 84, legend_line = 24, foot = 14;
 constexpr double left = 74, right = 22, top = 44, bottom = 58;     // within a panel
 constexpr double recall_low = 0.8, recall_high = 0.9995;
 
@@ -27,11 +27,12 @@ const char *const style =
 double nines(double recall) { return -std::log10(1 - recall); }
 
 struct Axes {
+    double width = 0;                   // of the panel
     double y_low = 0, y_high = 1;       // decimal logarithms
 
-    static double x(double recall) {
-        const double at = (nines(std::min(recall, 0.99999)) - nines(recall_low)) / (nines(recall_high) - nines(recall_low));
-        return left + at * (panel_width - left - right);
+    double x(double recall) const {
+        const double at = nines(std::min(recall, 0.99999)) - nines(recall_low);
+        return left + at / (nines(recall_high) - nines(recall_low)) * (width - left - right);
     }
     double y(double value) const {
         return panel_height - bottom - (std::log10(value) - y_low) / (y_high - y_low) * (panel_height - top - bottom);
@@ -40,7 +41,7 @@ struct Axes {
 
 bool in_sight(double recall) { return recall >= recall_low && recall <= recall_high; }
 
-Axes axes_for(const Panel &panel) {
+Axes axes_for(const Panel &panel, double width) {
     double least = 0, most = 0;
     for (const Curve &curve : panel.curves) {
         for (const auto &[recall, speed] : curve.points) {
@@ -51,18 +52,18 @@ Axes axes_for(const Panel &panel) {
     }
     if (most == 0) least = 1, most = 10;
     const double room = 0.05 * std::log10(most / least) + 0.05;
-    return {std::log10(least) - room, std::log10(most) + room};
+    return {width, std::log10(least) - room, std::log10(most) + room};
 }
 
-std::string x_axis(const std::string &label) {
+std::string x_axis(const Axes &axes, const std::string &label) {
     std::string svg;
     for (const double tick : {0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999}) {
-        const double x = Axes::x(tick);
+        const double x = axes.x(tick);
         svg += svg_line(x, top, x, panel_height - bottom, "grid");
         svg += svg_text(x, panel_height - bottom + 18, "tick mid", format("%g", tick));
     }
-    svg += svg_line(left, panel_height - bottom, panel_width - right, panel_height - bottom, "frame");
-    return svg + svg_text((left + panel_width - right) / 2, panel_height - 18, "axis mid", label);
+    svg += svg_line(left, panel_height - bottom, axes.width - right, panel_height - bottom, "frame");
+    return svg + svg_text((left + axes.width - right) / 2, panel_height - 18, "axis mid", label);
 }
 
 std::string y_axis(const Axes &axes, const std::string &label) {
@@ -72,7 +73,7 @@ std::string y_axis(const Axes &axes, const std::string &label) {
             const double value = factor * std::pow(10.0, power);
             if (std::log10(value) < axes.y_low || std::log10(value) > axes.y_high) continue;
             const bool labelled = factor == 1 || factor == 2 || factor == 5;
-            svg += svg_line(left, axes.y(value), panel_width - right, axes.y(value), labelled ? "grid" : "faint");
+            svg += svg_line(left, axes.y(value), axes.width - right, axes.y(value), labelled ? "grid" : "faint");
             if (labelled) svg += svg_text(left - 8, axes.y(value) + 4, "tick end", tools::short_number(value));
         }
     }
@@ -89,21 +90,21 @@ std::string curve_svg(const Axes &axes, const Curve &curve, bool first) {
     std::string path, dots;
     for (const auto &[recall, speed] : curve.points) {
         const double y = axes.y(speed);
-        if (curve.flat) path = format("%.1f,%.1f %.1f,%.1f", left, y, panel_width - right, y);
-        else path += format("%s%.1f,%.1f", path.empty() ? "" : " ", Axes::x(recall), y);
+        if (curve.flat) path = format("%.1f,%.1f %.1f,%.1f", left, y, axes.width - right, y);
+        else path += format("%s%.1f,%.1f", path.empty() ? "" : " ", axes.x(recall), y);
         if (curve.flat || !in_sight(recall)) continue;
         dots += format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%g\" fill=\"%s\"><title>%s: %.4f, %.0f</title></circle>\n",
-                       Axes::x(recall), y, first ? 3.4 : 2.4, curve.colour.c_str(),
+                       axes.x(recall), y, first ? 3.4 : 2.4, curve.colour.c_str(),
                        tools::svg_escaped(curve.name).c_str(), recall, speed);
     }
     return format("<polyline class=\"%s\" stroke=\"%s\" points=\"", curve_class(curve, first).c_str(),
                   curve.colour.c_str()) + path + "\"/>\n" + dots;
 }
 
-std::string panel_svg(const Chart &chart, const Panel &panel) {
-    const Axes axes = axes_for(panel);
+std::string panel_svg(const Chart &chart, const Panel &panel, double width) {
+    const Axes axes = axes_for(panel, width);
     std::string svg = svg_text(left, 20, "panel", panel.title) + svg_text(left, 37, "subtitle", panel.note);
-    svg += x_axis(chart.x_label) + y_axis(axes, chart.y_label) + "<g clip-path=\"url(#inside)\">\n";
+    svg += x_axis(axes, chart.x_label) + y_axis(axes, chart.y_label) + "<g clip-path=\"url(#inside)\">\n";
     for (size_t i = panel.curves.size(); i-- > 0;) svg += curve_svg(axes, panel.curves[i], i == 0);
     return svg + "</g>\n";
 }
@@ -137,22 +138,22 @@ std::string legend_svg(const std::vector<Curve> &curves, size_t columns, double 
 std::string chart_svg(const Chart &chart) {
     const std::vector<Curve> curves = legend_of(chart);
     const size_t across = chart.panels.size() > 1 ? 2 : 1, down = (chart.panels.size() + across - 1) / across;
-    const size_t legend_columns = 2 * across;
-    const double width = panel_width * static_cast<double>(across);
+    const double panel_width = across == 1 ? 860 : 560, width = panel_width * static_cast<double>(across);
+    const size_t legend_columns = width < 1000 ? 3 : 4;
     const double legend_width = (width - left - right) / static_cast<double>(legend_columns);
     const double legend_lines = static_cast<double>((curves.size() + legend_columns - 1) / legend_columns);
     const double panels_top = head + legend_line * legend_lines + 6;
     const double height = panels_top + panel_height * static_cast<double>(down) + foot;
 
     std::string svg = tools::svg_begin(width, height, chart.title, style);
-    svg += format("<clipPath id=\"inside\"><rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\"/></clipPath>\n", left, top,
-                  panel_width - left - right, panel_height - top - bottom);
+    svg += format("<clipPath id=\"inside\"><rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\"/></clipPath>\n",
+                  left, top, panel_width - left - right, panel_height - top - bottom);
     svg += svg_text(left, 34, "title", chart.title) + svg_text(left, 56, "subtitle", chart.subtitle);
     svg += legend_svg(curves, legend_columns, legend_width);
     for (size_t i = 0; i < chart.panels.size(); ++i) {
         svg += format("<g transform=\"translate(%g %g)\">\n", panel_width * static_cast<double>(i % across),
                       panels_top + panel_height * static_cast<double>(i / across));
-        svg += panel_svg(chart, chart.panels[i]) + "</g>\n";
+        svg += panel_svg(chart, chart.panels[i], panel_width) + "</g>\n";
     }
     return svg + "</svg>\n";
 }

@@ -6,31 +6,33 @@ set -eu
 command="$1" build="$2"
 usearch="$build/usearch/package"
 kernels="$build/usearch/libnumkong.a"
+numkong_flags="-DNK_DYNAMIC_DISPATCH=1 -DNK_NATIVE_F16=0 -DNK_NATIVE_BF16=0"
 
-has() { printf '#include <%s>\n' "$1" | ${CXX:-g++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null; }
+compiles() { ${CXX:-g++} -std=c++17 -x c++ - -o /dev/null "$@" 2>/dev/null; }
+
+# What Faiss links with: a BLAS with LAPACK, and OpenMP. Nothing where it isn't there.
+faiss_libs() {
+    for blas in "-lopenblas" "-llapack -lblas"; do
+        # shellcheck disable=SC2086
+        if printf '#include <faiss/IndexHNSW.h>\n#include <omp.h>\nint main() { faiss::IndexHNSWFlat i(omp_get_max_threads(), 4); }\n' |
+            compiles -fopenmp -lfaiss $blas; then
+            echo "-fopenmp -lfaiss $blas" && return
+        fi
+    done
+}
 
 probe() {
-    cflags="" libs=""
-    if has hnswlib/hnswlib.h; then cflags="$cflags -DHAVE_HNSWLIB"; fi
-    if has faiss/IndexHNSW.h && [ -n "$(blas)" ]; then
-        cflags="$cflags -DHAVE_FAISS -fopenmp" libs="$libs -lfaiss $(blas) -fopenmp"
-    fi
+    cflags="" libs="$(faiss_libs)"
+    if [ -n "$libs" ]; then cflags="-DHAVE_FAISS -fopenmp"; fi
+    if printf '#include <hnswlib/hnswlib.h>\nint main() {}\n' | compiles; then cflags="$cflags -DHAVE_HNSWLIB"; fi
     if [ -f "$kernels" ]; then
-        cflags="$cflags -DHAVE_USEARCH -DUSEARCH_USE_NUMKONG=1 -DNK_DYNAMIC_DISPATCH=1 -DNK_NATIVE_F16=0 -DNK_NATIVE_BF16=0"
+        cflags="$cflags -DHAVE_USEARCH -DUSEARCH_USE_NUMKONG=1 $numkong_flags"
         cflags="$cflags -isystem $usearch/include -isystem $usearch/numkong/include"
         libs="$libs $kernels"
     fi
     mkdir -p "$build/bench"
     keep "$cflags" "$build/bench/peers.cflags"
     keep "$libs" "$build/bench/peers.libs"
-}
-
-# The flags of a BLAS with LAPACK that links.
-blas() {
-    for flags in "-lopenblas" "-llapack -lblas"; do
-        # shellcheck disable=SC2086
-        if echo 'int main() {}' | ${CXX:-g++} -x c++ - -o /dev/null $flags 2>/dev/null; then echo "$flags" && return; fi
-    done
 }
 
 keep() {
@@ -40,12 +42,14 @@ keep() {
 fetch() {
     if [ -f "$kernels" ]; then return; fi
     mkdir -p "$build/usearch"
-    (cd "$build/usearch" && npm pack --silent "usearch@$USEARCH_VERSION" >/dev/null && tar xzf "usearch-$USEARCH_VERSION.tgz")
+    (cd "$build/usearch" && npm pack --silent "usearch@$USEARCH_VERSION" >/dev/null &&
+        tar xzf "usearch-$USEARCH_VERSION.tgz")
     (cd "$usearch/numkong" && CC="${CC:-cc}" node probes/probe.js >/dev/null)
     echo "compiling USearch's kernels; minutes" >&2
-    find "$usearch/numkong/c" -name '*.c' | xargs -P "$(nproc 2>/dev/null || echo 1)" -I '{}' "${CC:-cc}" -std=c11 -O3 -w -Wno-psabi \
-        -I "$usearch/numkong/include" -include "$usearch/numkong/nk_probes.h" -DNK_DYNAMIC_DISPATCH=1 \
-        -DNK_NATIVE_F16=0 -DNK_NATIVE_BF16=0 -c '{}' -o '{}.o'
+    # shellcheck disable=SC2086
+    find "$usearch/numkong/c" -name '*.c' | xargs -P "$(nproc 2>/dev/null || echo 1)" -I '{}' \
+        "${CC:-cc}" -std=c11 -O3 -w -Wno-psabi -I "$usearch/numkong/include" -include "$usearch/numkong/nk_probes.h" \
+        $numkong_flags -c '{}' -o '{}.o'
     rm -f "$kernels" && ar rcs "$kernels" "$usearch"/numkong/c/*.o
 }
 

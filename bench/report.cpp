@@ -61,7 +61,7 @@ std::vector<std::string> row_of(const SetRun &run, const Entry &entry) {
     row.push_back(format("%.4f", best));
     row.push_back(entry.build_seconds > 0 ? format("%.1f%s", entry.build_seconds, entry.built_now ? "" : "*") : "-");
     row.push_back(hnswlib != nullptr && hnswlib != &entry && entry.build_seconds > 0
-                      ? format("1/%.1f", hnswlib->build_seconds / entry.build_seconds) : "");
+                      ? ratio_text(hnswlib->build_seconds / entry.build_seconds) : "");
     row.push_back(format("%.0f", static_cast<double>(entry.file_bytes) / static_cast<double>(run.set.rows())));
     row.push_back(format("%.0f", entry.resident));
     row.push_back(mid.qps > 0 ? (mid.or_more ? "<=" : "") + format("%.0f", mid.distances) : "-");
@@ -89,7 +89,7 @@ std::string set_table(const SetRun &run) {
     if (earlier) notes += "  *: built by an earlier run (--fresh builds all again)\n";
     return format("\n%s: %s, %s queries\n\n", run.set.name.c_str(), set_text(run.set).c_str(),
                   tools::grouped(run.set.queries()).c_str()) +
-           tools::table_text(rows, "lrrrrrrrlrrr", true) + "\n" + left_out + notes;
+           tools::table_text(rows, "lrrrrrrrrrrr", true) + "\n" + left_out + notes;
 }
 
 void write_points(tools::JsonWriter &json, const Entry &entry) {
@@ -168,25 +168,32 @@ std::vector<Point> best_points(std::vector<Point> points) {
 AtRecall at_recall(const std::vector<Point> &points, double recall) {
     const std::vector<Point> best = best_points(points);
     if (best.empty() || best.back().recall < recall) return {};
-    if (best.front().recall >= recall) return {best.front().qps, best.front().distances, points.size() > 1 && best.front().recall > recall};
+    if (best.front().recall >= recall) {
+        const bool adjustable = points.size() > 1;
+        return {best.front().qps, best.front().distances, adjustable && best.front().recall > recall};
+    }
     size_t upper = 1;
     while (best[upper].recall < recall) ++upper;
     const Point &a = best[upper - 1], &b = best[upper];
     const double share = (recall - a.recall) / (b.recall - a.recall);
-    const auto between = [&](double x, double y) { return std::exp(std::log(x) + share * (std::log(y) - std::log(x))); };
+    const auto between = [&](double x, double y) { return x * std::pow(y / x, share); };
     return {between(a.qps, b.qps), between(a.distances, b.distances), false};
 }
 
 std::string table_of(const std::vector<SetRun> &runs, const Machine &machine) {
     std::string text = format(
         "recall@%u against queries a second, one thread%s, one query at a time, best of %u passes that take turns\n"
-        "%s; %s; the benchmark and header-only peers compiled with %s\n"
-        "q/s: log-linear between measured settings; >=: the lowest setting is above that recall already. Behind it the\n"
-        "ratio to hnswlib (<, >: a bound; ~: both at their lowest settings); behind build s hnswlib's share of seconds.\n"
-        "file: what must lie on disk to search. resident: bytes a row that a process grows by when it loads and answers\n"
-        "all queries; mapped files count as far as they were read. distances: a query, at 0.95.\n",
+        "%s, huge pages: %s\n"
+        "%s; learnann as its library is built, the benchmark and the header-only peers with %s\n"
+        "\n"
+        "q/s         log-linear between measured settings; >=: the lowest setting is above that recall already\n"
+        "  then      the ratio to hnswlib; < and >: a bound; ~: both at their lowest settings\n"
+        "build s     one thread; then hnswlib's seconds over these\n"
+        "file B/row  what must lie on disk to search\n"
+        "resident    bytes a row that a process grows by when it loads and answers all queries\n"
+        "distances   a query, at recall 0.95\n",
         hits_wanted, machine.cpu < 0 ? "" : format(" pinned to core %d", machine.cpu).c_str(), machine.passes,
-        machine.processor.c_str(), machine.compiler.c_str(), machine.flags.c_str());
+        machine.processor.c_str(), machine.huge_pages.c_str(), machine.compiler.c_str(), machine.flags.c_str());
     for (const SetRun &run : runs) text += set_table(run);
     return text;
 }
@@ -198,6 +205,7 @@ std::string json_of(const std::vector<SetRun> &runs, const Machine &machine) {
     json.field("processor", machine.processor);
     json.field("compiler", machine.compiler);
     json.field("flags", machine.flags);
+    json.field("huge_pages", machine.huge_pages);
     json.field("isa", learnann_isa());
     json.field("core", machine.cpu);
     json.field("passes", machine.passes);

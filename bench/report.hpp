@@ -11,7 +11,7 @@ namespace bench {
 constexpr double recall_marks[] = {0.90, 0.95, 0.98, 0.99, 0.995};
 
 struct Machine {
-    std::string processor, compiler, flags;
+    std::string processor, compiler, flags, huge_pages;
     int cpu = -1;               // the core that the run was pinned to, -1 for none
     uint32_t passes = 0;
 };

@@ -184,13 +184,14 @@ void measure(SetRun &run, const RunOptions &options) {
     for (uint32_t i = 0; i < options.passes; ++i) {
         for (Entry &entry : run.entries) {
             guarded(run, entry, [&] {
-                tell(tools::format("%s: pass %u of %u: %s", run.set.name.c_str(), i + 1, options.passes, entry.kind.name));
+                tell(tools::format("%s: pass %u of %u: %s", run.set.name.c_str(), i + 1, options.passes,
+                                   entry.kind.name));
                 pass(run.set, entry);
             });
         }
     }
     for (Entry &entry : run.entries) entry.system.reset();
-    tell("");
+    if (tools::stderr_is_terminal()) tell("");
 }
 
 } // namespace bench

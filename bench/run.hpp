@@ -1,7 +1,7 @@
 // The measurement: indexes built or found, memory, then passes that go from system to system.
 //
-// Invariants: the seconds of a point are those of its fastest pass; its recall and distances come from a pass before the
-// timed ones, in which distances are counted. A system that failed has a reason in left_out and no points.
+// Invariants: the seconds of a point are those of its fastest pass; its recall and distances come from a pass before
+// the timed ones, in which distances are counted. A system that failed has a reason in left_out and no points.
 #pragma once
 
 #include "system.hpp"

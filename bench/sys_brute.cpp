@@ -1,4 +1,4 @@
-// Brute force in the benchmark: every row for every query, bytes as bytes, all else as floats, vectorised by the compiler.
+// Brute force in the benchmark: every row for every query, bytes as bytes, all else as floats.
 #include "system.hpp"
 
 #include <algorithm>
@@ -89,9 +89,9 @@ public:
     void search(uint64_t query, int64_t *ids) override {
         const uint64_t rows = set_->rows();
         const uint32_t dim = set_->dim();
+        const auto distance = set_->metric == LEARNANN_L2 ? l2<float, float> : negated_dot;
         if (bytes_) scan(byte_rows_.data(), rows, dim, &byte_queries_[query * dim], l2<uint8_t, int32_t>, ids);
-        else if (set_->metric == LEARNANN_L2) scan(rows_.data(), rows, dim, &queries_[query * dim], l2<float, float>, ids);
-        else scan(rows_.data(), rows, dim, &queries_[query * dim], negated_dot, ids);
+        else scan(rows_.data(), rows, dim, &queries_[query * dim], distance, ids);
         distances_ += rows;
     }
 

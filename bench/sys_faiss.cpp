@@ -57,8 +57,8 @@ public:
     uint64_t distances() const override { return faiss::hnsw_stats.n3; }    // ndis stays 0 in 1.7
 
     std::string note() const override {
-        return tools::format("%d.%d.%d as Debian builds it, SSE2 only; M=%u, efConstruction=%u; distances: lowest layer",
-                             FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH, graph_degree, graph_beam);
+        return tools::format("%d.%d.%d as Debian builds it, SSE2 only, M=%u, efConstruction=%u; distances of the lowest "
+                             "layer", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH, graph_degree, graph_beam);
     }
 
 protected:
@@ -87,8 +87,10 @@ public:
 
 protected:
     faiss::IndexHNSW *make_index() const override {
-        const auto type = has_byte_rows(*set_) ? faiss::ScalarQuantizer::QT_8bit_direct : faiss::ScalarQuantizer::QT_8bit;
-        return new faiss::IndexHNSWSQ(static_cast<int>(set_->dim()), type, graph_degree, metric());
+        using Codes = faiss::ScalarQuantizer;
+        return new faiss::IndexHNSWSQ(static_cast<int>(set_->dim()),
+                                      has_byte_rows(*set_) ? Codes::QT_8bit_direct : Codes::QT_8bit, graph_degree,
+                                      metric());
     }
 };
 

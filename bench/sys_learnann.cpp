@@ -70,8 +70,8 @@ public:
     std::string note() const override {
         learnann_index_info info = learnann_index_info_default();
         learnann_get_info(index_, &info);
-        return tools::format("%s kernels chosen at run time; %u-byte codes, %.0f hot bytes a row; exact rows in the file%s; "
-                             "distances: code, entry and exact ones",
+        return tools::format("%s kernels, chosen at run time; %u-byte codes, %.0f hot bytes a row; exact rows in the "
+                             "file%s; distances to codes, entries and exact rows",
                              learnann_isa(), info.code_bytes,
                              static_cast<double>(info.hot_bytes) / static_cast<double>(info.rows),
                              set_->has_train ? "; built with the set's sample queries" : "");

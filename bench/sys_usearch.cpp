@@ -97,6 +97,11 @@ private:
 std::unique_ptr<System> make_usearch() { return std::unique_ptr<System>(new Usearch); }
 constexpr const char *missing = nullptr;
 
+#define TEXT_OF(number) #number
+#define DOTTED(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
+constexpr const char *settings =
+    DOTTED(USEARCH_VERSION_MAJOR, USEARCH_VERSION_MINOR, USEARCH_VERSION_PATCH) "-m16-ef200";
+
 } // namespace
 } // namespace bench
 
@@ -106,6 +111,7 @@ namespace bench {
 namespace {
 constexpr std::unique_ptr<System> (*make_usearch)() = nullptr;
 constexpr const char *missing = "npm's usearch";
+constexpr const char *settings = "";
 } // namespace
 } // namespace bench
 
@@ -114,7 +120,7 @@ constexpr const char *missing = "npm's usearch";
 namespace bench {
 
 std::vector<SystemKind> usearch_systems() {
-    return {{"usearch", "USearch", "usearch", "m16-ef200", "#aa4499", false, true, missing, geometric(10, 900),
+    return {{"usearch", "USearch", "usearch", settings, "#aa4499", false, true, missing, geometric(10, 900),
              suits_all, make_usearch}};
 }
 

@@ -29,25 +29,28 @@ inline float finite_half(u16 h) {
     return load<float>(&bits) * 5.192296858534828e33f;
 }
 
-bool to_floats(const void *vector, learnann_type type, u32 dim, float *out) {
-    const u8 *bytes = static_cast<const u8 *>(vector);
-    const i8 *signed_bytes = static_cast<const i8 *>(vector);
+template <class T> void widen(const T *LEARNANN_RESTRICT from, float *LEARNANN_RESTRICT to, u32 count) {
+    for (u32 i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+inline bool widen_halves(const u8 *LEARNANN_RESTRICT from, float *LEARNANN_RESTRICT to, u32 count) {
     u32 bad = 0;
-    switch (type) {
-    case LEARNANN_I8: lane_each(dim, [=](u32 i) { out[i] = static_cast<float>(signed_bytes[i]); }); break;
-    case LEARNANN_U8: lane_each(dim, [=](u32 i) { out[i] = static_cast<float>(bytes[i]); }); break;
-    case LEARNANN_F16:
-        lane_each(dim, [=, &bad](u32 i) {
-            const u16 h = load<u16>(bytes + 2ull * i);
-            bad |= (h & 0x7c00u) == 0x7c00u;
-            out[i] = finite_half(h);
-        });
-        break;
-    case LEARNANN_F32:
-        std::memcpy(out, vector, dim * sizeof(float));
-        lane_each(dim, [=, &bad](u32 i) { bad |= (load<u32>(out + i) & 0x7f800000u) == 0x7f800000u; });
-        break;
+    for (u32 i = 0; i < count; ++i) {
+        const u16 h = load<u16>(from + 2ull * i);
+        bad |= (h & 0x7c00u) == 0x7c00u;
+        to[i] = finite_half(h);
     }
+    return bad == 0;
+}
+
+bool to_floats(const void *vector, learnann_type type, u32 dim, float *out) {
+    if (type == LEARNANN_F16) return widen_halves(static_cast<const u8 *>(vector), out, dim);
+    if (type == LEARNANN_I8) widen(static_cast<const i8 *>(vector), out, dim);
+    if (type == LEARNANN_U8) widen(static_cast<const u8 *>(vector), out, dim);
+    if (type != LEARNANN_F32) return true;
+    std::memcpy(out, vector, dim * sizeof(float));
+    u32 bad = 0;
+    for (u32 i = 0; i < dim; ++i) bad |= (load<u32>(out + i) & 0x7f800000u) == 0x7f800000u;
     return bad == 0;
 }
 
@@ -65,7 +68,7 @@ void normalise(float *x, u32 dim) {
     const double scale = length > 0 ? 1 / length : 0;
     if (scale < 1e37) {
         const float factor = static_cast<float>(scale);
-        lane_each(dim, [=](u32 i) { x[i] *= factor; });
+        for (u32 i = 0; i < dim; ++i) x[i] *= factor;
     } else {
         for (u32 i = 0; i < dim; ++i) x[i] = static_cast<float>(x[i] * scale);
     }
@@ -74,6 +77,11 @@ void normalise(float *x, u32 dim) {
 // Nearest integer, halves away from zero.
 inline i32 rounded(float v) { return static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f)); }
 
+// |x| scale <= fixed_point_norm.
+inline void to_fixed_point(const float *LEARNANN_RESTRICT x, u32 count, float scale, i16 *LEARNANN_RESTRICT fixed) {
+    for (u32 i = 0; i < count; ++i) fixed[i] = static_cast<i16>(rounded(x[i] * scale));
+}
+
 Projected project(const Codec &codec, CodecScratch &scratch) {
     const float *x = scratch.x.data();
     const u32 cols = projection_cols(codec.dim);
@@ -81,7 +89,7 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     const double scale = length > 0 ? fixed_point_norm / length : 0;
     const float to_fixed = scale < 3e38 ? static_cast<float>(scale) : 0;
     i16 *fixed = scratch.fixed.data();
-    lane_each(codec.dim, [=](u32 i) { fixed[i] = static_cast<i16>(rounded(x[i] * to_fixed)); });    // |v| <= fixed_point_norm
+    to_fixed_point(x, codec.dim, to_fixed, fixed);
     for (u32 i = codec.dim; i < cols; ++i) fixed[i] = 0;
     i32 *sums = scratch.sums.data();
     kernels().project(codec.matrix, codec.code_dim, cols, fixed, sums);
@@ -91,7 +99,7 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     const double unit = to_fixed > 0 ? 1.0 / (static_cast<double>(to_fixed) * codec.matrix_scale) : 0;
     const float unit_float = static_cast<float>(unit), *shift = codec.shift, *mean = codec.mean;
     float *y = p.y;
-    lane_each(codec.code_dim, [=](u32 i) { y[i] = static_cast<float>(sums[i]) * unit_float - shift[i]; });
+    for (u32 i = 0; i < codec.code_dim; ++i) y[i] = static_cast<float>(sums[i]) * unit_float - shift[i];
     const double kept = lane_sum(codec.code_dim, [=](u32 i) { return y[i] * y[i]; });
     const double whole = lane_sum(codec.dim, [=](u32 i) { return (x[i] - mean[i]) * (x[i] - mean[i]); });
     p.residual2 = static_cast<float>(smaller(larger(whole - kept, 0.0), 3e38));
@@ -99,17 +107,17 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
 }
 
 // Rounds y * scale into codes and returns |code|^2; what clamping cuts off is added to `lost`, in squared steps.
-inline i32 quantise(const float *y, u32 dim, float scale, i8 *code, double &lost) {
-    i32 norms[lane_count] = {};
-    lost += lane_sum(dim, [=, &norms](u32 i) {
+inline i32 quantise(const float *LEARNANN_RESTRICT y, u32 dim, float scale, i8 *LEARNANN_RESTRICT code, double &lost) {
+    float cut[max_record_bytes];
+    i32 norm = 0;
+    for (u32 i = 0; i < dim; ++i) {
         const float v = y[i] * scale, kept = clamp(v, -127.0f, 127.0f);
         const i32 c = rounded(kept);
+        cut[i] = v - kept;
         code[i] = static_cast<i8>(c);
-        norms[i % lane_count] += c * c;
-        return (v - kept) * (v - kept);
-    });
-    i32 norm = 0;
-    for (const i32 n : norms) norm += n;
+        norm += c * c;
+    }
+    lost += lane_sum(dim, [&](u32 i) { return cut[i] * cut[i]; });
     return norm;
 }
 
@@ -140,13 +148,11 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     const u32 dim = codec.code_dim;
     std::memset(code, 0, codec.record_bytes);
     const float *y = p.y;
-    float peaks[lane_count] = {};
-    double lost = 0, largest = 0;
-    const double length = p.residual2 + lane_sum(dim, [=, &peaks](u32 i) {
-        peaks[i % lane_count] = larger(peaks[i % lane_count], std::fabs(y[i]));
-        return y[i] * y[i];
-    });
-    for (const float peak : peaks) largest = larger<double>(largest, peak);
+    const double length = p.residual2 + lane_sum(dim, [=](u32 i) { return y[i] * y[i]; });
+    float peak = 0;
+    for (u32 i = 0; i < dim; ++i) peak = larger(peak, std::fabs(y[i]));
+    double lost = 0;
+    const double largest = peak;
     const double s = codec.code_step, residual = std::sqrt(p.residual2);
     EncodedQuery q{};
     q.code.code = code;

@@ -5,20 +5,23 @@
 
 LEARNANN_BEGIN
 
+// False where a value is no whole number of the type's range.
+inline bool narrow(const float *LEARNANN_RESTRICT x, u32 dim, float low, float high, u8 *LEARNANN_RESTRICT bytes) {
+    u32 other = 0;
+    for (u32 i = 0; i < dim; ++i) {
+        const i32 whole = static_cast<i32>(clamp(x[i], low, high));
+        bytes[i] = static_cast<u8>(whole);
+        other |= static_cast<float>(whole) != x[i];
+    }
+    return other == 0;
+}
+
 ExactQuery ExactQuery::of(const float *x, u32 dim, u32 exact_type, u8 *bytes) {
     ExactQuery q;
     q.x = x;
     const bool is_signed = exact_type == LEARNANN_I8;
     if (!is_signed && exact_type != LEARNANN_U8) return q;
-    const float low = is_signed ? -128.0f : 0.0f, high = is_signed ? 127.0f : 255.0f;
-    u32 other = 0;      // values that are no whole number of the type's range
-    lane_each(dim, [=, &other](u32 i) {
-        const float inside = clamp(x[i], low, high);
-        const i32 whole = static_cast<i32>(inside);
-        bytes[i] = static_cast<u8>(whole);
-        other |= static_cast<float>(whole) != x[i];
-    });
-    if (other == 0) q.bytes = bytes;
+    if (narrow(x, dim, is_signed ? -128.0f : 0.0f, is_signed ? 127.0f : 255.0f, bytes)) q.bytes = bytes;
     return q;
 }
 

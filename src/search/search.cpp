@@ -76,7 +76,12 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     if (!to_floats(vector_at(queries, i), queries.type, a.dim, x))
         return fail(error, LEARNANN_ARGUMENT, "the query holds NaN or infinity", i);
     lane.query = i;
-    lane.exact = ExactQuery::of(x, a.dim, a.exact_type, lane.bytes.data());
+    const bool same_bytes = queries.type == static_cast<learnann_type>(a.exact_type) && element_bytes(queries.type) == 1;
+    lane.exact = ExactQuery::of(x, a.dim, same_bytes ? 0 : a.exact_type, lane.bytes.data());
+    if (same_bytes) {
+        std::memcpy(lane.bytes.data(), vector_at(queries, i), a.dim);
+        lane.exact.bytes = lane.bytes.data();
+    }
     // Under cosine the projection wants the query normalised, in place: an exact query in floats then has length 1 as well.
     if (a.exact_tail) lane.exact.measure(a.dim);
     if (codec.metric == LEARNANN_COS) {

@@ -30,14 +30,13 @@ template <class Term> float lane_sum(u32 count, Term term) {
     return sums[0];
 }
 
-// Calls work(i) for i below count, in blocks that compilers vectorise.
-template <class Work> void lane_each(u32 count, Work work) {
-    in_lanes(
-        count,
-        [&](u32 begin) {
-            for (u32 l = 0; l < lane_count; ++l) work(begin + l);
-        },
-        work);
-}
+// A promise that two arrays don't overlap, without which bytes may alias anything and no loop is vectorised.
+#if defined(__GNUC__)
+#define LEARNANN_RESTRICT __restrict__
+#elif defined(_MSC_VER)
+#define LEARNANN_RESTRICT __restrict
+#else
+#define LEARNANN_RESTRICT
+#endif
 
 LEARNANN_END
