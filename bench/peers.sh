@@ -12,9 +12,10 @@ compiles() { ${CXX:-g++} -std=c++17 -x c++ - -o /dev/null "$@" 2>/dev/null; }
 
 # What Faiss links with: a BLAS with LAPACK, and OpenMP. Nothing where it isn't there.
 faiss_libs() {
+    program='int main() { faiss::IndexHNSWFlat index(omp_get_max_threads(), 4); }'
     for blas in "-lopenblas" "-llapack -lblas"; do
         # shellcheck disable=SC2086
-        if printf '#include <faiss/IndexHNSW.h>\n#include <omp.h>\nint main() { faiss::IndexHNSWFlat i(omp_get_max_threads(), 4); }\n' |
+        if printf '#include <faiss/IndexHNSW.h>\n#include <omp.h>\n%s\n' "$program" |
             compiles -fopenmp -lfaiss $blas; then
             echo "-fopenmp -lfaiss $blas" && return
         fi

@@ -83,7 +83,9 @@ std::string set_table(const SetRun &run) {
             continue;
         }
         rows.push_back(row_of(run, entry));
-        notes += format("  %s: %s\n", entry.kind.name, entry.note.c_str());
+        const std::string note = ": " + entry.note + "\n";
+        const bool said = notes.size() >= note.size() && notes.compare(notes.size() - note.size(), note.size(), note) == 0;
+        if (!said) notes += "  " + std::string(entry.kind.name) + note;
         earlier = earlier || (!entry.built_now && entry.build_seconds > 0);
     }
     if (earlier) notes += "  *: built by an earlier run (--fresh builds all again)\n";

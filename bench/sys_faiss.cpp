@@ -58,7 +58,8 @@ public:
 
     std::string note() const override {
         return tools::format("%d.%d.%d as Debian builds it, SSE2 only, M=%u, efConstruction=%u; distances of the lowest "
-                             "layer", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH, graph_degree, graph_beam);
+                             "layer", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH, graph_degree,
+                             graph_beam);
     }
 
 protected:

@@ -81,10 +81,11 @@ inline Status check_search(const learnann_index *index, const learnann_vectors *
     return LEARNANN_OK;
 }
 
-inline Status finish_search(Status status, u32 *counts, u64 queries, const SearchRequest &request,
+// After a failure every count is 0.
+inline Status finish_search(Status status, u32 *counts, const learnann_vectors *queries, const SearchRequest &request,
                             learnann_search_stats &counted, learnann_search_stats *stats) {
-    if (status != LEARNANN_OK)
-        for (u64 i = 0; i < queries; ++i) counts[i] = 0;
+    if (status != LEARNANN_OK && counts && queries)
+        for (u64 i = 0; i < queries->count; ++i) counts[i] = 0;
     counted.effort = request.effort;
     if (stats) (void)give_struct(counted, stats);
     return status;
@@ -265,11 +266,10 @@ learnann_status learnann_search_interleaved(const learnann_index *index, learnan
     Status status = check_search(index, queries, k, options, hits, counts, o, request, error);
     if (status == LEARNANN_OK && (!scratch || scratch->index != index))
         status = fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
-    if (status != LEARNANN_OK) return status;
-    if (queries->count > 0)
+    if (status == LEARNANN_OK && queries->count > 0)
         status = search_queries(index->view, scratch->space, *queries, 0, queries->count, Workspace::max_lanes, request, hits,
                                 counts, counted, error);
-    return finish_search(status, counts, queries->count, request, counted, stats);
+    return finish_search(status, counts, queries, request, counted, stats);
 }
 
 learnann_status learnann_search_batch(const learnann_index *index, const learnann_vectors *queries, uint32_t k,
@@ -279,7 +279,8 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
-    LEARNANN_RETURN_IF(check_search(index, queries, k, options, hits, counts, o, request, error));
+    Status status = check_search(index, queries, k, options, hits, counts, o, request, error);
+    if (status != LEARNANN_OK) return finish_search(status, counts, queries, request, counted, stats);
     const u32 threads = o.threads ? smaller(o.threads, max_threads) : core_count();
     Batch batch;
     batch.index = index;
@@ -290,7 +291,6 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
     batch.outcomes.use(index->allocator);
     LEARNANN_RETURN_IF(batch.outcomes.zeroes(threads, error));
     run_threads(threads, Batch::work, &batch);
-    Status status = LEARNANN_OK;
     for (u32 t = 0; t < threads; ++t) {
         const Batch::Outcome &outcome = batch.outcomes[t];
         add_stats(counted, outcome.stats);
@@ -301,7 +301,7 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
             if (error) *error = outcome.error;
         }
     }
-    return finish_search(status, counts, queries->count, request, counted, stats);
+    return finish_search(status, counts, queries, request, counted, stats);
 }
 
 learnann_status learnann_search_range(const learnann_index *index, learnann_scratch *scratch, const learnann_vectors *query,
@@ -318,7 +318,7 @@ learnann_status learnann_search_range(const learnann_index *index, learnann_scra
     if (!(max_distance == max_distance)) return fail(error, LEARNANN_ARGUMENT, "max_distance is not a number");
     if (!o.effort) request.effort = effort_for_recall(index->view, 10, o.target_recall > 0 ? o.target_recall : 0.95f);
     const Status status = search_range(index->view, scratch->space, *query, max_distance, request, hits, *count, counted, error);
-    return finish_search(status, count, 1, request, counted, stats);
+    return finish_search(status, count, query, request, counted, stats);
 }
 
 learnann_status learnann_find(const learnann_index *index, uint64_t key, uint32_t *row) {

@@ -20,8 +20,8 @@
 //   kind  section      contents (n rows, d dimensions, m code dimensions, w bytes a record, s slots = rows in file order)
 //      1  about        struct About
 //      2  projection   i16 matrix[m][cols], cols = d rounded up to 32; f32 shift[m]; f32 mean[d]
-//      3  records      n records of w bytes: u8 code[w-8] (c + 128, c in [-127, 127]; 128 from m on), u32 norm << 8 | residual,
-//                      u32 offset of the slot's adjacency in units of 4 bytes                                           (hot)
+//      3  records      n records of w bytes: u8 code[w-8] (c + 128, c in [-127, 127]; 128 from m on), u32 norm << 8 |
+//                      exponent << 5 | residual, u32 offset of the slot's adjacency in units of 4 bytes                 (hot)
 //      4  adjacency    n blocks, each a multiple of 4 bytes: u8 degree, u8 0, half length_unit, u32 slot[degree],
 //                      u8 length[degree] (code distance / length_unit, ascending), zeroes to a multiple of 4            (hot)
 //      5  entries      e records as in section 3, then u32 slot[e]                                                      (hot)
@@ -129,7 +129,7 @@ struct About {
     u32 entries;            // e
     u32 max_degree;
     u32 norm_left;          // record norms are in units of code_step^2 << norm_left
-    float code_step;        // a code of 1 is this long in the rows' own units
+    float code_step;        // a code of 1 at exponent 0, in the rows' own units; no row is longer than 20,000 steps
     float residual_unit;    // a residual byte of 1 is this many code steps
     float residual_weight;  // rho
     float matrix_scale;     // matrix entry / matrix_scale = direction cosine

@@ -78,7 +78,8 @@ private:
         for (u32 i = 0; i < sample_.size(); ++i) {
             const u8 *record = space_.record(sample_[i]);
             i32 *sum = sums_.data() + static_cast<u64>(nearest_[i]) * dim;
-            for (u32 j = 0; j < dim; ++j) sum[j] += record[j];
+            const u32 exponent = tail_exponent(space_.tail(sample_[i]));
+            for (u32 j = 0; j < dim; ++j) sum[j] += (record[j] - 128) * (1 << exponent);
             ++sizes_[nearest_[i]];
         }
         for (u32 c = 0; c < count_; ++c) {
@@ -86,11 +87,12 @@ private:
             u8 *centre = centres_.data() + static_cast<u64>(c) * stride;
             u32 norm = 0;
             for (u32 j = 0; j < dim; ++j) {
-                const i32 mean = (sums_[static_cast<u64>(c) * dim + j] + static_cast<i32>(sizes_[c]) / 2) / static_cast<i32>(sizes_[c]);
-                centre[j] = static_cast<u8>(mean);
-                norm += static_cast<u32>((mean - 128) * (mean - 128));
+                const i64 sum = sums_[static_cast<u64>(c) * dim + j], size = sizes_[c];
+                const i32 mean = static_cast<i32>(clamp<i64>((sum + (sum < 0 ? -size : size) / 2) / size, -127, 127));
+                centre[j] = static_cast<u8>(mean + 128);
+                norm += static_cast<u32>(mean * mean);
             }
-            store(centre + stride - record_tail, norm >> space_.codec->norm_left << 8);
+            store(centre + stride - record_tail, tail_of(norm >> space_.codec->norm_left, 0, 0));
         }
     }
 

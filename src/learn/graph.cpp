@@ -23,7 +23,7 @@ Status EntryTable::fill(const CodeSpace &space, learnann_error *error) {
     return LEARNANN_OK;
 }
 
-constexpr u32 prune_candidates = 192;
+constexpr u32 prune_candidates = 384;    // room for the fullest list (192 at degree 128) and as many new ones
 
 u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {
     i32 estimates[prune_candidates];

@@ -208,24 +208,35 @@ inline float quantile(Array<float> &values, double q) {
     return values[at];
 }
 
-// The step: all but the most extreme of the rows fit into 127 of them. Then the units that let every norm fit its bits.
-inline void set_scales(SampleCodes &sample, Codec &c) {
-    float longest2 = 0, longest_residual = 0;
-    for (u32 i = 0; i < sample.count; ++i) {
-        const float *y = sample.y.data() + static_cast<u64>(i) * c.code_dim;
-        const float r = sample.residual[i];
-        longest2 = larger(longest2, kernels().dot[LEARNANN_F32](y, y, c.code_dim) + r * r);
-        longest_residual = larger(longest_residual, r);
-    }
-    const float longest = std::sqrt(longest2);
+// The largest distance of any row from the mean.
+inline Status longest_row(const Rows &rows, const Codec &codec, u32 threads, const Allocator &allocator, float &longest,
+                          learnann_error *error) {
+    Array<float> x(allocator), lengths(allocator);
+    LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(threads) * rows.dim(), error));
+    LEARNANN_RETURN_IF(lengths.zeroes(threads, error));
+    const FloatKernel l2 = kernels().l2[LEARNANN_F32];
+    parallel(threads, rows.count(), 256, [&](u64 row, u32 worker) {
+        float *values = x.data() + static_cast<u64>(worker) * rows.dim();
+        if (rows.floats(static_cast<u32>(row), values))
+            lengths[worker] = larger(lengths[worker], l2(values, codec.mean, rows.dim()));
+    });
+    longest = 0;
+    for (const float length : lengths) longest = larger(longest, std::sqrt(length));
+    return LEARNANN_OK;
+}
+
+// The step: all but the farthest rows fit into 127 of them; those take an exponent. Then the units that let every norm fit.
+inline void set_scales(SampleCodes &sample, float longest, Codec &c) {
+    float longest_residual = 0;
+    for (const float r : sample.residual) longest_residual = larger(longest_residual, r);
     float step = quantile(sample.peak, c.metric == LEARNANN_IP ? 1.0 : 0.99) / 127;
-    step = larger(step, longest / 32768.0f);        // norms below 2^30 squared steps
-    if (!(step > 0) || !(step < 1e30f)) step = longest > 0 && longest < 1e30f ? longest / 127 : 1;
+    step = larger(step, longest / max_steps);
+    if (!(step > 1e-30f) || !(step < 1e30f)) step = 1;      // all rows equal, or not finite
     c.code_step = step;
-    const double steps2 = 1.25 * static_cast<double>(longest) * longest / (static_cast<double>(step) * step);
+    const double steps2 = 1.01 * static_cast<double>(longest) * longest / (static_cast<double>(step) * step);
     c.norm_left = 0;
     while (c.norm_left < 7 && steps2 / (1u << c.norm_left) > 16777215.0) ++c.norm_left;
-    c.residual_unit = larger(1.1f * longest_residual / step / 255, 1e-3f);
+    c.residual_unit = larger(1.1f * longest_residual / step / max_residual, 1e-3f);
 }
 
 // rho of |x - y|^2 ~ |Px - Py|^2 + |rx|^2 + |ry|^2 - 2 rho |rx| |ry|, by least squares over near pairs of the sample: what counts
@@ -291,7 +302,7 @@ inline Status longest_rows(const Rows &rows, u32 count, const Allocator &allocat
     return LEARNANN_OK;
 }
 
-Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 seed, const Allocator &allocator,
+Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u32 threads, u64 seed, const Allocator &allocator,
                  FittedCodec &fitted, learnann_error *error) {
     fitted.codec = Codec{};
     fitted.codec.metric = rows.metric;
@@ -302,7 +313,9 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 see
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
     else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
     LEARNANN_RETURN_IF(project_sample(rows, fitted.codec, ids, allocator, sample, error));
-    set_scales(sample, fitted.codec);
+    float longest = 0;
+    LEARNANN_RETURN_IF(longest_row(rows, fitted.codec, threads, allocator, longest, error));
+    set_scales(sample, longest, fitted.codec);
     return fit_residual_weight(rows, sample, ids, allocator, fitted.codec, error);
 }
 

@@ -121,18 +121,32 @@ inline i32 quantise(const float *LEARNANN_RESTRICT y, u32 dim, float scale, i8 *
     return norm;
 }
 
+inline float peak_of(const float *y, u32 dim) {
+    float peak = 0;
+    for (u32 i = 0; i < dim; ++i) peak = larger(peak, std::fabs(y[i]));
+    return peak;
+}
+
+// The smallest exponent at which a value of `steps` code steps fits 127.
+inline u32 exponent_for(double steps, u32 most) {
+    u32 exponent = 0;
+    while (exponent < most && steps > 127.0 * static_cast<double>(1u << exponent)) ++exponent;
+    return exponent;
+}
+
 void encode_record(const Codec &codec, const Projected &p, u8 *record) {
     i8 code[max_record_bytes];
     double lost = 0;
-    const i32 norm = quantise(p.y, codec.code_dim, 1 / codec.code_step, code, lost);
+    const u32 exponent = exponent_for(0.98 * peak_of(p.y, codec.code_dim) / codec.code_step, max_exponent);
+    const double up = static_cast<double>(1u << exponent), step2 = static_cast<double>(codec.code_step) * codec.code_step;
+    const double code2 = quantise(p.y, codec.code_dim, static_cast<float>(1 / (codec.code_step * up)), code, lost) * up * up;
     const u32 capacity = code_capacity(codec.record_bytes);
     for (u32 i = 0; i < capacity; ++i) record[i] = i < codec.code_dim ? static_cast<u8>(code[i] + 128) : 128;
 
-    const double step2 = static_cast<double>(codec.code_step) * codec.code_step;
-    const double residual2 = p.residual2 / step2 + lost;
-    const double whole = smaller((norm + residual2) / (1u << codec.norm_left) + 0.5, 16777215.0);
-    const double residual = smaller(std::sqrt(residual2) / codec.residual_unit + 0.5, 255.0);
-    store(record + capacity, static_cast<u32>(whole) << 8 | static_cast<u32>(residual));
+    const double residual2 = p.residual2 / step2 + lost * up * up;
+    const double whole = smaller((code2 + residual2) / (1u << codec.norm_left) + 0.5, 16777215.0);
+    const double residual = smaller(std::sqrt(residual2) / codec.residual_unit + 0.5, static_cast<double>(max_residual));
+    store(record + capacity, tail_of(static_cast<u32>(whole), exponent, static_cast<u32>(residual)));
     store(record + capacity + 4, u32{0});
 }
 
@@ -149,10 +163,8 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     std::memset(code, 0, codec.record_bytes);
     const float *y = p.y;
     const double length = p.residual2 + lane_sum(dim, [=](u32 i) { return y[i] * y[i]; });
-    float peak = 0;
-    for (u32 i = 0; i < dim; ++i) peak = larger(peak, std::fabs(y[i]));
+    const double largest = peak_of(y, dim);
     double lost = 0;
-    const double largest = peak;
     const double s = codec.code_step, residual = std::sqrt(p.residual2);
     EncodedQuery q{};
     q.code.code = code;
@@ -162,10 +174,8 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / step) * codec.residual_unit);
         q.unit = static_cast<float>(s * step / 2);
     } else {
-        // Steps of 2^j: a query far outside of the rows keeps its direction, at the price of a coarser step. How far outside
-        // must be seen before clamping: a little beyond 127 is the rows' own tail, so j counts from 4 times that.
-        u32 j = 0;
-        while (j < 30 && largest > 4 * 127 * s * static_cast<double>(1u << j)) ++j;
+        // A query far outside of the rows is taken in steps of 2^j, and all distances with it: they are large there.
+        const u32 j = exponent_for(0.98 * largest / s, 30);
         const double up = static_cast<double>(1u << j);
         quantise(p.y, dim, static_cast<float>(1 / (s * up)), code, lost);
         q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / (s * up)) * codec.residual_unit);
@@ -185,15 +195,16 @@ QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *
     for (u32 i = 0; i < capacity; ++i) code[i] = static_cast<i8>(record[i] ^ 128);
     std::memset(code + capacity, 0, record_tail);
     const u32 tail = load<u32>(record + capacity);
-    const double residual = (tail & 255u) * static_cast<double>(codec.residual_unit);
+    const double residual = tail_residual(tail) * static_cast<double>(codec.residual_unit);
     QueryCode q{};
     q.code = code;
     q.bias = 128 * sum_of(code, capacity);
     q.residual_weight = as_weight(32 * codec.residual_weight * residual * codec.residual_unit);
+    q.exponent = tail_exponent(tail);
     if (!inner) {
         q.norm_left = codec.norm_left;
         q.norm_mask = ~0u;
-        q.offset = static_cast<i32>(tail >> 8 << codec.norm_left);
+        q.offset = static_cast<i32>(tail_norm(tail) << codec.norm_left);
     }
     return q;
 }

@@ -8,8 +8,8 @@
 LEARNANN_BEGIN
 
 // The projection and its scales, wherever they lie (a file's sections, or a build's arrays).
-//   y = P (x - mean) = (matrix x) / matrix_scale - shift        code = y / code_step, rounded, clamped to [-127, 127]
-//   residual^2 = |x - mean|^2 - |y|^2 + what clamping cut off   norm = |code|^2 + (residual / code_step)^2
+//   y = P (x - mean) = (matrix x) / matrix_scale - shift      code = y / (code_step 2^exponent), rounded, in [-127, 127]
+//   residual^2 = |x - mean|^2 - |y|^2 + what clamping cuts    norm = |code 2^exponent|^2 + (residual / code_step)^2
 // Under cosine x is normalised first; under inner product mean and shift are 0.
 struct Codec {
     const i16 *matrix = nullptr;
@@ -27,6 +27,9 @@ struct Codec {
 
     static Codec of(const FileView &view);
 };
+
+// Rows are at most this many code steps long (from the mean): then no estimate between two rows overflows 32 bits.
+constexpr float max_steps = 20000.0f;
 
 // The largest |matrix row| and |x| as integers: their product stays below 2^31 with room for rounding.
 constexpr float fixed_point_norm = 32000.0f;
@@ -79,7 +82,7 @@ struct EncodedQuery {
 };
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code);
 
-// A row as the query of a build: estimates are distances in squared code steps (2 |x - y|^2 stays positive for L2 and cosine),
+// A row as the query of a build: estimates are distances in squared code steps,
 // or, where `inner`, -2 inner products.
 QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *code);
 

@@ -86,7 +86,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     if (a.exact_tail) lane.exact.measure(a.dim);
     if (codec.metric == LEARNANN_COS) {
         normalise(x, a.dim);
-        if (!lane.exact.bytes && lane.exact.norm2 > 0) lane.exact.norm2 = 1;
+        if (!lane.exact.bytes) lane.exact.measure(a.dim);
     }
     lane.encoded = encode_query(codec, project(codec, lane.codec), lane.code.data());
     return LEARNANN_OK;

@@ -8,27 +8,38 @@
 LEARNANN_BEGIN
 
 // A record is `stride` bytes, a multiple of 16: the code as bytes c + 128 with c in [-127, 127], then a u32 that holds the
-// squared norm (upper 24 bits) and the residual norm (lower 8), then a u32 that is not the kernels' business.
+// squared norm (upper 24 bits), the code's exponent (3 bits) and the residual norm (lower 5 bits), then a u32 that is not the
+// kernels' business. The exponent is 0 but for rows far out, whose code is in steps of 2^exponent.
 constexpr u32 record_tail = 8;
+constexpr u32 max_exponent = 7;
+constexpr u32 max_residual = 31;
+
+inline u32 tail_of(u32 norm, u32 exponent, u32 residual) { return norm << 8 | exponent << 5 | residual; }
+inline u32 tail_norm(u32 tail) { return tail >> 8; }
+inline u32 tail_exponent(u32 tail) { return tail >> 5 & 7u; }
+inline u32 tail_residual(u32 tail) { return tail & 31u; }
 
 // The query's side of an estimate, in units of one squared code step:
-//     estimate = ((norm << norm_left) >> norm_right & norm_mask) + offset - 2 dot(code, query) - (residual * weight >> 4)
-// where dot is over the true codes, without the 128.
+//     estimate = ((norm << norm_left) >> norm_right & norm_mask) + offset - (2 dot(code, query) << exponents)
+//              - (residual * residual_weight >> 4)
+// where dot is over the true codes, without the 128, and the exponents are the record's and the query's. 32-bit arithmetic
+// that wraps: for files that keep their promises (format.hpp) it never does.
 struct QueryCode {
     const i8 *code;         // `stride` bytes, 64-byte aligned, zero in the last record_tail
     i32 bias;               // 128 * sum(code)
     i32 offset;
     i32 residual_weight;
+    u32 exponent;
     u32 norm_left;
     u32 norm_right;
     u32 norm_mask;          // all ones, or 0 where norms don't matter (inner product)
 };
 
 inline i32 finish_estimate(const QueryCode &q, i32 biased_dot, u32 tail) {
-    const i32 dot = biased_dot - q.bias;
-    const i32 norm = static_cast<i32>(((tail >> 8) << q.norm_left >> q.norm_right) & q.norm_mask);
-    const i32 residual = static_cast<i32>(tail & 255u) * q.residual_weight >> 4;
-    return norm + q.offset - 2 * dot - residual;
+    const u32 dots = static_cast<u32>(biased_dot - q.bias) << (tail_exponent(tail) + q.exponent + 1);
+    const u32 norm = (tail_norm(tail) << q.norm_left >> q.norm_right) & q.norm_mask;
+    const i32 residual = static_cast<i32>(tail_residual(tail)) * q.residual_weight >> 4;
+    return static_cast<i32>(norm + static_cast<u32>(q.offset) - dots - static_cast<u32>(residual));
 }
 
 using FloatKernel = float (*)(const float *query, const void *row, u32 dim);

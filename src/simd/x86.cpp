@@ -156,8 +156,10 @@ LEARNANN_AVX2 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m
     norm = _mm_srl_epi32(norm, _mm_cvtsi32_si128(static_cast<int>(q.norm_right)));
     norm = _mm_and_si128(norm, _mm_set1_epi32(static_cast<i32>(q.norm_mask)));
     const __m128i residual = _mm_srai_epi32(
-        _mm_mullo_epi32(_mm_and_si128(tails, _mm_set1_epi32(255)), _mm_set1_epi32(q.residual_weight)), 4);
-    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norm, _mm_set1_epi32(q.offset)), _mm_slli_epi32(dots, 1));
+        _mm_mullo_epi32(_mm_and_si128(tails, _mm_set1_epi32(31)), _mm_set1_epi32(q.residual_weight)), 4);
+    const __m128i exponents = _mm_add_epi32(_mm_and_si128(_mm_srli_epi32(tails, 5), _mm_set1_epi32(7)),
+                                            _mm_set1_epi32(static_cast<i32>(q.exponent + 1)));
+    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norm, _mm_set1_epi32(q.offset)), _mm_sllv_epi32(dots, exponents));
     _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
 }
 

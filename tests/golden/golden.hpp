@@ -1,0 +1,35 @@
+// golden.hpp: what the generator of the golden files and their test agree on.
+#pragma once
+
+#include "../testdata.hpp"
+
+namespace golden {
+
+constexpr uint32_t queries = 6, k = 5, effort = 100;    // wide: rounding must not matter
+
+struct Case {
+    const char *name;       // of the index <name>.la and of what was found in it <name>.txt
+    learnann_metric metric;
+    learnann_type type;
+    learnann_exact exact;
+    uint32_t dim;
+    bool keys;
+    float radius;
+};
+constexpr Case cases[] = {
+    {"golden_v1_l2", LEARNANN_L2, LEARNANN_F32, LEARNANN_EXACT_AUTO, 6, false, 2.0f},
+    {"golden_v1_ip_keys", LEARNANN_IP, LEARNANN_I8, LEARNANN_EXACT_AUTO, 5, true, -2000.0f},
+};
+constexpr uint64_t rows = 300;      // enough to be walked, not scanned
+
+inline testdata::Rows rows_of(const Case &c) { return testdata::clustered(rows, c.dim, c.type, 95); }
+
+// Whole numbers, so that every machine asks exactly the same.
+inline std::vector<float> query(const Case &c, uint32_t i) {
+    std::vector<float> q(c.dim);
+    const int scale = c.type == LEARNANN_I8 ? 20 : 1;
+    for (uint32_t j = 0; j < c.dim; ++j) q[j] = static_cast<float>(scale * (static_cast<int>((i * 31 + j * 17) % 5) - 2));
+    return q;
+}
+
+}  // namespace golden
