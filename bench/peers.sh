@@ -48,7 +48,7 @@ fetch() {
     (cd "$usearch/numkong" && CC="${CC:-cc}" node probes/probe.js >/dev/null)
     echo "compiling USearch's kernels; minutes" >&2
     # shellcheck disable=SC2086
-    find "$usearch/numkong/c" -name '*.c' | xargs -P "$(nproc 2>/dev/null || echo 1)" -I '{}' \
+    find "$usearch/numkong/c" -name '*.c' -print0 | xargs -0 -P "$(nproc 2>/dev/null || echo 1)" -I '{}' \
         "${CC:-cc}" -std=c11 -O3 -w -Wno-psabi -I "$usearch/numkong/include" -include "$usearch/numkong/nk_probes.h" \
         $numkong_flags -c '{}' -o '{}.o'
     rm -f "$kernels" && ar rcs "$kernels" "$usearch"/numkong/c/*.o

@@ -289,7 +289,8 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
     batch.hits = hits;
     batch.counts = counts;
     batch.outcomes.use(index->allocator);
-    LEARNANN_RETURN_IF(batch.outcomes.zeroes(threads, error));
+    status = batch.outcomes.zeroes(threads, error);
+    if (status != LEARNANN_OK) return finish_search(status, counts, queries, request, counted, stats);
     run_threads(threads, Batch::work, &batch);
     for (u32 t = 0; t < threads; ++t) {
         const Batch::Outcome &outcome = batch.outcomes[t];

@@ -69,7 +69,7 @@ inline bool mul_overflows(u64 a, u64 b, u64 &product) {
 
 template <class T> constexpr T smaller(T a, T b) { return b < a ? b : a; }
 template <class T> constexpr T larger(T a, T b) { return a < b ? b : a; }
-template <class T> constexpr T clamp(T v, T low, T high) { return v < low ? low : high < v ? high : v; }
+template <class T> constexpr T clamp(T v, T low, T high) { return low < v ? (v < high ? v : high) : low; }     // NaN: low
 constexpr u64 round_up(u64 v, u64 to) { return (v + to - 1) / to * to; }
 
 // ---- unaligned loads and stores; files are little-endian and so are the machines this compiles for (os.hpp checks) ----

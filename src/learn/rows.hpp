@@ -16,11 +16,11 @@ struct Rows {
         const u64 stride = vectors.stride ? vectors.stride : static_cast<u64>(vectors.dim) * element_bytes(vectors.type);
         return static_cast<const u8 *>(vectors.data) + row * stride;
     }
-    // As the codec wants it: normalised under cosine. False where a value is NaN or infinite.
+    // As the codec wants it: normalised under cosine. False where a value is NaN or infinite: check_rows says so first.
     bool floats(u32 row, float *out) const {
-        if (!to_floats(raw(row), vectors.type, vectors.dim, out)) return false;
+        const bool finite = to_floats(raw(row), vectors.type, vectors.dim, out);
         if (metric == LEARNANN_COS) normalise(out, vectors.dim);
-        return true;
+        return finite;
     }
     // Distance by which hits are ranked; under cosine for a query of unit length, and 1 less than reported.
     float distance(const ExactQuery &query, u32 row) const {

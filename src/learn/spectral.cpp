@@ -25,8 +25,7 @@ inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centr
     LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(n) * d, error));
     LEARNANN_RETURN_IF(mean.zeroes(d, error));
     for (u32 i = 0; i < n; ++i)
-        if (!rows.floats(sample[i], x.data() + static_cast<u64>(i) * d))
-            return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", sample[i]);
+        rows.floats(sample[i], x.data() + static_cast<u64>(i) * d);
     if (!centred) return LEARNANN_OK;
     Array<double> sums(allocator);
     LEARNANN_RETURN_IF(sums.zeroes(d, error));
@@ -192,8 +191,7 @@ inline Status project_sample(const Rows &rows, const Codec &codec, const Array<u
     LEARNANN_RETURN_IF(out.residual.allocate(out.count, error));
     LEARNANN_RETURN_IF(out.peak.zeroes(out.count, error));
     for (u32 i = 0; i < out.count; ++i) {
-        if (!rows.floats(sample[i], scratch.x.data()))
-            return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", sample[i]);
+        rows.floats(sample[i], scratch.x.data());
         const Projected p = project(codec, scratch);
         std::memcpy(out.y.data() + static_cast<u64>(i) * codec.code_dim, p.y, codec.code_dim * sizeof(float));
         out.residual[i] = std::sqrt(p.residual2);
@@ -217,8 +215,8 @@ inline Status longest_row(const Rows &rows, const Codec &codec, u32 threads, con
     const FloatKernel l2 = kernels().l2[LEARNANN_F32];
     parallel(threads, rows.count(), 256, [&](u64 row, u32 worker) {
         float *values = x.data() + static_cast<u64>(worker) * rows.dim();
-        if (rows.floats(static_cast<u32>(row), values))
-            lengths[worker] = larger(lengths[worker], l2(values, codec.mean, rows.dim()));
+        rows.floats(static_cast<u32>(row), values);
+        lengths[worker] = larger(lengths[worker], l2(values, codec.mean, rows.dim()));
     });
     longest = 0;
     for (const float length : lengths) longest = larger(longest, std::sqrt(length));
@@ -290,7 +288,7 @@ inline Status longest_rows(const Rows &rows, u32 count, const Allocator &allocat
     LEARNANN_RETURN_IF(lengths.allocate(rows.count(), error));
     LEARNANN_RETURN_IF(order.allocate(rows.count(), error));
     for (u32 i = 0; i < rows.count(); ++i) {
-        if (!rows.floats(i, x.data())) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", i);
+        rows.floats(i, x.data());
         lengths[i] = kernels().dot[LEARNANN_F32](x.data(), x.data(), rows.dim());
         order[i] = i;
     }
@@ -332,21 +330,16 @@ Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Prog
     }
     constexpr u64 block = 256;
     const u64 n = rows.count(), step = round_up(larger<u64>(n / 32, block), block);
-    std::atomic<u64> bad{n};
     for (u64 begin = 0; begin < n; begin += step) {
         LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / static_cast<double>(n)));
         parallel(threads, smaller(step, n - begin), block, [&](u64 i, u32 worker) {
             const u32 row = static_cast<u32>(begin + i);
             CodecScratch &s = scratch[worker];
-            if (rows.floats(row, s.x.data())) {
-                Projected p = project(codec, s);
-                if (rows.metric == LEARNANN_COS && rows.norms[row] == 0) p.residual2 = zero_row_residual2;
-                return encode_record(codec, p, records + row * static_cast<u64>(codec.record_bytes));
-            }
-            u64 first = bad.load();
-            while (row < first && !bad.compare_exchange_weak(first, row)) {}
+            rows.floats(row, s.x.data());
+            Projected p = project(codec, s);
+            if (rows.metric == LEARNANN_COS && rows.norms[row] == 0) p.residual2 = zero_row_residual2;
+            encode_record(codec, p, records + static_cast<u64>(row) * codec.record_bytes);
         });
-        if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", bad.load());
     }
     return LEARNANN_OK;
 }

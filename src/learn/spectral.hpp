@@ -31,7 +31,7 @@ struct FittedCodec {
 Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u32 threads, u64 seed, const Allocator &allocator,
                  FittedCodec &fitted, learnann_error *error);
 
-// Records of all rows. A row with NaN or infinity: ARGUMENT, file_offset = the row.
+// Records of all rows.
 Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Progress &progress, const Allocator &allocator,
                    u8 *records, learnann_error *error);
 

@@ -191,6 +191,7 @@ TEST_CASE("score: every stride, count and kind of query") {
                 q.residual_weight = static_cast<i32>(random.below(16000000)) - 8000000;
                 if (variant == 2) q.residual_weight = 8000000;
                 if (variant == 3) q.residual_weight = -8000000;
+                q.exponent = variant == 6 ? random.below(8) : 0;
                 q.norm_left = variant & 4 ? random.below(6) : 0;
                 q.norm_right = variant & 4 ? 0 : random.below(31);
                 q.norm_mask = variant == 5 ? 0 : ~0u;
@@ -204,8 +205,9 @@ TEST_CASE("score: every stride, count and kind of query") {
                         for (u32 j = 0; j < stride - record_tail; ++j) dot += (record[j] - 128) * code[j];
                         const u32 tail = load<u32>(record + stride - record_tail);
                         const i64 norm = ((tail >> 8) << q.norm_left >> q.norm_right) & q.norm_mask;
-                        const i64 residual = static_cast<i64>(tail & 255) * q.residual_weight >> 4;
-                        expected[i] = static_cast<i32>(norm + q.offset - 2 * dot - residual);
+                        const i64 residual = static_cast<i64>(tail & 31) * q.residual_weight >> 4;
+                        const i64 dots = dot * (i64(1) << ((tail >> 5 & 7) + q.exponent + 1));
+                        expected[i] = static_cast<i32>(static_cast<u32>(norm + q.offset - dots - residual));
                     }
                     for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
                         std::fill(got.begin(), got.end(), 0x5a5a5a5a);
