@@ -4,10 +4,11 @@
 
 CXX ?= g++
 CC ?= gcc
+HOST_CXX ?= g++
 B ?= build
 FLAGS ?=
 WARN := -Wall -Wextra -Wshadow
-ALL_FLAGS := -pthread $(if $(XSIMD),-I$(XSIMD)) $(FLAGS)
+ALL_FLAGS := -pthread $(if $(XSIMD),-isystem $(XSIMD)) $(FLAGS)
 CXXFLAGS := -std=c++17 -O2 $(WARN) $(ALL_FLAGS)
 CFLAGS := -std=c99 -O2 -Wall -Wextra -pedantic $(ALL_FLAGS)
 LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
@@ -38,7 +39,7 @@ need-test: need-build
 
 $B/amalgamate: tools/amalgamate.cpp
 	@mkdir -p $(@D)
-	$(CXX) -std=c++17 -O1 $(WARN) $< -o $@
+	$(HOST_CXX) -std=c++17 -O1 $(WARN) $< -o $@
 
 learnann.c++: $B/amalgamate $(SOURCES)
 	$B/amalgamate src $@

@@ -221,7 +221,8 @@ typedef struct learnann_filter {
 typedef struct learnann_search_options {
     uint32_t struct_size;
     uint32_t effort;                /* how far the beam goes: 1 to 2^20, more is slower and better. 0: from target_recall */
-    float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95 */
+    float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. It holds
+                                     * for queries like those calibrated with: rows held out, or the build's `queries` */
     uint32_t threads;               /* of learnann_search_batch; 0: one for each core */
     const learnann_filter *filter;  /* NULL: every row */
 } learnann_search_options;
@@ -507,9 +508,10 @@ learnann_status build(const char *path, const T *rows, uint64_t count, uint32_t 
 } /* namespace learnann */
 #endif
 
+#endif /* LEARNANN_H */
+
+/* Outside of the guard: another header may have included this one before. */
 #if defined(LEARNANN_IMPLEMENTATION) && defined(__cplusplus) && !defined(LEARNANN_IMPLEMENTATION_INCLUDED)
 #define LEARNANN_IMPLEMENTATION_INCLUDED
 #include "learnann.c++"
 #endif
-
-#endif /* LEARNANN_H */

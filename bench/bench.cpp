@@ -20,7 +20,7 @@ using tools::Failure;
 
 struct Settings {
     std::string data = "../shared/data", sets, systems, json, svg, cache = "build/bench-cache";
-    uint64_t cpu = 1, passes = 5;
+    uint64_t cpu = 1, passes = 7;
     bool anywhere = false, fresh = false;
 };
 
@@ -32,7 +32,7 @@ tools::Syntax syntax_of(Settings &s) {
         {"--data", "DIR", "the folder of the sets (default ../shared/data; where it has none, a made set)", &s.data},
         {"--sets", "LIST", "of these sets only, commas between; NAME=l2|ip|cos gives a set's metric", &s.sets},
         {"--systems", "LIST", "these systems only, by their ids in the JSON; brute, hnswlib, usearch ...", &s.systems},
-        {"--passes", "N", "passes over everything; the fastest counts (default 5)", tools::Whole{&s.passes, 1, 1000}},
+        {"--passes", "N", "passes over everything; the fastest counts (default 7)", tools::Whole{&s.passes, 1, 1000}},
         {"--cpu", "N", "the core to run on (default 1)", tools::Whole{&s.cpu, 0, 1023}},
         {"--any-cpu", "", "do not pin to a core", &s.anywhere},
         {"--cache", "DIR", "where built indexes stay between runs (default build/bench-cache)", &s.cache},

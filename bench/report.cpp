@@ -73,6 +73,8 @@ std::string set_text(const Dataset &set) {
                   tools::element_name(set.base.matrix.element), tools::metric_name(set.metric));
 }
 
+bool shared_core(const SetRun &run) { return run.own_seconds < 0.98 * run.timed_seconds; }
+
 std::string set_table(const SetRun &run) {
     std::vector<std::vector<std::string>> rows = {heading()};
     std::string left_out, notes;
@@ -87,6 +89,10 @@ std::string set_table(const SetRun &run) {
         const bool said = notes.find(note) != std::string::npos;     // by another system over the same index
         if (!said) notes += "  " + std::string(entry.kind.name) + note;
         earlier = earlier || (!entry.built_now && entry.build_seconds > 0);
+    }
+    if (shared_core(run)) {
+        notes += format("  NOISY: other processes had %.0f %% of the core while searches were timed\n",
+                        100 * (1 - run.own_seconds / run.timed_seconds));
     }
     if (earlier) notes += "  *: built by an earlier run (--fresh builds all again)\n";
     return format("\n%s: %s, %s queries\n\n", run.set.name.c_str(), set_text(run.set).c_str(),
@@ -184,7 +190,7 @@ AtRecall at_recall(const std::vector<Point> &points, double recall) {
 
 std::string table_of(const std::vector<SetRun> &runs, const Machine &machine) {
     std::string text = format(
-        "recall@%u against queries a second, one thread%s, one query at a time, best of %u passes that take turns\n"
+        "recall@%u against queries a second, one thread%s, one query at a time, best of %u passes in which the systems take turns\n"
         "%s, huge pages: %s\n"
         "%s; learnann as its library is built, the benchmark and the header-only peers with %s\n"
         "\n"
@@ -221,6 +227,7 @@ std::string json_of(const std::vector<SetRun> &runs, const Machine &machine) {
         json.field("type", tools::element_name(run.set.base.matrix.element));
         json.field("metric", tools::metric_name(run.set.metric));
         json.field("queries", run.set.queries());
+        json.field("core_share", run.timed_seconds > 0 ? run.own_seconds / run.timed_seconds : 1.0);
         json.key("systems");
         json.begin_array();
         for (const Entry &entry : run.entries) write_entry(json, run, entry);

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <ctime>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -133,19 +133,33 @@ void scout(const Dataset &set, Entry &entry) {
     entry.system->count(false);
 }
 
-void time_point(const Dataset &set, Entry &entry, Point &point, std::vector<int64_t> &ids) {
+double own_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+void time_point(SetRun &run, Entry &entry, Point &point) {
+    const Dataset &set = run.set;
+    std::vector<int64_t> ids(set.queries() * hits_wanted);
     entry.system->set_effort(point.effort);
+    entry.system->search_all(std::min(set.queries(), warming_queries), ids.data());     // the caches were another's
+    const double own_before = own_seconds();
     const Stopwatch watch;
     entry.system->search_all(set.queries(), ids.data());
     const double seconds = watch.seconds();
+    run.own_seconds += own_seconds() - own_before;
+    run.timed_seconds += seconds;
     if (point.seconds == 0 || seconds < point.seconds) point.seconds = seconds;
     point.qps = static_cast<double>(set.queries()) / point.seconds;
 }
 
-void pass(const Dataset &set, Entry &entry) {
-    std::vector<int64_t> ids(set.queries() * hits_wanted);
-    entry.system->search_all(std::min(set.queries(), warming_queries), ids.data());     // the caches were another's
-    for (Point &point : entry.points) time_point(set, entry, point, ids);
+void pass(SetRun &run) {
+    bool more = true;
+    for (size_t at = 0; more; ++at) {
+        more = false;
+        for (Entry &entry : run.entries) {
+            if (at >= entry.points.size()) continue;
+            more = true;
+            guarded(run, entry, [&] { time_point(run, entry, entry.points[at]); });
+        }
+    }
 }
 
 } // namespace
@@ -182,13 +196,8 @@ void measure(SetRun &run, const RunOptions &options) {
         });
     }
     for (uint32_t i = 0; i < options.passes; ++i) {
-        for (Entry &entry : run.entries) {
-            guarded(run, entry, [&] {
-                tell(tools::format("%s: pass %u of %u: %s", run.set.name.c_str(), i + 1, options.passes,
-                                   entry.kind.name));
-                pass(run.set, entry);
-            });
-        }
+        tell(tools::format("%s: pass %u of %u", run.set.name.c_str(), i + 1, options.passes));
+        pass(run);
     }
     for (Entry &entry : run.entries) entry.system.reset();
     if (tools::stderr_is_terminal()) tell("");

@@ -1,4 +1,5 @@
-// The measurement: indexes built or found, memory, then passes that go from system to system.
+// The measurement: indexes built or found, memory, then passes. Within a pass every system has its turn at its lowest
+// effort, then every system at its next one: a machine that is slow for a second is so for all.
 //
 // Invariants: the seconds of a point are those of its fastest pass; its recall and distances come from a pass before
 // the timed ones, in which distances are counted. A system that failed has a reason in left_out and no points.
@@ -35,12 +36,14 @@ struct Entry {
 struct SetRun {
     Dataset set;
     std::vector<Entry> entries;
+    double timed_seconds = 0;           // of all timed searches, by the clock
+    double own_seconds = 0;             // how much of that the core worked for this process
 };
 
 struct RunOptions {
     std::string cache;          // folder of built indexes
     bool fresh = false;         // build even those that are there
-    uint32_t passes = 5;
+    uint32_t passes = 7;
 };
 
 // Builds what is missing and measures the memory of each system, all in processes of their own.

@@ -57,8 +57,8 @@ public:
     uint64_t distances() const override { return faiss::hnsw_stats.n3; }    // ndis stays 0 in 1.7
 
     std::string note() const override {
-        return tools::format("%d.%d.%d as Debian builds it, SSE2 only, M=%u, efConstruction=%u; distances of the lowest "
-                             "layer", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH, graph_degree,
+        return tools::format("%d.%d.%d as Debian builds it, SSE2 only, M=%u, efConstruction=%u; distances of the "
+                             "lowest layer", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH, graph_degree,
                              graph_beam);
     }
 

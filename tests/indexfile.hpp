@@ -1,5 +1,5 @@
-// indexfile.hpp: the file format as seen from outside, for tests that damage files: own offsets, own CRC32C. The truth is
-// src/format/format.hpp; nothing of it is included here, so that a change of the format that was not meant is seen.
+// indexfile.hpp: the file format as seen from outside, for tests that damage files: own offsets, own CRC32C. The truth
+// is src/format/format.hpp; nothing of it is included here, so that a change of the format that was not meant is seen.
 #pragma once
 
 #include "testdata.hpp"
@@ -118,7 +118,8 @@ public:
     }
 };
 
-// Everything that can be done with an index, so that a damaged one gets the chance to crash. The answers are not looked at.
+// Everything that can be done with an index, so that a damaged one gets the chance to crash. The answers are not looked
+// at.
 inline void use_index(const void *data, size_t size) {
     learnann_index *index = nullptr;
     learnann_scratch *scratch = nullptr;
@@ -138,8 +139,8 @@ inline void use_index(const void *data, size_t size) {
         (void)learnann_find(index, i * 0x5555555555555555ull, &row);
     }
     if (learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK) {
-        const learnann_filter filter{LEARNANN_FILTER_PREDICATE, nullptr, 0, [](void *, uint64_t k) -> int { return k % 3 != 0; },
-                                     nullptr};
+        const learnann_filter filter{LEARNANN_FILTER_PREDICATE, nullptr, 0,
+                                     [](void *, uint64_t k) -> int { return k % 3 != 0; }, nullptr};
         const uint64_t word = 0x00ff00ff00ff00ffull;
         const learnann_filter bitmap{LEARNANN_FILTER_ROWS, &word, 64, nullptr, nullptr};
         std::vector<float> q(info.dim);

@@ -3,7 +3,7 @@
 # Uses B (the build folder), CXX, CC, XSIMD from the environment. Ends with "scripts: N passed, M failed".
 set -u
 cd "$(dirname "$0")/.."
-B=${B:-build} CXX=${CXX:-g++} CC=${CC:-gcc}
+B=${B:-build} FLAGS=${FLAGS:-} CXX=${CXX:-g++} CC=${CC:-gcc}
 INCLUDE="-I. ${XSIMD:+-I$XSIMD}"
 T=$(mktemp -d)
 trap 'chmod -R u+w "$T"; rm -rf "$T"' EXIT
@@ -124,6 +124,14 @@ for example in hello hello_c threads filtered allocator_c; do
 done
 mkdir "$T/text" && cp README.md learnann.h src/format/*.hpp "$T/text"
 check "example textsearch" says "learnann.h" "$B/examples/textsearch" "$T/text" -q "bytes of a memory-mapped file"
+
+# ---- the programs of the README ----
+block() { sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" README.md | sed '1d;$d'; }
+block c >"$T/readme.c" && block cpp >"$T/readme.cpp"
+readme_c() { (cd "$T" && "$CC" -std=c99 -I"$OLDPWD" -c readme.c -o readme.o && "$CXX" $FLAGS readme.o "$OLDPWD/$B/liblearnann.a" -o readme -pthread && ./readme); }
+readme_cpp() { (cd "$T" && "$CXX" -std=c++17 -I"$OLDPWD" readme.cpp "$OLDPWD/$B/liblearnann.a" -o readme -pthread && ./readme | grep -q '^42 0'); }
+check "the README's C program" readme_c
+check "the README's C++ program" readme_cpp
 
 # ---- two files in somebody's app; the header alone ----
 mkdir "$T/app" && cp learnann.h learnann.c++ examples/hello.cpp "$T/app"

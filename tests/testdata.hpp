@@ -39,7 +39,8 @@ private:
 inline double half_value(uint16_t h) {
     const int exponent = h >> 10 & 31, mantissa = h & 1023;
     double v = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
-    if (exponent == 31) v = mantissa ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
+    if (exponent == 31)
+        v = mantissa ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
     return h & 0x8000 ? -v : v;
 }
 
@@ -49,7 +50,8 @@ inline uint16_t to_half(double v) {
     const double a = std::fabs(v);
     if (std::isnan(v)) return static_cast<uint16_t>(sign | 0x7e00);
     if (a >= 65520) return static_cast<uint16_t>(sign | 0x7c00);
-    if (a < std::ldexp(1.0, -14)) return static_cast<uint16_t>(sign | static_cast<int>(std::nearbyint(std::ldexp(a, 24))));
+    if (a < std::ldexp(1.0, -14))
+        return static_cast<uint16_t>(sign | static_cast<int>(std::nearbyint(std::ldexp(a, 24))));
     const int exponent = std::ilogb(a);
     const int mantissa = static_cast<int>(std::nearbyint(std::ldexp(a, 10 - exponent)));     // 1024 to 2048: may carry
     return static_cast<uint16_t>(sign | (((exponent + 15) << 10) + mantissa - 1024));
@@ -156,10 +158,12 @@ std::vector<Neighbour> ranked(learnann_metric metric, const std::vector<double> 
     for (size_t i = 0; i * dim < rows.size(); ++i)
         if (pass(static_cast<uint32_t>(i)))
             all.push_back(Neighbour{distance(metric, q, rows.data() + i * dim, dim), static_cast<uint32_t>(i)});
-    std::stable_sort(all.begin(), all.end(), [](const Neighbour &a, const Neighbour &b) { return a.distance < b.distance; });
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Neighbour &a, const Neighbour &b) { return a.distance < b.distance; });
     return all;
 }
-inline std::vector<Neighbour> ranked(learnann_metric metric, const std::vector<double> &rows, uint32_t dim, const double *q) {
+inline std::vector<Neighbour> ranked(learnann_metric metric, const std::vector<double> &rows, uint32_t dim,
+                                     const double *q) {
     return ranked(metric, rows, dim, q, [](uint32_t) { return true; });
 }
 
@@ -194,7 +198,9 @@ public:
     uint8_t *data() { return data_; }
     const uint8_t *data() const { return data_; }
     size_t size() const { return size_; }
-    bool operator==(const Memory &o) const { return size_ == o.size_ && (!size_ || std::memcmp(data_, o.data_, size_) == 0); }
+    bool operator==(const Memory &o) const {
+        return size_ == o.size_ && (!size_ || std::memcmp(data_, o.data_, size_) == 0);
+    }
 
 private:
     uint8_t *data_ = nullptr;
@@ -230,7 +236,8 @@ struct CountingAllocator {
 // ---- indexes ----
 
 // Build options for tests: one thread.
-inline learnann_build_options build_options(learnann_metric metric = LEARNANN_L2, learnann_exact exact = LEARNANN_EXACT_AUTO) {
+inline learnann_build_options build_options(learnann_metric metric = LEARNANN_L2,
+                                            learnann_exact exact = LEARNANN_EXACT_AUTO) {
     learnann_build_options o = learnann_build_options_default();
     o.metric = metric;
     o.exact = exact;
@@ -238,8 +245,8 @@ inline learnann_build_options build_options(learnann_metric metric = LEARNANN_L2
     return o;
 }
 
-inline learnann_status build(const Rows &rows, const learnann_build_options &options, const uint64_t *keys, Memory &file,
-                             learnann_error *error = nullptr) {
+inline learnann_status build(const Rows &rows, const learnann_build_options &options, const uint64_t *keys,
+                             Memory &file, learnann_error *error = nullptr) {
     learnann_builder *builder = nullptr;
     const learnann_vectors view = rows.view();
     learnann_status status = learnann_builder_create(&options, &builder, error);
@@ -291,7 +298,8 @@ public:
         o.filter = filter;
         std::vector<learnann_hit> hits(limit);
         uint32_t count = 0;
-        status = learnann_search_range(handle, scratch, &query, radius, limit, &o, hits.data(), &count, nullptr, &error);
+        status =
+            learnann_search_range(handle, scratch, &query, radius, limit, &o, hits.data(), &count, nullptr, &error);
         hits.resize(count);
         return hits;
     }
@@ -333,7 +341,8 @@ inline bool in_order(const std::vector<learnann_hit> &hits) {
         rows.push_back(hits[i].row);
         if (i == 0) continue;
         const learnann_hit &a = hits[i - 1], &b = hits[i];
-        if (!(a.distance < b.distance || (a.distance == b.distance && (a.key < b.key || (a.key == b.key && a.row < b.row)))))
+        if (!(a.distance < b.distance ||
+              (a.distance == b.distance && (a.key < b.key || (a.key == b.key && a.row < b.row)))))
             return false;
     }
     std::sort(rows.begin(), rows.end());
@@ -341,7 +350,8 @@ inline bool in_order(const std::vector<learnann_hit> &hits) {
 }
 
 // How many of the hits are as near as the true k-th.
-inline size_t found(const std::vector<learnann_hit> &hits, const std::vector<Neighbour> &truth, size_t k, double slack) {
+inline size_t found(const std::vector<learnann_hit> &hits, const std::vector<Neighbour> &truth, size_t k,
+                    double slack) {
     k = std::min(k, truth.size());
     if (k == 0) return 0;
     size_t count = 0;

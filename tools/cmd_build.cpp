@@ -50,7 +50,7 @@ Syntax syntax_of(Settings &s) {
         {"--graph", "adaptive", "the graph (default adaptive)",
          Choice{&s.graph, {{"adaptive", LEARNANN_GRAPH_ADAPTIVE}, {"nsw", 0, false}, {"hnsw", 0, false},
                            {"knn", 0, false}}}},
-        {"--degree", "N", "mean out-degree aimed at, 4 to 64 (default 20)", Whole{&s.degree, 4, 64}},
+        {"--degree", "N", "out-edges that a row keeps at most when pruned, 4 to 128 (default 32);\nmost rows keep fewer", Whole{&s.degree, 4, 128}},
         {"--exact", "KIND", "how rows are kept for the last ranking: auto (default, as given), f32, f16,\n"
                             "i8, u8, or none (distances are then estimates)",
          Choice{&s.exact, {{"auto", LEARNANN_EXACT_AUTO}, {"f32", LEARNANN_EXACT_F32}, {"f16", LEARNANN_EXACT_F16},

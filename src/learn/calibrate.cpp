@@ -34,18 +34,21 @@ struct Worker {
 
 }  // namespace
 
-Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 threads, const Allocator &allocator, float &recall,
-                     learnann_error *error) {
-    constexpr u32 best = 40, wanted = 10, block = 1024;
+Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 best, u32 threads,
+                     const Allocator &allocator, float &recall, learnann_error *error) {
+    constexpr u32 block = 1024;
+    const u32 depth = smaller(10u, h.neighbours);
+    recall = -1;
+    if (h.count == 0 || depth == 0) return LEARNANN_OK;
     Worker workers[max_threads];
     for (u32 t = 0; t < threads; ++t) {
         LEARNANN_RETURN_IF(workers[t].prepare(space, space.codec->dim, allocator, error));
         LEARNANN_RETURN_IF(workers[t].beam.pool.prepare(best, error));
     }
-    Array<u32> found(allocator);
+    Array<u32> found(allocator), wanted(allocator);
     LEARNANN_RETURN_IF(found.zeroes(h.count, error));
-    const u32 depth = smaller(wanted, h.neighbours);
-    parallel(threads, depth ? h.count : 0, 1, [&](u64 q, u32 worker) {
+    LEARNANN_RETURN_IF(wanted.zeroes(h.count, error));
+    parallel(threads, h.count, 1, [&](u64 q, u32 worker) {
         Worker &w = workers[worker];
         const EncodedQuery query = w.encode(space, h, static_cast<u32>(q));
         Pool &pool = w.beam.pool;
@@ -55,15 +58,17 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h,
             const u32 size = smaller(block, space.rows - begin);
             kernels().score(query.code, space.record(begin), space.stride(), nullptr, size, estimates);
             for (u32 i = 0; i < size; ++i)
-                if (pool.would_keep(estimates[i], begin + i) && !h.holds(begin + i)) pool.insert(estimates[i], begin + i);
+                if (pool.would_keep(estimates[i], begin + i) && !h.holds((begin + i) * rows.step)) pool.insert(estimates[i], begin + i);
         }
         const ExactQuery exact = w.exact(rows, h, static_cast<u32>(q));
-        for (u32 i = 0; i < pool.size() && found[q] < depth; ++i)
-            found[q] += rows.distance(exact, pool.id(i)) <= h.reach(static_cast<u32>(q), depth);
+        const float reach = h.reach(static_cast<u32>(q), depth);
+        const u32 *truth = h.truth_rows.data() + q * Holdout::depth;
+        for (u32 i = 0; i < depth; ++i) wanted[q] += truth[i] % rows.step == 0 && truth[i] / rows.step < rows.count();
+        for (u32 i = 0; i < pool.size() && found[q] < wanted[q]; ++i) found[q] += rows.distance(exact, pool.id(i)) <= reach;
     });
-    u64 sum = 0;
-    for (const u32 f : found) sum += f;
-    recall = h.count && depth ? static_cast<float>(static_cast<double>(sum) / (static_cast<double>(h.count) * depth)) : -1.0f;
+    u64 sum = 0, all = 0;
+    for (u32 q = 0; q < h.count; ++q) sum += found[q], all += wanted[q];
+    if (all > 0) recall = static_cast<float>(static_cast<double>(sum) / static_cast<double>(all));
     return LEARNANN_OK;
 }
 

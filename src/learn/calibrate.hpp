@@ -6,8 +6,9 @@
 
 LEARNANN_BEGIN
 
-// Share of the true 10 among the best 40 by code, over all rows that are no queries. Records are in row order.
-Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 threads, const Allocator &allocator, float &recall,
+// Of the true 10 neighbours of the held-out queries that are among these rows, the share that the best `best` by code hold; -1
+// where there are none. Records are in row order. `rows` may be a part of those that the holdout was made of.
+Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 best, u32 threads, const Allocator &allocator, float &recall,
                      learnann_error *error);
 
 struct Calibration {

@@ -12,7 +12,7 @@ bool Holdout::holds(u32 row) const { return from_rows && std::binary_search(quer
 // Enough for a recall within a hundredth or two; fewer where brute force would take long.
 inline u32 holdout_size(const Rows &rows) {
     const double work = static_cast<double>(rows.count()) * rows.dim();
-    return static_cast<u32>(clamp(1e10 / work, 32.0, 160.0));
+    return static_cast<u32>(clamp(1e10 / work, 32.0, 128.0));
 }
 
 inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 seed, Holdout &h, learnann_error *error) {
@@ -40,21 +40,30 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     return LEARNANN_OK;
 }
 
-// The smallest `most` of the distances offered, in an array with room for one more.
+struct Near {
+    float distance;
+    u32 row;
+    bool operator<(const Near &o) const { return distance != o.distance ? distance < o.distance : row < o.row; }
+};
+
+// The nearest `most` of the rows offered, in an array with room for one more.
 struct NearHeap {
-    float *items = nullptr;
+    Near *items = nullptr;
     u32 size = 0;
     u32 most = 0;
 
-    void offer(float distance) {
-        if (size == most && !(distance < items[0])) return;
-        items[size++] = distance;
+    void offer(const Near &candidate) {
+        if (size == most && !(candidate < items[0])) return;
+        items[size++] = candidate;
         std::push_heap(items, items + size);
         if (size > most) std::pop_heap(items, items + size--);
     }
-    void finish(float *distances) {
+    void finish(float *distances, u32 *rows) {
         std::sort_heap(items, items + size);
-        std::memcpy(distances, items, size * sizeof(float));
+        for (u32 i = 0; i < size; ++i) {
+            distances[i] = items[i].distance;
+            rows[i] = items[i].row;
+        }
     }
 };
 
@@ -63,15 +72,17 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     h.query_rows.use(allocator);
     h.queries.use(allocator);
     h.truth.use(allocator);
+    h.truth_rows.use(allocator);
     LEARNANN_RETURN_IF(take_queries(rows, given, seed, h, error));
     if (h.count == 0) return LEARNANN_OK;
     const u32 n = rows.count(), d = rows.dim(), others = n - (h.from_rows ? h.count : 0);
     h.neighbours = smaller(Holdout::depth, others);
     LEARNANN_RETURN_IF(h.truth.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
+    LEARNANN_RETURN_IF(h.truth_rows.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
 
     constexpr u32 together = 8;     // queries that share each row while it is in cache
     const u32 groups = (h.count + together - 1) / together, heap_size = Holdout::depth + 1;
-    Array<float> heaps(allocator);
+    Array<Near> heaps(allocator);
     Array<u8> bytes(allocator);
     LEARNANN_RETURN_IF(heaps.allocate(static_cast<u64>(threads) * together * heap_size, error));
     LEARNANN_RETURN_IF(bytes.allocate(static_cast<u64>(threads) * together * d, error));
@@ -89,9 +100,12 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
             }
             for (u32 row = 0; row < n; ++row) {
                 if (h.holds(row)) continue;
-                for (u32 i = 0; i < count; ++i) nearest[i].offer(rows.distance(queries[i], row));
+                for (u32 i = 0; i < count; ++i) nearest[i].offer(Near{rows.distance(queries[i], row), row});
             }
-            for (u32 i = 0; i < count; ++i) nearest[i].finish(h.truth.data() + static_cast<u64>(first + i) * Holdout::depth);
+            for (u32 i = 0; i < count; ++i) {
+                const u64 at = static_cast<u64>(first + i) * Holdout::depth;
+                nearest[i].finish(h.truth.data() + at, h.truth_rows.data() + at);
+            }
         });
     }
     return LEARNANN_OK;

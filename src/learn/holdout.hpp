@@ -16,6 +16,7 @@ struct Holdout {
     Array<u32> query_rows;      // where from_rows: their row numbers, ascending
     Array<float> queries;       // count x dim, as the codec wants them (normalised under cosine)
     Array<float> truth;         // count x depth distances of the true neighbours, ascending
+    Array<u32> truth_rows;      // count x depth: who they are
 
     const float *query(u32 i, u32 dim) const { return queries.data() + static_cast<u64>(i) * dim; }
     // A hit at most this far away is one of the true k, or as near as the last of them.

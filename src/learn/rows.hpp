@@ -8,7 +8,8 @@ LEARNANN_BEGIN
 struct Rows {
     learnann_vectors vectors{};
     learnann_metric metric = LEARNANN_L2;
-    const float *norms = nullptr;   // |row|, by row; not under L2
+    const float *norms = nullptr;   // |row|, at row * step; not under L2
+    u32 step = 1;                   // row i here is row i * step of the build: a thinned sample, for trials
 
     u32 count() const { return static_cast<u32>(vectors.count); }
     u32 dim() const { return vectors.dim; }
@@ -27,8 +28,9 @@ struct Rows {
         if (metric == LEARNANN_L2) return static_cast<float>(element_l2(vectors.type, dim(), query, raw(row)));
         const double dot = element_dot(vectors.type, dim(), query, raw(row));
         if (metric == LEARNANN_IP) return static_cast<float>(-dot);
-        return norms[row] > 0 ? static_cast<float>(-dot / norms[row]) : 0.0f;
+        return norm(row) > 0 ? static_cast<float>(-dot / norm(row)) : 0.0f;
     }
+    float norm(u32 row) const { return norms[static_cast<u64>(row) * step]; }
     u32 exact_type() const { return vectors.type; }
 };
 

@@ -337,7 +337,7 @@ Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Prog
             CodecScratch &s = scratch[worker];
             rows.floats(row, s.x.data());
             Projected p = project(codec, s);
-            if (rows.metric == LEARNANN_COS && rows.norms[row] == 0) p.residual2 = zero_row_residual2;
+            if (rows.metric == LEARNANN_COS && rows.norm(row) == 0) p.residual2 = zero_row_residual2;
             encode_record(codec, p, records + static_cast<u64>(row) * codec.record_bytes);
         });
     }

@@ -237,7 +237,10 @@ LEARNANN_AVX2 inline void axpy4(float *y, const float *const x[4], const float a
 
 namespace avx512 {
 
-LEARNANN_AVX512 LEARNANN_INLINE i32 sum_ints(__m512i v) { return _mm512_reduce_add_epi32(v); }
+// Not _mm512_reduce_add_epi32: gcc's adds signed ints, where overflow is undefined; these add as the instructions do, and wrap.
+LEARNANN_AVX512 LEARNANN_INLINE i32 sum_ints(__m512i v) {
+    return avx2::sum_ints(_mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1)));
+}
 
 LEARNANN_AVX512 LEARNANN_INLINE __m512 widen(__mmask16 m, const float *p) { return _mm512_maskz_loadu_ps(m, p); }
 LEARNANN_AVX512 LEARNANN_INLINE __m512 widen(__mmask16 m, const u16 *p) {

@@ -1,5 +1,5 @@
-// build_test.cpp: what a build promises: the same bytes on any number of threads, progress, cancellation, limits, errors, and
-// an orderly end when memory runs out.
+// build_test.cpp: what a build promises: the same bytes on any number of threads, progress, cancellation, limits,
+// errors, and an orderly end when memory runs out.
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -110,7 +110,8 @@ TEST_CASE("a builder runs again, writes again and reports") {
         const Index index{file};
         CHECK(report.code_bytes == index.info().code_bytes);
         CHECK(report.code_dim == index.info().code_dim);
-        CHECK(std::fabs(report.mean_degree * static_cast<double>(rows->count) - static_cast<double>(index.info().edges)) < 0.5);
+        CHECK(std::fabs(report.mean_degree * static_cast<double>(rows->count) -
+                        static_cast<double>(index.info().edges)) < 0.5);
         CHECK(index.info().hot_bytes + index.info().cold_bytes == file.size());
     }
     learnann_builder_free(builder);
@@ -236,7 +237,8 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         uint64_t rows;
         uint32_t dim;
         learnann_metric metric;
-    } const cases[] = {{20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2}};
+    } const cases[] = {
+        {20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2}};
     for (const auto &c : cases) {
         CAPTURE(c.rows);
         PeakAllocator peak;
@@ -436,8 +438,8 @@ TEST_CASE("structs of older and newer callers") {
     learnann_search_stats stats;
     std::memset(&stats, 0x5a, sizeof stats);
     stats.struct_size = offsetof(learnann_search_stats, distances);
-    CHECK(learnann_search(index.handle, index.scratch, &query, 5, &options.known, again.data(), &count, &stats, nullptr) ==
-          LEARNANN_OK);
+    CHECK(learnann_search(index.handle, index.scratch, &query, 5, &options.known, again.data(), &count, &stats,
+                          nullptr) == LEARNANN_OK);
     CHECK(same_hits(hits, again));
     CHECK(stats.queries == 1);
     CHECK(stats.distances == 0x5a5a5a5a5a5a5a5aull);
@@ -540,8 +542,8 @@ TEST_CASE("opening and searching with an allocator that fails at any call") {
     learnann_search_options options = learnann_search_options_default();
     options.effort = 40;
     options.threads = 2;
-    const learnann_filter filter{LEARNANN_FILTER_PREDICATE, nullptr, 0, [](void *, uint64_t key) -> int { return key % 4 != 0; },
-                                 nullptr};
+    const learnann_filter filter{LEARNANN_FILTER_PREDICATE, nullptr, 0,
+                                 [](void *, uint64_t key) -> int { return key % 4 != 0; }, nullptr};
     const learnann_vectors view = queries.view(), one = queries.one(0);
     std::vector<learnann_hit> hits(100 * 10);
     std::vector<uint32_t> counts(100);
@@ -565,11 +567,13 @@ TEST_CASE("opening and searching with an allocator that fails at any call") {
             if (status == LEARNANN_OK) {
                 learnann_hit *h = hits.data();
                 uint32_t *c = counts.data();
-                if (kind == 0 || kind == 4) status = learnann_search(index, scratch, &one, 10, &options, h, c, &stats, &error);
+                if (kind == 0 || kind == 4)
+                    status = learnann_search(index, scratch, &one, 10, &options, h, c, &stats, &error);
                 if (kind == 1)
                     status = learnann_search_interleaved(index, scratch, &view, 10, &options, h, c, &stats, &error);
                 if (kind == 2) status = learnann_search_batch(index, &view, 10, &options, h, c, &stats, &error);
-                if (kind == 3) status = learnann_search_range(index, scratch, &one, 1e9f, 10, &options, h, c, &stats, &error);
+                if (kind == 3)
+                    status = learnann_search_range(index, scratch, &one, 1e9f, 10, &options, h, c, &stats, &error);
                 if (kind == 5) status = learnann_verify(index, &error);
                 if (status != LEARNANN_OK && kind != 5) CHECK(counts[0] == 0);
                 // The same scratch and index go on where memory is back.

@@ -1,5 +1,6 @@
-// corrupt_test.cpp: damaged files: truncated, with single bytes changed, and with each invariant of the format broken by
-// itself behind repaired checksums. Opening refuses them, or verify names the invariant; searching them never crashes.
+// corrupt_test.cpp: damaged files: truncated, with single bytes changed, and with each invariant of the format broken
+// by itself behind repaired checksums. Opening refuses them, or verify names the invariant; searching them never
+// crashes.
 #include "indexfile.hpp"
 
 #include <doctest/doctest.h>
@@ -167,7 +168,9 @@ TEST_CASE("any changed byte is noticed: at open in header, table, about and cali
     const Memory file = make_index();
     const IndexFile whole(file);
     const auto at_open = [&](uint64_t at) {
-        const auto in = [&](uint32_t kind) { return at >= whole.offset(kind) && at < whole.offset(kind) + whole.size(kind); };
+        const auto in = [&](uint32_t kind) {
+            return at >= whole.offset(kind) && at < whole.offset(kind) + whole.size(kind);
+        };
         return at < whole.table_end() || in(kind_about) || in(kind_calibration);
     };
     Random random(82);
@@ -190,7 +193,8 @@ TEST_CASE("any changed byte is noticed: at open in header, table, about and cali
     CHECK(unnoticed == 0);
 }
 
-TEST_CASE("every byte of header, table, about and calibration changed behind right checksums: no crash, a sensible status") {
+TEST_CASE(
+    "every byte of header, table, about and calibration changed behind right checksums: no crash, a sensible status") {
     for (const learnann_exact exact : {LEARNANN_EXACT_I8, LEARNANN_EXACT_NONE}) {
         const Memory file = make_index(exact);
         const IndexFile whole(file);
@@ -207,7 +211,8 @@ TEST_CASE("every byte of header, table, about and calibration changed behind rig
                 f.bytes.data()[at] = static_cast<uint8_t>(value);
                 f.repair_all();
                 learnann_index *index = nullptr;
-                const learnann_status status = learnann_open_memory(f.bytes.data(), f.bytes.size(), nullptr, &index, nullptr);
+                const learnann_status status =
+                    learnann_open_memory(f.bytes.data(), f.bytes.size(), nullptr, &index, nullptr);
                 if (status != LEARNANN_OK) {
                     senseless += !sensible(status);
                     continue;
@@ -283,8 +288,8 @@ TEST_CASE("F2: the length of the file") {
 TEST_CASE("F3: sections lie within the file, aligned, each kind once") {
     const Memory file = make_index();
     const IndexFile whole(file);
-    for (const uint64_t offset : {uint64_t(0), uint64_t(64), whole.offset(kind_records) + 4, file.size(), file.size() + 64,
-                                  UINT64_MAX - 63}) {
+    for (const uint64_t offset :
+         {uint64_t(0), uint64_t(64), whole.offset(kind_records) + 4, file.size(), file.size() + 64, UINT64_MAX - 63}) {
         IndexFile f(file);
         f.put(f.entry(kind_records) + 8, offset);
         f.repair_header();
@@ -337,18 +342,46 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
         f.repair_header();
         check_refused(f, "F5");
     }
-    const uint32_t nan = bits_of(std::numeric_limits<float>::quiet_NaN()), inf = bits_of(std::numeric_limits<float>::infinity());
+    const uint32_t nan = bits_of(std::numeric_limits<float>::quiet_NaN()),
+                   inf = bits_of(std::numeric_limits<float>::infinity());
     const struct {
         uint32_t field, value;
-    } wrong[] = {{about_rows, 0}, {about_rows + 4, 1}, {about_rows, UINT32_MAX}, {about_dim, 0}, {about_dim, 65536},
-                 {about_metric, 0}, {about_metric, 4}, {about_input_type, 0}, {about_input_type, 5}, {about_exact_type, 5},
-                 {about_exact_type, 0}, {about_exact_tail, 2}, {about_exact_stride, 0}, {about_exact_stride, 1},
-                 {about_code_dim, 0}, {about_code_dim, 9}, {about_record_bytes, 0}, {about_record_bytes, 8},
-                 {about_record_bytes, 24}, {about_record_bytes, 1040}, {about_entries, 0}, {about_entries, 301},
-                 {about_max_degree, 256}, {about_norm_left, 8}, {about_code_step, 0}, {about_code_step, nan},
-                 {about_code_step, inf}, {about_code_step, bits_of(-1)}, {about_residual_unit, 0}, {about_residual_unit, nan},
-                 {about_residual_weight, nan}, {about_residual_weight, bits_of(2.5f)}, {about_matrix_scale, 0},
-                 {about_matrix_scale, inf}, {about_code_recall, nan}, {about_code_recall, bits_of(1.5f)}};
+    } wrong[] = {{about_rows, 0},
+                 {about_rows + 4, 1},
+                 {about_rows, UINT32_MAX},
+                 {about_dim, 0},
+                 {about_dim, 65536},
+                 {about_metric, 0},
+                 {about_metric, 4},
+                 {about_input_type, 0},
+                 {about_input_type, 5},
+                 {about_exact_type, 5},
+                 {about_exact_type, 0},
+                 {about_exact_tail, 2},
+                 {about_exact_stride, 0},
+                 {about_exact_stride, 1},
+                 {about_code_dim, 0},
+                 {about_code_dim, 9},
+                 {about_record_bytes, 0},
+                 {about_record_bytes, 8},
+                 {about_record_bytes, 24},
+                 {about_record_bytes, 1040},
+                 {about_entries, 0},
+                 {about_entries, 301},
+                 {about_max_degree, 256},
+                 {about_norm_left, 8},
+                 {about_code_step, 0},
+                 {about_code_step, nan},
+                 {about_code_step, inf},
+                 {about_code_step, bits_of(-1)},
+                 {about_residual_unit, 0},
+                 {about_residual_unit, nan},
+                 {about_residual_weight, nan},
+                 {about_residual_weight, bits_of(2.5f)},
+                 {about_matrix_scale, 0},
+                 {about_matrix_scale, inf},
+                 {about_code_recall, nan},
+                 {about_code_recall, bits_of(1.5f)}};
     for (const Memory *m : {&file, &plain})
         for (const auto &w : wrong) {
             CAPTURE(w.field);
@@ -549,7 +582,8 @@ TEST_CASE("F16: calibration points in order and in range") {
 }
 
 TEST_CASE("F17: exact rows are finite") {
-    const uint32_t nan = bits_of(std::numeric_limits<float>::quiet_NaN()), inf = bits_of(std::numeric_limits<float>::infinity());
+    const uint32_t nan = bits_of(std::numeric_limits<float>::quiet_NaN()),
+                   inf = bits_of(std::numeric_limits<float>::infinity());
     const Memory plain = make_index(LEARNANN_EXACT_F32), tailed = make_index(LEARNANN_EXACT_I8);
     const Memory half = make_index(LEARNANN_EXACT_F16);
     for (const uint32_t value : {nan, inf, inf | 0x80000000u}) {

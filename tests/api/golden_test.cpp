@@ -39,7 +39,8 @@ TEST_CASE("golden files of format version 1") {
         std::vector<float> values(c.dim);
         for (uint32_t row = 0; row < golden::rows; ++row) {
             uint64_t key = 0;
-            wrong += learnann_key(handle, row, &key) != LEARNANN_OK || key != (c.keys ? 1000 + row * 7 % golden::rows : row);
+            wrong +=
+                learnann_key(handle, row, &key) != LEARNANN_OK || key != (c.keys ? 1000 + row * 7 % golden::rows : row);
             wrong += learnann_fetch(handle, key, values.data(), c.dim) != LEARNANN_OK;
             for (uint32_t j = 0; j < c.dim; ++j) wrong += std::fabs(values[j] - rows.value(row, j)) > 1e-6;
         }

@@ -1,4 +1,5 @@
-// open_test.cpp: opening, saving and closing: files that are missing, foreign or too new, saves that fail, NULL everywhere.
+// open_test.cpp: opening, saving and closing: files that are missing, foreign or too new, saves that fail, NULL
+// everywhere.
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -65,10 +66,11 @@ learnann_status status_of(const std::string &path, learnann_error *error = nullp
     return status;
 }
 
-// A builder that holds an index of these rows.
+// A builder that holds an index, and the rows that it borrows.
 struct Built {
+    const Rows rows;
     learnann_builder *builder = nullptr;
-    explicit Built(const Rows &rows) {
+    explicit Built(const Rows &given) : rows(given) {
         const learnann_build_options options = build_options();
         const learnann_vectors view = rows.view();
         CHECK(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
@@ -93,7 +95,8 @@ TEST_CASE("files that are no index") {
     const std::string path = folder.file("other");
     write_file(path, "", 0);
     CHECK(status_of(path, &error) == LEARNANN_NOT_LEARNANN);
-    const char text[] = "This is a text. It is longer than a header of sixty-four bytes, and it begins with other letters.\n";
+    const char text[] =
+        "This is a text. It is longer than a header of sixty-four bytes, and it begins with other letters.\n";
     for (const size_t size : {size_t(1), size_t(7), size_t(8), size_t(63), size_t(64), sizeof text}) {
         write_file(path, text, size);
         CHECK(status_of(path, &error) == LEARNANN_NOT_LEARNANN);
@@ -161,7 +164,8 @@ TEST_CASE("saving over an index that is open leaves its readers what they had") 
     uint32_t count = 0;
     for (uint64_t i = 0; i < 600; i += 37) {
         const learnann_vectors query = first.one(i);
-        CHECK(learnann_search(index, scratch, &query, 3, nullptr, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+        CHECK(learnann_search(index, scratch, &query, 3, nullptr, hits.data(), &count, nullptr, nullptr) ==
+              LEARNANN_OK);
         CHECK(hits[0].row == i);
     }
     CHECK(learnann_verify(index, nullptr) == LEARNANN_OK);
@@ -310,6 +314,7 @@ TEST_CASE("names") {
     CHECK(std::string(learnann_status_text(static_cast<learnann_status>(99))) == "unknown status");
     CHECK(learnann_version() == LEARNANN_VERSION);
     const std::string isa = learnann_isa();
-    const bool known = isa == "scalar" || isa == "sse2" || isa == "avx2" || isa == "avx512" || isa == "neon" || isa == "dotprod";
+    const bool known =
+        isa == "scalar" || isa == "sse2" || isa == "avx2" || isa == "avx512" || isa == "neon" || isa == "dotprod";
     CHECK(known);
 }

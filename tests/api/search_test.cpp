@@ -16,8 +16,8 @@ const learnann_type all_types[] = {LEARNANN_F32, LEARNANN_F16, LEARNANN_I8, LEAR
 const double *row_of(const std::vector<double> &rows, uint32_t dim, size_t i) { return rows.data() + i * dim; }
 
 // Distances of hits are those of the rows as stored; the order is right.
-void check_hits(const std::vector<learnann_hit> &hits, learnann_metric metric, const std::vector<double> &stored, uint32_t dim,
-                const double *q) {
+void check_hits(const std::vector<learnann_hit> &hits, learnann_metric metric, const std::vector<double> &stored,
+                uint32_t dim, const double *q) {
     CHECK(in_order(hits));
     size_t wrong = 0;
     for (const learnann_hit &h : hits) {
@@ -28,8 +28,8 @@ void check_hits(const std::vector<learnann_hit> &hits, learnann_metric metric, c
 }
 
 // The mean share of the true k among k hits, every hit checked on the way.
-double recall_at(Index &index, const Rows &queries, learnann_metric metric, const std::vector<double> &stored, uint32_t k,
-                 uint32_t effort) {
+double recall_at(Index &index, const Rows &queries, learnann_metric metric, const std::vector<double> &stored,
+                 uint32_t k, uint32_t effort) {
     const std::vector<double> q = queries.doubles();
     const uint32_t dim = queries.dim;
     size_t right = 0, wanted = 0;
@@ -114,13 +114,14 @@ TEST_CASE("queries of any type, of any stride and alignment") {
         REQUIRE(index.status == LEARNANN_OK);
         for (uint64_t i = 0; i < queries.count; ++i) {
             const auto hits = index.search(queries.one(i), 10, 200);
-            Rows f32(1, dim, LEARNANN_F32), f16(1, dim, LEARNANN_F16);      // small whole numbers: the same in every type
+            Rows f32(1, dim, LEARNANN_F32), f16(1, dim, LEARNANN_F16);    // small whole numbers: the same in every type
             for (uint32_t j = 0; j < dim; ++j) f32.set(0, j, queries.value(i, j)), f16.set(0, j, queries.value(i, j));
             CHECK(same_hits(hits, index.search(f32.one(0), 10, 200)));
             CHECK(same_hits(hits, index.search(f16.one(0), 10, 200)));
             std::vector<uint8_t> shifted(4 * dim + 1);
             std::memcpy(shifted.data() + 1, f32.bytes.data(), 4 * dim);
-            CHECK(same_hits(hits, index.search(learnann_vectors{shifted.data() + 1, 1, 0, dim, LEARNANN_F32}, 10, 200)));
+            CHECK(
+                same_hits(hits, index.search(learnann_vectors{shifted.data() + 1, 1, 0, dim, LEARNANN_F32}, 10, 200)));
         }
     }
     // Strided rows build the same index as dense ones.
@@ -196,7 +197,8 @@ TEST_CASE("single, interleaved and threaded searches give the same hits, and cou
             const auto check = [&](const learnann_search_stats &stats) {
                 size_t different = 0;
                 for (uint64_t i = 0; i < count; ++i) {
-                    const std::vector<learnann_hit> a(expected.data() + i * k, expected.data() + i * k + expected_counts[i]);
+                    const std::vector<learnann_hit> a(expected.data() + i * k,
+                                                      expected.data() + i * k + expected_counts[i]);
                     const std::vector<learnann_hit> b(hits.data() + i * k, hits.data() + i * k + counts[i]);
                     different += !same_hits(a, b);
                 }
@@ -208,14 +210,14 @@ TEST_CASE("single, interleaved and threaded searches give the same hits, and cou
                 CHECK(stats.bad_ids == 0);
             };
             learnann_search_stats stats = learnann_search_stats_default();
-            REQUIRE(learnann_search_interleaved(index.handle, index.scratch, &view, k, &options, hits.data(), counts.data(),
-                                                &stats, nullptr) == LEARNANN_OK);
+            REQUIRE(learnann_search_interleaved(index.handle, index.scratch, &view, k, &options, hits.data(),
+                                                counts.data(), &stats, nullptr) == LEARNANN_OK);
             check(stats);
             for (const uint32_t threads : {1u, 2u, 4u}) {
                 options.threads = threads;
                 std::fill(counts.begin(), counts.end(), 99u);
-                REQUIRE(learnann_search_batch(index.handle, &view, k, &options, hits.data(), counts.data(), &stats, nullptr) ==
-                        LEARNANN_OK);
+                REQUIRE(learnann_search_batch(index.handle, &view, k, &options, hits.data(), counts.data(), &stats,
+                                              nullptr) == LEARNANN_OK);
                 check(stats);
             }
         }
@@ -240,7 +242,8 @@ TEST_CASE("a warm scratch allocates nothing more") {
     int64_t warm = 0;
     for (uint64_t i = 0; i < 50; ++i) {
         const learnann_vectors query = rows.one(i);
-        REQUIRE(learnann_search(index, scratch, &query, 10, &options, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_search(index, scratch, &query, 10, &options, hits.data(), &count, nullptr, nullptr) ==
+                LEARNANN_OK);
         if (i == 0) warm = counter.calls;
     }
     CHECK(counter.calls == warm);
@@ -419,7 +422,8 @@ TEST_CASE("a few far outliers don't cost the other rows their recall") {
         CAPTURE(far);
         Rows rows = clustered(n, dim, LEARNANN_F32, 26);
         for (uint64_t i = 0; i < 8; ++i)
-            for (uint32_t j = 0; j < dim; ++j) rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
+            for (uint32_t j = 0; j < dim; ++j)
+                rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
         Index index(rows, build_options());
         REQUIRE(index.status == LEARNANN_OK);
         CHECK(recall_at(index, clustered(20, dim, LEARNANN_F32, 27), LEARNANN_L2, rows.doubles(), 10, 400) >= 0.99);
@@ -432,7 +436,8 @@ TEST_CASE("outliers are found, and so are the nearest rows of far queries") {
         CAPTURE(far);
         Rows rows = clustered(n, dim, LEARNANN_F32, 26);
         for (uint64_t i = 0; i < 8; ++i)
-            for (uint32_t j = 0; j < dim; ++j) rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
+            for (uint32_t j = 0; j < dim; ++j)
+                rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
         Index index(rows, build_options());
         REQUIRE(index.status == LEARNANN_OK);
         for (uint64_t i = 0; i < 8; ++i) CHECK(index.search(rows.one(i * 300), 1, 400).at(0).row == i * 300);
@@ -479,7 +484,8 @@ TEST_CASE("keys: find, key, fetch, and hits that carry them") {
         CHECK(learnann_key(index.handle, UINT32_MAX, &key) == LEARNANN_NOT_FOUND);
         CHECK(learnann_fetch(index.handle, given ? keys[0] : 0, values, dim + 1) == LEARNANN_ARGUMENT);
         for (uint64_t i = 0; i < 20; ++i)
-            for (const learnann_hit &h : index.search(rows.one(i), 10, 100)) wrong += h.key != (given ? keys[h.row] : h.row);
+            for (const learnann_hit &h : index.search(rows.one(i), 10, 100))
+                wrong += h.key != (given ? keys[h.row] : h.row);
         CHECK(wrong == 0);
     }
 }
@@ -526,7 +532,8 @@ TEST_CASE("filters of every kind and selectivity agree with brute force") {
                     for (uint64_t i = 0; i < queries.count; ++i) {
                         const auto hits = index.search(queries.one(i), k, 100, &filter);
                         REQUIRE(index.status == LEARNANN_OK);
-                        const auto truth = ranked(metric, x, dim, row_of(q, dim, i), [&](uint32_t r) { return pass[r] != 0; });
+                        const auto truth =
+                            ranked(metric, x, dim, row_of(q, dim, i), [&](uint32_t r) { return pass[r] != 0; });
                         REQUIRE(hits.size() == std::min<size_t>(k, truth.size()));
                         check_hits(hits, metric, x, dim, row_of(q, dim, i));
                         for (const learnann_hit &h : hits) outside += !pass[h.row];
@@ -589,7 +596,8 @@ TEST_CASE("range searches against brute force, with and without a limit or a fil
                     REQUIRE(index.status == LEARNANN_OK);
                     check_hits(hits, metric, x, dim, row_of(q, dim, i));
                     size_t outside = 0;
-                    for (const learnann_hit &h : hits) outside += h.distance > radius + slack || (filter && !(h.row & 1));
+                    for (const learnann_hit &h : hits)
+                        outside += h.distance > radius + slack || (filter && !(h.row & 1));
                     CHECK(outside == 0);
                     CHECK(hits.size() <= depth + 1);
                     right += std::min(hits.size(), depth);
@@ -642,8 +650,8 @@ TEST_CASE("calibration: monotone, and target_recall uses it") {
             std::vector<learnann_hit> hits(10);
             uint32_t count = 0;
             const learnann_vectors query = queries.one(i);
-            REQUIRE(learnann_search(index.handle, index.scratch, &query, 10, &options, hits.data(), &count, &stats, nullptr) ==
-                    LEARNANN_OK);
+            REQUIRE(learnann_search(index.handle, index.scratch, &query, 10, &options, hits.data(), &count, &stats,
+                                    nullptr) == LEARNANN_OK);
             right += found(hits, ranked(LEARNANN_L2, x, 12, row_of(q, 12, i)), 10, 1e-6);
         }
         CHECK(static_cast<double>(right) / (10.0 * static_cast<double>(queries.count)) >= target - 0.05);
@@ -755,17 +763,18 @@ TEST_CASE("the error names the first wrong query of many, and every count is 0")
         learnann_search_options options = learnann_search_options_default();
         options.threads = threads;
         const learnann_status status =
-            threads ? learnann_search_batch(index.handle, &view, 3, &options, hits.data(), counts.data(), nullptr, &error)
-                    : learnann_search_interleaved(index.handle, index.scratch, &view, 3, &options, hits.data(), counts.data(),
-                                                  nullptr, &error);
+            threads
+                ? learnann_search_batch(index.handle, &view, 3, &options, hits.data(), counts.data(), nullptr, &error)
+                : learnann_search_interleaved(index.handle, index.scratch, &view, 3, &options, hits.data(),
+                                              counts.data(), nullptr, &error);
         CHECK(status == LEARNANN_ARGUMENT);
         CHECK(error.file_offset == 130);
         CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
     }
     // On a mistake that is seen before any search, too.
     std::vector<uint32_t> counts(500, 7);
-    CHECK(learnann_search_interleaved(index.handle, index.scratch, &view, 0, nullptr, hits.data(), counts.data(), nullptr,
-                                      nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_search_interleaved(index.handle, index.scratch, &view, 0, nullptr, hits.data(), counts.data(),
+                                      nullptr, nullptr) == LEARNANN_ARGUMENT);
     CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
     counts.assign(500, 7);
     CHECK(learnann_search_batch(index.handle, &view, 0, nullptr, hits.data(), counts.data(), nullptr, nullptr) ==

@@ -1,5 +1,7 @@
-// make_corpus.cpp: writes the seeds of the fuzz target: small indexes, whole and damaged. To make them anew, from the root:
-//   c++ -std=c++17 -I. tests/fuzz/make_corpus.cpp learnann.c++ -pthread -o build/make_corpus && build/make_corpus tests/fuzz/corpus
+// make_corpus.cpp: writes the seeds of the fuzz target: small indexes, whole and damaged. To make them anew, from the
+// root:
+//   c++ -std=c++17 -I. tests/fuzz/make_corpus.cpp learnann.c++ -pthread -o build/make_corpus &&
+//       build/make_corpus tests/fuzz/corpus
 #include "../indexfile.hpp"
 
 #include <cstdio>
@@ -18,8 +20,8 @@ static void write(const std::string &name, const Memory &bytes) {
     total += bytes.size();
 }
 
-static Memory make(uint64_t n, uint32_t dim, learnann_type type, learnann_metric metric, learnann_exact exact, bool keys,
-                   bool calibrated) {
+static Memory make(uint64_t n, uint32_t dim, learnann_type type, learnann_metric metric, learnann_exact exact,
+                   bool keys, bool calibrated) {
     const Rows rows = clustered(n, dim, type, 90), sample = clustered(8, dim, LEARNANN_F32, 91);
     std::vector<uint64_t> key(n);
     for (uint64_t i = 0; i < n; ++i) key[i] = 5 * (n - i);
@@ -29,23 +31,24 @@ static Memory make(uint64_t n, uint32_t dim, learnann_type type, learnann_metric
     options.degree = 4;
     if (calibrated) options.queries = &queries;
     Memory file;
-    if (build(rows, options, keys ? key.data() : nullptr, file) != LEARNANN_OK) std::fprintf(stderr, "a build failed\n");
+    if (build(rows, options, keys ? key.data() : nullptr, file) != LEARNANN_OK)
+        std::fprintf(stderr, "a build failed\n");
     return file;
 }
 
 int main(int argc, char **argv) {
     folder = argc > 1 ? argv[1] : "tests/fuzz/corpus";
     const Memory tiny = make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_AUTO, true, true);
-    write("l2_f32_keys.la", tiny);
-    write("ip_i8.la", make(20, 4, LEARNANN_I8, LEARNANN_IP, LEARNANN_EXACT_AUTO, false, false));
-    write("cos_u8_tail.la", make(20, 4, LEARNANN_U8, LEARNANN_COS, LEARNANN_EXACT_AUTO, true, false));
-    write("l2_f16.la", make(20, 7, LEARNANN_F16, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, true));
-    write("l2_quantised.la", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_U8, false, false));
-    write("none.la", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_NONE, false, false));
-    write("one_row.la", make(1, 1, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, false));
+    write("l2_f32_keys", tiny);
+    write("ip_i8", make(20, 4, LEARNANN_I8, LEARNANN_IP, LEARNANN_EXACT_AUTO, false, false));
+    write("cos_u8_tail", make(20, 4, LEARNANN_U8, LEARNANN_COS, LEARNANN_EXACT_AUTO, true, false));
+    write("l2_f16", make(20, 7, LEARNANN_F16, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, true));
+    write("l2_quantised", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_U8, false, false));
+    write("none", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_NONE, false, false));
+    write("one_row", make(1, 1, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, false));
     // Large enough to be walked.
     const Memory walked = make(260, 2, LEARNANN_U8, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, true);
-    write("walked.la", walked);
+    write("walked", walked);
 
     // Damaged behind right checksums, one place each.
     const auto damaged = [&](const std::string &name, const Memory &from, auto change) {
@@ -73,9 +76,11 @@ int main(int argc, char **argv) {
     damaged("overlap", tiny, [](IndexFile &f) { f.put(f.entry(kind_slot_of_row) + 8, f.offset(kind_row_of_slot)); });
     damaged("unknown", tiny, [](IndexFile &f) { f.put(f.entry(kind_calibration), 12u); });
     damaged("calibration_nan", tiny, [](IndexFile &f) {
-        for (uint64_t at = 0; at < f.size(kind_calibration); at += 16) f.put(f.offset(kind_calibration) + at + 8, 0xffc00000u);
+        for (uint64_t at = 0; at < f.size(kind_calibration); at += 16)
+            f.put(f.offset(kind_calibration) + at + 8, 0xffc00000u);
     });
-    damaged("mean_inf", tiny, [](IndexFile &f) { f.put(f.offset(kind_projection) + f.size(kind_projection) - 4, 0x7f800000u); });
+    damaged("mean_inf", tiny,
+            [](IndexFile &f) { f.put(f.offset(kind_projection) + f.size(kind_projection) - 4, 0x7f800000u); });
     damaged("exact_nan", tiny, [](IndexFile &f) { f.put(f.offset(kind_exact), 0x7fc00000u); });
     damaged("ids", walked, [](IndexFile &f) {
         for (uint32_t s = 0; s < f.rows(); s += 3) f.put(f.block(s) + 4, 0xfffffff0u + s);

@@ -28,7 +28,8 @@ inline testdata::Rows rows_of(const Case &c) { return testdata::clustered(rows, 
 inline std::vector<float> query(const Case &c, uint32_t i) {
     std::vector<float> q(c.dim);
     const int scale = c.type == LEARNANN_I8 ? 20 : 1;
-    for (uint32_t j = 0; j < c.dim; ++j) q[j] = static_cast<float>(scale * (static_cast<int>((i * 31 + j * 17) % 5) - 2));
+    for (uint32_t j = 0; j < c.dim; ++j)
+        q[j] = static_cast<float>(scale * (static_cast<int>((i * 31 + j * 17) % 5) - 2));
     return q;
 }
 

@@ -1,7 +1,8 @@
-// make_golden.cpp: writes the golden files of format version 1 and what searches find in them: an index <name>.la and a text
-// <name>.txt with a line for each hit: query, search or range, key, row, distance. Once a version of the format is released its
-// files are kept for good, and this generator serves the next. From the root:
-//   c++ -std=c++17 -I. tests/golden/make_golden.cpp learnann.c++ -pthread -o build/make_golden && build/make_golden tests/golden
+// make_golden.cpp: writes the golden files of format version 1 and what searches find in them: an index <name>.la and a
+// text <name>.txt with a line for each hit: query, search or range, key, row, distance. Once a version of the format is
+// released its files are kept for good, and this generator serves the next. From the root:
+//   c++ -std=c++17 -I. tests/golden/make_golden.cpp learnann.c++ -pthread -o build/make_golden &&
+//       build/make_golden tests/golden
 #include "golden.hpp"
 
 #include <cstdio>
@@ -29,9 +30,11 @@ int main(int argc, char **argv) {
             const std::vector<float> q = golden::query(c, i);
             const learnann_vectors query{q.data(), 1, 0, c.dim, LEARNANN_F32};
             for (const learnann_hit &h : index.search(query, golden::k, golden::effort))
-                std::fprintf(text, "%u search %llu %u %.9g\n", i, static_cast<unsigned long long>(h.key), h.row, h.distance);
+                std::fprintf(text, "%u search %llu %u %.9g\n", i, static_cast<unsigned long long>(h.key), h.row,
+                             h.distance);
             for (const learnann_hit &h : index.range(query, c.radius, golden::k, golden::effort))
-                std::fprintf(text, "%u range %llu %u %.9g\n", i, static_cast<unsigned long long>(h.key), h.row, h.distance);
+                std::fprintf(text, "%u range %llu %u %.9g\n", i, static_cast<unsigned long long>(h.key), h.row,
+                             h.distance);
         }
         std::printf("%s: %zu bytes\n", path.c_str(), index.file.size());
         if (std::fclose(bytes) != 0 || std::fclose(text) != 0) return 1;

@@ -1,4 +1,5 @@
-// base_test.cpp: half floats, checked arithmetic, arrays whose allocation fails, random numbers, checksums, parallel loops.
+// base_test.cpp: half floats, checked arithmetic, arrays whose allocation fails, random numbers, checksums, parallel
+// loops.
 #include "base/parallel.hpp"
 #include "format/format.hpp"
 #include "testdata.hpp"
@@ -18,7 +19,8 @@ TEST_CASE("halves: all 65,536 become the float they mean, and come back") {
             const u16 back = float_to_half(f);
             wrong += !std::isnan(f) || (back & 0x7c00) != 0x7c00 || (back & 0x3ff) == 0;
         } else {
-            wrong += f != static_cast<float>(expected) || std::signbit(f) != std::signbit(expected) || float_to_half(f) != h;
+            wrong +=
+                f != static_cast<float>(expected) || std::signbit(f) != std::signbit(expected) || float_to_half(f) != h;
         }
     }
     CHECK(wrong == 0);
@@ -44,9 +46,9 @@ TEST_CASE("floats become the nearest half, ties to even") {
         const u32 bits = static_cast<u32>(random.next());
         check(load<float>(&bits));
     }
-    for (const float f : {0.0f, -0.0f, 65504.0f, 65519.9f, 65520.0f, 1e30f, 1e-30f, std::numeric_limits<float>::infinity(),
-                          -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(),
-                          std::numeric_limits<float>::denorm_min()})
+    for (const float f : {0.0f, -0.0f, 65504.0f, 65519.9f, 65520.0f, 1e30f, 1e-30f,
+                          std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::denorm_min()})
         check(f);
     CHECK(wrong == 0);
 }

@@ -18,7 +18,8 @@ TEST_CASE("pool: the best `width`, sorted, without duplicates, like a set") {
         std::vector<i32> estimate_of(50);       // an id has one estimate
         const i32 range = round % 3 == 0 ? 5 : 1 << 30;
         for (i32 &e : estimate_of) e = 2 * (static_cast<i32>(random.below(static_cast<u32>(range))) - range / 2);
-        if (round % 4 == 0) estimate_of[0] = INT32_MIN, estimate_of[1] = INT32_MAX - 1, estimate_of[2] = 0, estimate_of[3] = -2;
+        if (round % 4 == 0)
+            estimate_of[0] = INT32_MIN, estimate_of[1] = INT32_MAX - 1, estimate_of[2] = 0, estimate_of[3] = -2;
         size_t wrong = 0;
         for (u32 i = 0; i < 200; ++i) {
             const u32 id = random.below(50);
@@ -34,7 +35,8 @@ TEST_CASE("pool: the best `width`, sorted, without duplicates, like a set") {
         }
         u32 at = 0;
         for (auto it = all.begin(); at < pool.size(); ++it, ++at)
-            wrong += Pool::item(pool.estimate(at), pool.id(at)) != *it || Pool::estimate_of(*it) != estimate_of[pool.id(at)];
+            wrong +=
+                Pool::item(pool.estimate(at), pool.id(at)) != *it || Pool::estimate_of(*it) != estimate_of[pool.id(at)];
         CHECK(wrong == 0);
     }
 }
@@ -121,7 +123,8 @@ TEST_CASE("entries: the nearest are started from") {
         for (u8 &b : records) b = static_cast<u8>(1 + random.below(255));
         alignas(64) i8 code[stride] = {};
         i32 sum = 0;
-        for (u32 i = 0; i < stride - record_tail; ++i) sum += code[i] = static_cast<i8>(static_cast<i32>(random.below(255)) - 127);
+        for (u32 i = 0; i < stride - record_tail; ++i)
+            sum += code[i] = static_cast<i8>(static_cast<i32>(random.below(255)) - 127);
         QueryCode q{};
         q.code = code;
         q.bias = 128 * sum;
@@ -132,7 +135,8 @@ TEST_CASE("entries: the nearest are started from") {
         for (u32 i = 0; i < count; ++i) items.push_back(Pool::item(estimates[i], i));
         std::sort(items.begin(), items.end());
         std::vector<u64> got;
-        scan_entries(q, records.data(), stride, count, [&](i32 estimate, u32 entry) { got.push_back(Pool::item(estimate, entry)); });
+        scan_entries(q, records.data(), stride, count,
+                     [&](i32 estimate, u32 entry) { got.push_back(Pool::item(estimate, entry)); });
         REQUIRE(!got.empty());
         CHECK(got.size() <= count);
         std::sort(got.begin(), got.end());

@@ -37,8 +37,8 @@ TEST_CASE("filters: by row, by key, by predicate") {
             const learnann_filter by_key{LEARNANN_FILTER_KEYS, bits.data(), bit_count, nullptr, nullptr};
             const learnann_filter asked{LEARNANN_FILTER_PREDICATE, nullptr, 0, multiple_of_ten, nullptr};
             const learnann_filter none{LEARNANN_FILTER_NONE, nullptr, 0, nullptr, nullptr};
-            const RowFilter rows(o->view, &by_row), ks(o->view, &by_key), predicate(o->view, &asked), off(o->view, &none),
-                absent(o->view, nullptr);
+            const RowFilter rows(o->view, &by_row), ks(o->view, &by_key), predicate(o->view, &asked),
+                off(o->view, &none), absent(o->view, nullptr);
             CHECK(rows.active());
             CHECK_FALSE(off.active());
             CHECK_FALSE(absent.active());

@@ -1,6 +1,6 @@
-// kernels_test.cpp: every kernel of every table that this machine runs, against plain loops. Integers are exactly equal; floats
-// are within 1e-5 of the sum of the magnitudes added up. Rows end where their memory ends, so that AddressSanitizer sees a
-// kernel that reads too far.
+// kernels_test.cpp: every kernel of every table that this machine runs, against plain loops. Integers are exactly
+// equal; floats are within 1e-5 of the sum of the magnitudes added up. Rows end where their memory ends, so that
+// AddressSanitizer sees a kernel that reads too far.
 #include "simd/dispatch.hpp"
 #include "testdata.hpp"
 
@@ -91,9 +91,10 @@ TEST_CASE("float kernels: dims 1 to 300, misalignments 0 to 3") {
                     l2 += (q[i] - x) * (q[i] - x);
                 }
                 for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
-                    wrong.check(std::fabs(k->dot[type](q, row.at, dim) - dot) <= float_tolerance * dot_size + 1e-30, *k, "dot",
+                    wrong.check(std::fabs(k->dot[type](q, row.at, dim) - dot) <= float_tolerance * dot_size + 1e-30, *k,
+                                "dot", type, dim);
+                    wrong.check(std::fabs(k->l2[type](q, row.at, dim) - l2) <= float_tolerance * l2 + 1e-30, *k, "l2",
                                 type, dim);
-                    wrong.check(std::fabs(k->l2[type](q, row.at, dim) - l2) <= float_tolerance * l2 + 1e-30, *k, "l2", type, dim);
                 }
             }
     wrong.done();
@@ -112,8 +113,8 @@ TEST_CASE("half floats of every value enter the float kernels") {
             size += std::fabs(testdata::half_value(halves[i]));
         }
         for (u32 t = 0; const Kernels *k = kernels_at(t); ++t)
-            wrong.check(std::fabs(k->dot[LEARNANN_F16](ones.data(), halves.data(), 64) - sum) <= float_tolerance * size, *k,
-                        "half", begin, 0);
+            wrong.check(std::fabs(k->dot[LEARNANN_F16](ones.data(), halves.data(), 64) - sum) <= float_tolerance * size,
+                        *k, "half", begin, 0);
     }
     wrong.done();
 }
@@ -179,7 +180,8 @@ TEST_CASE("score: every stride, count and kind of query") {
             std::memset(code, 0, sizeof code);
             i32 sum = 0;
             for (u32 i = 0; i < stride - record_tail; ++i) {
-                code[i] = static_cast<i8>(extreme == 0 ? (random.below(2) ? 127 : -127) : static_cast<i32>(random.below(255)) - 127);
+                code[i] = static_cast<i8>(extreme == 0 ? (random.below(2) ? 127 : -127)
+                                                       : static_cast<i32>(random.below(255)) - 127);
                 sum += code[i];
             }
             for (u32 variant = 0; variant < 8; ++variant) {
@@ -231,8 +233,10 @@ TEST_CASE("project: any number of rows, any width, at the limit of 2^31") {
             const bool extreme = rows % 4 == 0;
             // |row| |x| < 2^31: spread over all places, or all in a few.
             const u32 limit = static_cast<u32>(46000 / std::sqrt(static_cast<double>(cols)));
-            for (u32 i = 0; i < rows * cols; ++i) matrix[i] = static_cast<i16>(static_cast<i32>(random.below(2 * limit)) - static_cast<i32>(limit));
-            for (u32 i = 0; i < cols; ++i) x[i] = static_cast<i16>(static_cast<i32>(random.below(2 * limit)) - static_cast<i32>(limit));
+            for (u32 i = 0; i < rows * cols; ++i)
+                matrix[i] = static_cast<i16>(static_cast<i32>(random.below(2 * limit)) - static_cast<i32>(limit));
+            for (u32 i = 0; i < cols; ++i)
+                x[i] = static_cast<i16>(static_cast<i32>(random.below(2 * limit)) - static_cast<i32>(limit));
             if (extreme) {
                 std::memset(matrix, 0, matrix_bytes.size());
                 std::memset(x, 0, x_bytes.size());

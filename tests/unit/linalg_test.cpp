@@ -21,7 +21,8 @@ TEST_CASE("multiply and multiply_transposed against plain loops, for any number 
     const u32 shapes[][3] = {{1, 1, 1}, {2, 3, 4}, {17, 5, 33}, {64, 64, 64}, {3, 130, 7}, {150, 9, 1}, {129, 31, 40}};
     for (const auto &s : shapes) {
         const u32 rows = s[0], inner = s[1], cols = s[2];
-        const auto a = random_matrix(rows, inner, 1), b = random_matrix(inner, cols, 2), c = random_matrix(rows, cols, 3);
+        const auto a = random_matrix(rows, inner, 1), b = random_matrix(inner, cols, 2),
+                   c = random_matrix(rows, cols, 3);
         std::vector<float> product(rows * cols), other(rows * cols), transposed(inner * cols), again(inner * cols);
         multiply(a.data(), b.data(), product.data(), rows, inner, cols, 1);
         multiply(a.data(), b.data(), other.data(), rows, inner, cols, 3);
@@ -75,12 +76,13 @@ TEST_CASE("symmetric_eigen: residuals, right angles, descending values, the trac
                     double v = random.gaussian();
                     if (kind == 1) v = i == j ? static_cast<double>(i % 3) : 0;     // diagonal, values many times
                     if (kind == 2) v = 1;                                           // rank 1
-                    if (kind == 3) v *= std::pow(10, -static_cast<double>(i + j) / 8);      // values of very unequal size
+                    if (kind == 3) v *= std::pow(10, -static_cast<double>(i + j) / 8);    // values of very unequal size
                     matrix[i * n + j] = matrix[j * n + i] = v;
                 }
             std::vector<double> work = matrix, values(n);
             std::vector<float> vectors(n * n);
-            REQUIRE(symmetric_eigen(work.data(), n, values.data(), vectors.data(), Allocator{}, nullptr) == LEARNANN_OK);
+            REQUIRE(symmetric_eigen(work.data(), n, values.data(), vectors.data(), Allocator{}, nullptr) ==
+                    LEARNANN_OK);
             double size = 1e-30, trace = 0, sum = 0, residual = 0, angle = 0;
             for (const double v : matrix) size = std::max(size, std::fabs(v) * n);
             for (u32 i = 0; i < n; ++i) trace += matrix[i * n + i], sum += values[i];

@@ -1,4 +1,5 @@
-// spectral_test.cpp: the fit finds a subspace that the rows lie in, and estimates from codes are near the true distances.
+// spectral_test.cpp: the fit finds a subspace that the rows lie in, and estimates from codes are near the true
+// distances.
 #include "learn/spectral.hpp"
 #include "testdata.hpp"
 
@@ -13,7 +14,8 @@ struct Planted {
     std::vector<double> basis, centre;
     testdata::Rows rows;
 
-    Planted(u64 count, u32 dim, double noise, bool centred) : basis(5 * dim), centre(dim), rows(count, dim, LEARNANN_F32) {
+    Planted(u64 count, u32 dim, double noise, bool centred)
+        : basis(5 * dim), centre(dim), rows(count, dim, LEARNANN_F32) {
         testdata::Random random(dim);
         for (u32 k = 0; k < 5; ++k) {
             double *b = basis.data() + k * dim, norm = 0;
@@ -123,7 +125,8 @@ TEST_CASE("PCA finds a planted 5-d subspace of 40, 400 and 1,500 dimensions, on 
                     double dot = 0;
                     for (u32 i = 0; i < dim; ++i)
                         dot += static_cast<double>(basis.directions[a * dim + i]) * basis.directions[b * dim + i];
-                    const bool right = std::fabs(dot - (a == b ? 1 : 0)) < 1e-4 || (a == b && a >= 5 && std::fabs(dot) < 1e-4);
+                    const bool right =
+                        std::fabs(dot - (a == b ? 1 : 0)) < 1e-4 || (a == b && a >= 5 && std::fabs(dot) < 1e-4);
                     if (!right) CHECK(dot == (a == b ? 1 : 0));
                 }
             for (u32 i = 0; i < dim && metric == LEARNANN_IP; ++i) REQUIRE(basis.mean[i] == 0);
@@ -209,7 +212,8 @@ TEST_CASE("to_floats reads every type and sees what is not finite") {
             CHECK(wrong == 0);
             if (type != LEARNANN_F32 && type != LEARNANN_F16) continue;
             for (u32 j = 0; j < dim; ++j)
-                for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+                for (const double bad :
+                     {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
                     testdata::Rows one = data;
                     one.set(0, j, bad);
                     wrong += to_floats(one.row(0), type, dim, out.data());
