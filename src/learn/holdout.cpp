@@ -98,8 +98,12 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
                 nearest[i] = NearHeap{heaps.data() + place * heap_size, 0, h.neighbours};
                 queries[i] = ExactQuery::of(h.query(first + i, d), d, type, bytes.data() + place * d);
             }
+            u32 held = 0;       // query rows passed so far: they ascend, as the rows do
             for (u32 row = 0; row < n; ++row) {
-                if (h.holds(row)) continue;
+                if (h.from_rows && held < h.count && h.query_rows[held] == row) {
+                    ++held;
+                    continue;
+                }
                 for (u32 i = 0; i < count; ++i) nearest[i].offer(Near{rows.distance(queries[i], row), row});
             }
             for (u32 i = 0; i < count; ++i) {

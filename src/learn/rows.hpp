@@ -8,7 +8,7 @@ LEARNANN_BEGIN
 struct Rows {
     learnann_vectors vectors{};
     learnann_metric metric = LEARNANN_L2;
-    const float *norms = nullptr;   // |row|, at row * step; not under L2
+    const float *norms = nullptr;   // |row|, at row * step
     u32 step = 1;                   // row i here is row i * step of the build: a thinned sample, for trials
 
     u32 count() const { return static_cast<u32>(vectors.count); }

@@ -206,21 +206,11 @@ inline float quantile(Array<float> &values, double q) {
     return values[at];
 }
 
-// The largest distance of any row from the mean.
-inline Status longest_row(const Rows &rows, const Codec &codec, u32 threads, const Allocator &allocator, float &longest,
-                          learnann_error *error) {
-    Array<float> x(allocator), lengths(allocator);
-    LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(threads) * rows.dim(), error));
-    LEARNANN_RETURN_IF(lengths.zeroes(threads, error));
-    const FloatKernel l2 = kernels().l2[LEARNANN_F32];
-    parallel(threads, rows.count(), 256, [&](u64 row, u32 worker) {
-        float *values = x.data() + static_cast<u64>(worker) * rows.dim();
-        rows.floats(static_cast<u32>(row), values);
-        lengths[worker] = larger(lengths[worker], l2(values, codec.mean, rows.dim()));
-    });
-    longest = 0;
-    for (const float length : lengths) longest = larger(longest, std::sqrt(length));
-    return LEARNANN_OK;
+// No row is farther from the mean than this.
+inline float farthest_row(const Rows &rows, const Codec &codec) {
+    float longest = rows.metric == LEARNANN_COS ? 1.0f : 0.0f;
+    for (u32 row = 0; row < rows.count() && rows.metric != LEARNANN_COS; ++row) longest = larger(longest, rows.norm(row));
+    return longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim()));
 }
 
 // The step: all but the farthest rows fit into 127 of them; those take an exponent. Then the units that let every norm fit.
@@ -282,25 +272,18 @@ Status fit_residual_weight(const Rows &rows, const SampleCodes &sample, const Ar
 
 // The rows of largest norm: the likeliest hits of an inner product, whose codes must not be clamped.
 inline Status longest_rows(const Rows &rows, u32 count, const Allocator &allocator, Array<u32> &longest, learnann_error *error) {
-    Array<float> x(allocator), lengths(allocator);
     Array<u32> order(allocator);
-    LEARNANN_RETURN_IF(x.allocate(rows.dim(), error));
-    LEARNANN_RETURN_IF(lengths.allocate(rows.count(), error));
     LEARNANN_RETURN_IF(order.allocate(rows.count(), error));
-    for (u32 i = 0; i < rows.count(); ++i) {
-        rows.floats(i, x.data());
-        lengths[i] = kernels().dot[LEARNANN_F32](x.data(), x.data(), rows.dim());
-        order[i] = i;
-    }
+    for (u32 i = 0; i < rows.count(); ++i) order[i] = i;
     std::partial_sort(order.begin(), order.begin() + count, order.end(), [&](u32 a, u32 b) {
-        return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b;
+        return rows.norm(a) != rows.norm(b) ? rows.norm(a) > rows.norm(b) : a < b;
     });
     LEARNANN_RETURN_IF(longest.allocate(count, error));
     std::memcpy(longest.data(), order.data(), count * sizeof(u32));
     return LEARNANN_OK;
 }
 
-Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u32 threads, u64 seed, const Allocator &allocator,
+Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 seed, const Allocator &allocator,
                  FittedCodec &fitted, learnann_error *error) {
     fitted.codec = Codec{};
     fitted.codec.metric = rows.metric;
@@ -311,9 +294,7 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u32 thr
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
     else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
     LEARNANN_RETURN_IF(project_sample(rows, fitted.codec, ids, allocator, sample, error));
-    float longest = 0;
-    LEARNANN_RETURN_IF(longest_row(rows, fitted.codec, threads, allocator, longest, error));
-    set_scales(sample, longest, fitted.codec);
+    set_scales(sample, farthest_row(rows, fitted.codec), fitted.codec);
     return fit_residual_weight(rows, sample, ids, allocator, fitted.codec, error);
 }
 

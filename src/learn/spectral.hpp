@@ -28,7 +28,7 @@ struct FittedCodec {
     Array<float> mean;
 };
 
-Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u32 threads, u64 seed, const Allocator &allocator,
+Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 seed, const Allocator &allocator,
                  FittedCodec &fitted, learnann_error *error);
 
 // Records of all rows.

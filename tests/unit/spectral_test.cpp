@@ -66,7 +66,7 @@ struct Coded {
         std::vector<float> norms;
         const Rows rows = as_rows(data, metric, norms);
         REQUIRE(fit_pca(rows, record_bytes - 8, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
-        REQUIRE(fit_codec(rows, basis, record_bytes, 1, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_codec(rows, basis, record_bytes, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         records.resize(data.count * record_bytes);
         REQUIRE(encode_rows(rows, fitted.codec, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
     }
