@@ -118,8 +118,9 @@ test: need-test all examples  ## everything that CI tests first; minutes on two 
 asan: need-test  ## unit and API tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) B=$B/asan FLAGS="-g -fsanitize=address,undefined -fno-sanitize=enum -fno-sanitize-recover=all" unit api fuzz-replay
 
-tsan: need-test  ## API tests and the threads example under ThreadSanitizer
-	$(MAKE) B=$B/tsan FLAGS="-g -fsanitize=thread" api $B/tsan/examples/threads
+tsan: need-test  ## the API tests that use threads, and the threads example, under ThreadSanitizer
+	$(MAKE) B=$B/tsan FLAGS="-g -fsanitize=thread" $B/tsan/api-tests $B/tsan/examples/threads
+	$B/tsan/api-tests -tc="single*,*threaded*,*error names*,golden*"
 	$B/tsan/examples/threads
 
 FUZZ_SECONDS ?= 60

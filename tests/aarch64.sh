@@ -23,8 +23,9 @@ check() {
     shift
     if "$@" >"$T/out" 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $name" && tail -n 20 "$T/out"; fi
 }
-check "unit tests" $run "$A/unit-tests" ${AARCH64_UNIT:-}
-check "API tests" $run "$A/api-tests" ${AARCH64_API:-}
+check "unit tests" $run "$A/unit-tests"
+# All API tests take half an hour under emulation (AARCH64_API='*' runs them); these cover every kernel and the golden files.
+check "API tests" $run "$A/api-tests" -tc="${AARCH64_API:-golden*,keys*,very few rows,queries of any*,signed bytes*,F1*,single*}"
 
 # Rows of this machine's making, indexed on both; each file searched on both.
 head -c 480000 /dev/urandom >"$T/bytes"
