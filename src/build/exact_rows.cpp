@@ -1,0 +1,74 @@
+// exact_rows.cpp: see exact_rows.hpp.
+#include "build/exact_rows.hpp"
+
+LEARNANN_BEGIN
+
+void ExactRows::choose(const Rows &source, learnann_exact wish) {
+    rows = &source;
+    const u32 given = source.vectors.type;
+    type = wish == LEARNANN_EXACT_AUTO ? given : wish == LEARNANN_EXACT_NONE ? 0 : static_cast<u32>(wish);
+    quantised = (type == LEARNANN_I8 || type == LEARNANN_U8) && type != given;
+    tail = type != 0 && (quantised || source.metric == LEARNANN_COS);
+}
+
+// Half floats end at 65,504.
+Status ExactRows::check(learnann_error *error) const {
+    if (type != LEARNANN_F16 || rows->vectors.type != LEARNANN_F32) return LEARNANN_OK;
+    for (u32 row = 0; row < rows->count(); ++row)
+        for (u32 i = 0; i < rows->dim(); ++i)
+            if (std::fabs(load<float>(static_cast<const u8 *>(rows->raw(row)) + 4ull * i)) >= 65520.0f)
+                return fail(error, LEARNANN_ARGUMENT, "a value is too large for half floats: keep f32, or i8", row);
+    return LEARNANN_OK;
+}
+
+void ExactRows::encode(u32 row, float *x, u8 *out) const {
+    const u32 d = rows->dim(), bytes = d * element_bytes(static_cast<learnann_type>(type));
+    const void *raw = rows->raw(row);
+    std::memset(out, 0, stride());
+    ExactTail t{1, 0, 0};
+    if (type == rows->vectors.type) std::memcpy(out, raw, bytes);
+    if (type == rows->vectors.type && !tail) return;
+    to_floats(raw, rows->vectors.type, d, x);
+    if (quantised) {
+        float low = x[0], high = x[0];
+        for (u32 i = 1; i < d; ++i) low = smaller(low, x[i]), high = larger(high, x[i]);
+        const bool is_signed = type == LEARNANN_I8;
+        const float range = is_signed ? larger(std::fabs(low), std::fabs(high)) / 127 : high / 255 - low / 255;
+        t.scale = range > 0 ? range : 1;
+        t.offset = is_signed ? 0 : low;
+        for (u32 i = 0; i < d; ++i) {
+            const float v = (x[i] - t.offset) / t.scale;
+            const i32 whole = static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f));
+            out[i] = static_cast<u8>(is_signed ? clamp(whole, -127, 127) : clamp(whole, 0, 255));
+            x[i] = t.offset + t.scale * static_cast<float>(is_signed ? static_cast<i8>(out[i]) : out[i]);
+        }
+    } else if (type == LEARNANN_F32) {
+        std::memcpy(out, x, bytes);
+    } else if (type == LEARNANN_F16 && type != rows->vectors.type) {
+        for (u32 i = 0; i < d; ++i) {
+            const u16 half = float_to_half(x[i]);
+            store(out + 2ull * i, half);
+            x[i] = half_to_float(half);
+        }
+    }
+    if (!tail) return;
+    double norm2 = 0;
+    for (u32 i = 0; i < d; ++i) norm2 += static_cast<double>(x[i]) * x[i];
+    t.norm2 = static_cast<float>(smaller(norm2, 3e38));
+    store(out + stride() - sizeof t, t);
+}
+
+Status ExactRows::produce(const void *context, Sink &sink, learnann_error *error) {
+    const ExactRows &self = *static_cast<const ExactRows *>(context);
+    Array<float> x(self.allocator);
+    Array<u8> out(self.allocator);
+    LEARNANN_RETURN_IF(x.allocate(self.rows->dim(), error));
+    LEARNANN_RETURN_IF(out.allocate(self.stride(), error));
+    for (u32 slot = 0; slot < self.rows->count(); ++slot) {
+        self.encode(self.row_of_slot[slot], x.data(), out.data());
+        LEARNANN_RETURN_IF(sink.write(out.data(), out.size(), error));
+    }
+    return LEARNANN_OK;
+}
+
+LEARNANN_END

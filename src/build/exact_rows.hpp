@@ -1,0 +1,31 @@
+// exact_rows.hpp: the rows as the file keeps them for reranking: as given, or converted.
+#pragma once
+
+#include "format/writer.hpp"
+#include "learn/rows.hpp"
+
+LEARNANN_BEGIN
+
+struct ExactRows {
+    const Rows *rows = nullptr;
+    const u32 *row_of_slot = nullptr;
+    u32 type = 0;           // learnann_type, 0 for none
+    bool quantised = false; // float rows to bytes: with scale and offset by row
+    bool tail = false;
+    Allocator allocator;
+
+    // What `wish` means for these rows.
+    void choose(const Rows &source, learnann_exact wish);
+    u32 stride() const { return type ? exact_stride_of(rows->dim(), type, tail) : 0; }
+
+    // A producer for the writer: context is an ExactRows.
+    static Status produce(const void *context, Sink &sink, learnann_error *error);
+
+    // Whether a bytes-only type can hold integer rows of the other sign; false with the row at fault.
+    Status check(learnann_error *error) const;
+
+private:
+    void encode(u32 row, float *x, u8 *out) const;
+};
+
+LEARNANN_END

@@ -1,0 +1,377 @@
+// pipeline.cpp: see pipeline.hpp. Each phase reads what the ones before it left, and nothing else.
+#include "build/pipeline.hpp"
+
+#include <algorithm>
+
+LEARNANN_BEGIN
+
+constexpr u32 default_degree = 32;
+constexpr u32 default_beam = 52;
+constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
+constexpr float enough_code_recall = 0.97f;
+constexpr u32 measured_best = 40;       // of codes, that must hold the true 10
+
+inline u32 edge_capacity(const learnann_build_options &o) { return (o.degree ? o.degree : default_degree) * 3 / 2; }
+
+u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
+    const u64 record = o.code_bytes ? o.code_bytes : 128;
+    const u64 lists = edge_capacity(o) * 4ull + 2;
+    const u64 angular = o.metric == LEARNANN_IP ? record + lists : 0;
+    const u64 adjacency = 4 + 5ull * (o.degree ? o.degree : default_degree);
+    const u64 a_row = 2 * record + lists + angular + adjacency + 6 * 4;
+    const u64 sample = smaller<u64>(rows, dim <= 1024 ? 8192 : 4096) * dim * 4;
+    const u64 matrices = dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272;
+    return rows * a_row + sample + 2 * matrices + (4u << 20);
+}
+
+Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
+    : options_(options), allocator_(allocator), norms_(allocator), records_(allocator), row_of_slot_(allocator),
+      slot_of_row_(allocator), key_order_(allocator), entry_section_(allocator), projection_section_(allocator) {
+    entries_.rows.use(allocator);
+    entries_.records.use(allocator);
+    basis_.mean.use(allocator);
+    basis_.directions.use(allocator);
+    fitted_.matrix.use(allocator);
+    fitted_.shift.use(allocator);
+    fitted_.mean.use(allocator);
+}
+
+Status Pipeline::begin(const char *phase) {
+    const double now = seconds_now();
+    if (phase_ && report_.phase_count < sizeof report_.phases / sizeof *report_.phases)
+        report_.phases[report_.phase_count++] = learnann_phase{phase_, now - phase_start_};
+    phase_ = phase;
+    phase_start_ = now;
+    return phase ? progress().at(0) : LEARNANN_OK;
+}
+
+Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_error *error) {
+    writer_.clear();
+    report_ = learnann_build_report_default();
+    report_.threads = options_.threads ? smaller(options_.threads, max_threads) : core_count();
+    phase_ = nullptr;
+    const u64 needed = build_bytes(rows.count, rows.dim, options_);
+    if (options_.memory_limit && needed > options_.memory_limit) {
+        fail_nomem(error, needed);
+        if (error) error->message = "the build would need more memory than the limit";
+        return LEARNANN_NOMEM;
+    }
+    rows_ = Rows{rows, options_.metric, nullptr, 1};
+    keys_ = keys;
+    const double start = seconds_now();
+    LEARNANN_RETURN_IF(measure_rows(error));
+    LEARNANN_RETURN_IF(fit(error));
+    LEARNANN_RETURN_IF(arrange(error));
+    LEARNANN_RETURN_IF(link(error));
+    LEARNANN_RETURN_IF(finish(error));
+    LEARNANN_RETURN_IF(begin(nullptr));
+    report_.seconds = seconds_now() - start;
+    return LEARNANN_OK;
+}
+
+// ---- rows, held-out queries ----
+
+// Every value finite; and the norms: the codec's scales, cosine, and neighbours by angle need them.
+Status Pipeline::check_rows(learnann_error *error) {
+    const u32 n = rows_.count(), d = rows_.dim();
+    Array<float> x(allocator_);
+    LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(threads()) * d, error));
+    LEARNANN_RETURN_IF(norms_.allocate(n, error));
+    std::atomic<u32> bad{n};
+    parallel(threads(), n, 256, [&](u64 item, u32 worker) {
+        const u32 row = static_cast<u32>(item);
+        float *values = x.data() + static_cast<u64>(worker) * d;
+        const bool finite = to_floats(rows_.raw(row), rows_.vectors.type, d, values);
+        norms_[row] = std::sqrt(kernels().dot[LEARNANN_F32](values, values, d));
+        u32 first = bad.load();
+        while (!finite && row < first && !bad.compare_exchange_weak(first, row)) {}
+    });
+    if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", bad.load());
+    rows_.norms = norms_.data();
+    return LEARNANN_OK;
+}
+
+Status Pipeline::measure_rows(learnann_error *error) {
+    LEARNANN_RETURN_IF(begin("sample"));
+    exact_.allocator = allocator_;
+    exact_.choose(rows_, options_.exact);
+    LEARNANN_RETURN_IF(exact_.check(error));
+    LEARNANN_RETURN_IF(check_rows(error));
+    holdout_ = Holdout{};
+    return make_holdout(rows_, options_.queries, threads(), options_.seed + 11, progress(), allocator_, holdout_, error);
+}
+
+// ---- projection and codes ----
+
+// Codes of that width for `rows`, in records_, and what they keep of the true neighbours.
+Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error) {
+    const u32 wanted = code_capacity(record_bytes);
+    if (basis_.count < smaller(wanted, rows_.dim()))
+        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, 120u), threads(), options_.seed + 1, allocator_, basis_, error));
+    LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, options_.seed + 2, allocator_, fitted_, error));
+    LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
+    LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, threads(), progress(), allocator_, records_.data(), error));
+    space_ = CodeSpace{&fitted_.codec, records_.data(), rows.count(), rows_.metric == LEARNANN_IP};
+    return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
+}
+
+// Whether a width is enough, tried on every fourth row: of the true neighbours among them, the best 10 must hold as many as the
+// best 40 of all rows would.
+Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error) {
+    constexpr u32 thinning = 4;
+    enough = false;
+    if (rows_.count() < 10000) {
+        LEARNANN_RETURN_IF(fit_width(rows_, record_bytes, measured_best, error));
+    } else {
+        Rows thin = rows_;
+        thin.vectors.stride = thinning * (rows_.vectors.stride ? rows_.vectors.stride
+                                                               : static_cast<u64>(rows_.dim()) * element_bytes(rows_.vectors.type));
+        thin.vectors.count /= thinning;
+        thin.step = thinning;
+        LEARNANN_RETURN_IF(fit_width(thin, record_bytes, measured_best / thinning, error));
+    }
+    enough = code_recall_ >= enough_code_recall || (code_recall_ < 0 && record_bytes >= 128);
+    return LEARNANN_OK;
+}
+
+// The narrowest record whose best 40 hold enough of the true 10; the widest tried where none does.
+Status Pipeline::fit(learnann_error *error) {
+    LEARNANN_RETURN_IF(begin("codes"));
+    basis_.count = 0;
+    u32 width = options_.code_bytes;
+    static const u32 widths[] = {16, 32, 64, 128, 256};
+    for (u32 i = 0; !options_.code_bytes && i < 5; ++i) {
+        width = widths[i];
+        const bool holds_all = code_capacity(width) >= rows_.dim();
+        if (holds_all || width == 256) break;
+        if (width < 64) continue;       // a cache line is fetched whole
+        bool enough;
+        LEARNANN_RETURN_IF(try_width(width, enough, error));
+        if (enough) break;
+    }
+    return fit_width(rows_, width, measured_best, error);
+}
+
+// ---- order ----
+
+Status Pipeline::arrange(learnann_error *error) {
+    LEARNANN_RETURN_IF(begin("order"));
+    const u32 n = rows_.count(), stride = space_.stride();
+    LEARNANN_RETURN_IF(spatial_order(space_, threads(), allocator_, row_of_slot_, error));
+    LEARNANN_RETURN_IF(slot_of_row_.allocate(n, error));
+    Array<u8> arranged(allocator_);
+    LEARNANN_RETURN_IF(arranged.allocate(records_.size(), error));
+    prefer_large_pages(arranged.data(), arranged.size());
+    for (u32 slot = 0; slot < n; ++slot) {
+        slot_of_row_[row_of_slot_[slot]] = slot;
+        std::memcpy(arranged.data() + static_cast<u64>(slot) * stride, space_.record(row_of_slot_[slot]), stride);
+    }
+    records_.swap(arranged);
+    space_.records = records_.data();
+    return LEARNANN_OK;
+}
+
+// ---- graph ----
+
+// Entries first, the rest at random, held-out rows last.
+Status Pipeline::insertion_order(Array<u32> &order, u32 &held, learnann_error *error) {
+    const u32 n = rows_.count();
+    Array<u8> placed(allocator_);
+    Array<u32> shuffled(allocator_);
+    LEARNANN_RETURN_IF(order.allocate(n, error));
+    LEARNANN_RETURN_IF(placed.zeroes(n, error));
+    LEARNANN_RETURN_IF(shuffled.allocate(n, error));
+    shuffle(shuffled.data(), n, options_.seed + 4);
+    held = 0;
+    if (holdout_.from_rows)
+        for (const u32 row : holdout_.query_rows) {
+            const u32 slot = slot_of_row_[row];
+            const bool entry = std::find(entries_.rows.begin(), entries_.rows.end(), slot) != entries_.rows.end();
+            if (entry) continue;        // an entry has to be in the graph: that query counts as easy
+            placed[slot] = 1;
+            order[n - ++held] = slot;
+        }
+    u32 at = 0;
+    for (const u32 slot : entries_.rows) placed[slot] = 1, order[at++] = slot;
+    for (const u32 slot : shuffled)
+        if (!placed[slot]) order[at++] = slot;
+    return LEARNANN_OK;
+}
+
+// Records of the normalised rows, by slot.
+Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error) {
+    Rows angular = rows_;
+    angular.metric = LEARNANN_COS;
+    const u32 n = rows_.count(), stride = space_.stride();
+    Array<u8> by_row(allocator_);
+    LEARNANN_RETURN_IF(fit_codec(angular, basis_, stride, options_.seed + 5, allocator_, fitted, error));
+    LEARNANN_RETURN_IF(by_row.allocate(records_.size(), error));
+    LEARNANN_RETURN_IF(records.allocate(records_.size(), error));
+    LEARNANN_RETURN_IF(encode_rows(angular, fitted.codec, threads(), progress(), allocator_, by_row.data(), error));
+    for (u32 slot = 0; slot < n; ++slot)
+        std::memcpy(records.data() + static_cast<u64>(slot) * stride,
+                    by_row.data() + static_cast<u64>(row_of_slot_[slot]) * stride, stride);
+    return LEARNANN_OK;
+}
+
+// Inner product alone leads to the long rows and nowhere else. So every row first gets edges to its neighbours by angle, which
+// stay, and the links by inner product are found by walking on both. (Liu et al., ip-NSW+, 2020, walks one after the other.)
+Status Pipeline::link_by_angle(learnann_error *error) {
+    const u32 n = rows_.count();
+    FittedCodec fitted;
+    Array<u8> records(allocator_);
+    LEARNANN_RETURN_IF(encode_by_angle(fitted, records, error));
+    const CodeSpace angular{&fitted.codec, records.data(), n, false};
+    EntryTable entries;
+    EdgeLists lists;
+    Array<u32> order(allocator_);
+    LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), threads(), options_.seed + 6, allocator_, entries.rows, error));
+    LEARNANN_RETURN_IF(entries.fill(angular, error));
+    LEARNANN_RETURN_IF(lists.allocate(n, 24, allocator_, error));
+    LEARNANN_RETURN_IF(order.allocate(n, error));
+    shuffle(order.data(), n, options_.seed + 7);
+    GraphOptions graph;
+    graph.degree = 16;
+    graph.beam = 48;
+    graph.alpha = 1.0f;
+    GraphBuilder builder(angular, lists, entries, graph, threads(), allocator_);
+    LEARNANN_RETURN_IF(builder.insert(order.data(), n, 0, progress(), error));
+    parallel(threads(), n, 256, [&](u64 item, u32) {
+        const u32 slot = static_cast<u32>(item);
+        const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
+        edges_.degrees[slot] = edges_.pinned[slot] = static_cast<u8>(nearest_edges(angular, lists, slot, kept, edges_.of(slot)));
+    });
+    return choose_inner_entries(space_, angular, 2 * entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error);
+}
+
+Status Pipeline::link(learnann_error *error) {
+    LEARNANN_RETURN_IF(begin("graph"));
+    const u32 n = rows_.count();
+    Array<u32> order(allocator_);
+    u32 held = 0;
+    LEARNANN_RETURN_IF(edges_.allocate(n, edge_capacity(options_), allocator_, error));
+    prefer_large_pages(edges_.ids.data(), edges_.ids.bytes());
+    if (space_.inner) {
+        LEARNANN_RETURN_IF(link_by_angle(error));
+    } else {
+        LEARNANN_RETURN_IF(choose_entries(space_, entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    }
+    LEARNANN_RETURN_IF(entries_.fill(space_, error));
+    LEARNANN_RETURN_IF(insertion_order(order, held, error));
+    GraphOptions graph;
+    graph.degree = options_.degree ? options_.degree : default_degree;
+    graph.beam = larger(default_beam, graph.degree);
+    graph.hiders = space_.inner ? 2 : 1;
+    GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
+    LEARNANN_RETURN_IF(builder.insert(order.data(), n - held, space_.inner ? n : 0, progress(), error));
+
+    LEARNANN_RETURN_IF(begin("calibration"));
+    calibration_ = Calibration{};
+    LEARNANN_RETURN_IF(calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, threads(), allocator_, calibration_, error));
+    return builder.insert(order.data() + n - held, held, n - held, progress(), error);
+}
+
+// ---- the file ----
+
+Status Pipeline::order_keys(learnann_error *error) {
+    const u32 n = rows_.count();
+    if (!keys_) return key_order_.allocate(0, error);
+    LEARNANN_RETURN_IF(key_order_.allocate(n, error));
+    for (u32 row = 0; row < n; ++row) key_order_[row] = row;
+    std::sort(key_order_.begin(), key_order_.end(), [this](u32 a, u32 b) {
+        return keys_[a] != keys_[b] ? keys_[a] < keys_[b] : a < b;
+    });
+    return LEARNANN_OK;
+}
+
+Status Pipeline::finish(learnann_error *error) {
+    LEARNANN_RETURN_IF(begin("layout"));
+    Array<Bridge> bridges(allocator_);
+    u32 bridge_count = 0;
+    adjacency_ = Adjacency{};
+    LEARNANN_RETURN_IF(bridge_gaps(space_, edges_, entries_, allocator_, bridges, bridge_count, error));
+    LEARNANN_RETURN_IF(lay_out_edges(space_, edges_, bridges, bridge_count, records_.data(), threads(), allocator_, adjacency_, error));
+    edges_ = EdgeLists{};
+    report_.repaired = bridge_count;
+
+    // Entries again, now that the records hold their adjacency offsets.
+    LEARNANN_RETURN_IF(entries_.fill(space_, error));
+    const u64 entry_records = entries_.records.size(), entries = entries_.rows.size();
+    LEARNANN_RETURN_IF(entry_section_.allocate(entry_records + entries * 4, error));
+    std::memcpy(entry_section_.data(), entries_.records.data(), entry_records);
+    std::memcpy(entry_section_.data() + entry_records, entries_.rows.data(), entries * 4);
+
+    const u64 matrix = fitted_.matrix.size() * 2, shift = fitted_.shift.size() * 4, mean = fitted_.mean.size() * 4;
+    LEARNANN_RETURN_IF(projection_section_.allocate(matrix + shift + mean, error));
+    std::memcpy(projection_section_.data(), fitted_.matrix.data(), matrix);
+    std::memcpy(projection_section_.data() + matrix, fitted_.shift.data(), shift);
+    std::memcpy(projection_section_.data() + matrix + shift, fitted_.mean.data(), mean);
+
+    LEARNANN_RETURN_IF(order_keys(error));
+    collect_sections();
+    return LEARNANN_OK;
+}
+
+void Pipeline::collect_sections() {
+    const Codec &c = fitted_.codec;
+    const u32 n = rows_.count();
+    About &a = about_;
+    a = About{};
+    a.rows = n;
+    a.edges = adjacency_.edges;
+    a.seed = options_.seed;
+    a.fingerprint = fnv1a(adjacency_.bytes.data(), adjacency_.used);
+    a.dim = rows_.dim();
+    a.metric = rows_.metric;
+    a.input_type = rows_.vectors.type;
+    a.exact_type = exact_.type;
+    a.exact_tail = exact_.tail;
+    a.exact_stride = exact_.stride();
+    a.code_dim = c.code_dim;
+    a.record_bytes = c.record_bytes;
+    a.entries = static_cast<u32>(entries_.rows.size());
+    a.max_degree = adjacency_.max_degree;
+    a.norm_left = c.norm_left;
+    a.code_step = c.code_step;
+    a.residual_unit = c.residual_unit;
+    a.residual_weight = c.residual_weight;
+    a.matrix_scale = c.matrix_scale;
+    a.code_recall = code_recall_;
+
+    exact_.row_of_slot = row_of_slot_.data();
+    writer_.add(section_about, &about_, sizeof about_);
+    writer_.add(section_projection, projection_section_.data(), projection_section_.size());
+    writer_.add(section_entries, entry_section_.data(), entry_section_.size());
+    writer_.add(section_records, records_.data(), records_.size());
+    writer_.add(section_adjacency, adjacency_.bytes.data(), adjacency_.used);
+    if (calibration_.count)
+        writer_.add(section_calibration, calibration_.points, calibration_.count * sizeof(CalibrationPoint));
+    writer_.add(section_row_of_slot, row_of_slot_.data(), 4ull * n);
+    writer_.add(section_slot_of_row, slot_of_row_.data(), 4ull * n);
+    if (keys_) {
+        writer_.add(section_keys, keys_, 8ull * n);
+        writer_.add(section_key_order, key_order_.data(), 4ull * n);
+    }
+    if (exact_.type) {
+        Section s;
+        s.kind = section_exact;
+        s.size = static_cast<u64>(n) * exact_.stride();
+        s.produce = ExactRows::produce;
+        s.context = &exact_;
+        writer_.add(s);
+    }
+    const double hot = static_cast<double>(projection_section_.size() + entry_section_.size() + records_.size() + adjacency_.used);
+    report_.rows = n;
+    report_.dim = a.dim;
+    report_.metric = rows_.metric;
+    report_.file_bytes = writer_.file_bytes();
+    report_.hot_bytes_per_row = hot / n;
+    report_.cold_bytes_per_row = (static_cast<double>(report_.file_bytes) - hot) / n;
+    report_.mean_degree = static_cast<double>(adjacency_.edges) / n;
+    report_.code_bytes = c.record_bytes;
+    report_.code_dim = c.code_dim;
+    report_.code_recall = code_recall_;
+    report_.residual_weight = c.residual_weight;
+}
+
+LEARNANN_END

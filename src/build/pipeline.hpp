@@ -1,0 +1,70 @@
+// pipeline.hpp: rows -> the sections of a file. One object a builder; run() may be called again.
+#pragma once
+
+#include "build/exact_rows.hpp"
+#include "format/writer.hpp"
+#include "learn/calibrate.hpp"
+#include "learn/connect.hpp"
+#include "learn/order.hpp"
+#include "learn/spectral.hpp"
+
+LEARNANN_BEGIN
+
+// Bytes that a build needs besides the rows, for options that were checked.
+u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &options);
+
+class Pipeline {
+public:
+    Pipeline(const learnann_build_options &options, const Allocator &allocator);
+
+    Status run(const learnann_vectors &rows, const u64 *keys, learnann_error *error);
+    const FileWriter &writer() const { return writer_; }
+    const learnann_build_report &report() const { return report_; }
+    const Allocator &allocator() const { return allocator_; }
+
+private:
+    Status check_rows(learnann_error *error);
+    Status measure_rows(learnann_error *error);
+    Status fit(learnann_error *error);
+    Status fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error);
+    Status try_width(u32 record_bytes, bool &enough, learnann_error *error);
+    Status arrange(learnann_error *error);
+    Status link(learnann_error *error);
+    Status link_by_angle(learnann_error *error);
+    Status encode_by_angle(FittedCodec &codec, Array<u8> &records, learnann_error *error);
+    Status insertion_order(Array<u32> &order, u32 &held, learnann_error *error);
+    Status order_keys(learnann_error *error);
+    Status finish(learnann_error *error);
+    void collect_sections();
+
+    Status begin(const char *phase);    // ends the phase before
+    Progress progress() const { return Progress{options_.progress, options_.progress_context, phase_}; }
+    u32 threads() const { return report_.threads; }
+
+    learnann_build_options options_;
+    Allocator allocator_;
+    learnann_build_report report_{};
+    const char *phase_ = nullptr;
+    double phase_start_ = 0;
+
+    Rows rows_;
+    const u64 *keys_ = nullptr;
+    Array<float> norms_;
+    Holdout holdout_;
+    Basis basis_;
+    FittedCodec fitted_;
+    float code_recall_ = -1;
+    Array<u8> records_;
+    Array<u32> row_of_slot_, slot_of_row_, key_order_;
+    CodeSpace space_;
+    EntryTable entries_;
+    EdgeLists edges_;
+    Adjacency adjacency_;
+    Array<u8> entry_section_, projection_section_;
+    Calibration calibration_;
+    ExactRows exact_;
+    About about_{};
+    FileWriter writer_;
+};
+
+LEARNANN_END
