@@ -223,7 +223,7 @@ typedef struct learnann_search_options {
     uint32_t effort;                /* how far the beam goes: 1 to 2^20, more is slower and better. 0: from target_recall */
     float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. It holds
                                      * for queries like those calibrated with: rows held out, or the build's `queries` */
-    uint32_t threads;               /* of learnann_search_batch; 0: one for each core */
+    uint32_t threads;               /* of learnann_search_batch, at most 64; 0: one for each core */
     const learnann_filter *filter;  /* NULL: every row */
 } learnann_search_options;
 
@@ -328,7 +328,7 @@ typedef enum learnann_graph { LEARNANN_GRAPH_AUTO = 0, LEARNANN_GRAPH_ADAPTIVE =
 typedef struct learnann_build_options {
     uint32_t struct_size;
     learnann_metric metric;         /* 0: L2 */
-    uint32_t threads;               /* 0: one for each core. The file's bytes do not depend on it */
+    uint32_t threads;               /* at most 64; 0: one for each core. The file's bytes do not depend on it */
     learnann_spectral spectral;
     uint32_t code_bytes;            /* bytes of a record, a multiple of 16 from 16 to 1024; 0: from held-out recall */
     learnann_graph graph;

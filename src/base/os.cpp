@@ -187,7 +187,7 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
 
 Status FileMap::open(const char *path, learnann_error *error) {
     close();
-    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
     if (file < 0) return fail_io(error, errno == ENOENT ? "there is no such file" : "the file can't be opened");
     struct stat about;
     Status status = ::fstat(file, &about) == 0 ? LEARNANN_OK : fail_io(error, "the file's size can't be read");
@@ -219,6 +219,11 @@ AtomicFile::~AtomicFile() {
 }
 
 Status AtomicFile::create(const char *path, learnann_error *error) {
+    struct stat about;
+    if (::stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {     // rename would replace a device
+        errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
+        return fail_io(error, "the path names something that is not a regular file");
+    }
     LEARNANN_RETURN_IF(temporary_name(path, static_cast<u64>(::getpid()), name_, path_, error));
     handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (handle_ < 0) return fail_io(error, "no file can be created in that folder");
