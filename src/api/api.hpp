@@ -64,7 +64,7 @@ inline Status check_vectors(const learnann_vectors *v, learnann_error *error) {
     const u64 row = static_cast<u64>(v->dim) * element_bytes(v->type);
     if (v->stride != 0 && v->stride < row) return fail(error, LEARNANN_ARGUMENT, "the stride is shorter than a vector");
     u64 all;
-    if (mul_overflows(v->count, v->stride ? v->stride : row, all) || all > SIZE_MAX / 2)
+    if (mul_overflows(v->count, stride_of(*v), all) || all > SIZE_MAX / 2)
         return fail(error, LEARNANN_ARGUMENT, "count times stride is larger than memory");
     return LEARNANN_OK;
 }

@@ -262,4 +262,10 @@ inline u32 element_bytes(learnann_type type) {
     return type == LEARNANN_F32 ? 4 : type == LEARNANN_F16 ? 2 : 1;
 }
 
+inline u64 stride_of(const learnann_vectors &v) {
+    return v.stride ? v.stride : static_cast<u64>(v.dim) * element_bytes(v.type);
+}
+
+inline const void *vector_at(const learnann_vectors &v, u64 i) { return static_cast<const u8 *>(v.data) + i * stride_of(v); }
+
 LEARNANN_END

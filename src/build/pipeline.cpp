@@ -124,8 +124,7 @@ Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error
         LEARNANN_RETURN_IF(fit_width(rows_, record_bytes, measured_best, error));
     } else {
         Rows thin = rows_;
-        thin.vectors.stride = thinning * (rows_.vectors.stride ? rows_.vectors.stride
-                                                               : static_cast<u64>(rows_.dim()) * element_bytes(rows_.vectors.type));
+        thin.vectors.stride = thinning * stride_of(rows_.vectors);
         thin.vectors.count /= thinning;
         thin.step = thinning;
         LEARNANN_RETURN_IF(fit_width(thin, record_bytes, measured_best / thinning, error));
@@ -138,6 +137,7 @@ Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error
 Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
     basis_.count = 0;
+    space_ = CodeSpace{};
     u32 width = options_.code_bytes;
     static const u32 widths[] = {16, 32, 64, 128, 256};
     for (u32 i = 0; !options_.code_bytes && i < 5; ++i) {
@@ -149,7 +149,8 @@ Status Pipeline::fit(learnann_error *error) {
         LEARNANN_RETURN_IF(try_width(width, enough, error));
         if (enough) break;
     }
-    return fit_width(rows_, width, measured_best, error);
+    const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width;    // the trial took all rows
+    return done ? LEARNANN_OK : fit_width(rows_, width, measured_best, error);
 }
 
 // ---- order ----

@@ -16,7 +16,7 @@ struct CodeSpace {
     u32 stride() const { return codec->record_bytes; }
     const u8 *record(u32 row) const { return records + static_cast<u64>(row) * stride(); }
     QueryCode query(u32 row, i8 *code) const { return query_of_record(*codec, record(row), inner, code); }
-    u32 tail(u32 row) const { return load<u32>(record(row) + stride() - record_tail); }
+    u32 tail(u32 row) const { return record_tail_of(records, stride(), row); }
     u32 norm(u32 row) const { return tail_norm(tail(row)); }
 };
 

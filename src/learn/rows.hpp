@@ -13,10 +13,7 @@ struct Rows {
 
     u32 count() const { return static_cast<u32>(vectors.count); }
     u32 dim() const { return vectors.dim; }
-    const void *raw(u32 row) const {
-        const u64 stride = vectors.stride ? vectors.stride : static_cast<u64>(vectors.dim) * element_bytes(vectors.type);
-        return static_cast<const u8 *>(vectors.data) + row * stride;
-    }
+    const void *raw(u32 row) const { return vector_at(vectors, row); }
     // As the codec wants it: normalised under cosine. False where a value is NaN or infinite: check_rows says so first.
     bool floats(u32 row, float *out) const {
         const bool finite = to_floats(raw(row), vectors.type, vectors.dim, out);

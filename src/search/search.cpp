@@ -83,11 +83,11 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
         lane.exact.bytes = lane.bytes.data();
     }
     // Under cosine the projection wants the query normalised, in place: an exact query in floats then has length 1 as well.
-    if (a.exact_tail) lane.exact.measure(a.dim);
-    if (codec.metric == LEARNANN_COS) {
-        normalise(x, a.dim);
-        if (!lane.exact.bytes) lane.exact.measure(a.dim);
-    }
+    // One in bytes keeps the length it was given.
+    const bool in_bytes = lane.exact.bytes != nullptr;
+    if (a.exact_tail && in_bytes) lane.exact.measure(a.dim);
+    if (codec.metric == LEARNANN_COS) normalise(x, a.dim);
+    if (a.exact_tail && !in_bytes) lane.exact.measure(a.dim);
     lane.encoded = encode_query(codec, project(codec, lane.codec), lane.code.data());
     return LEARNANN_OK;
 }

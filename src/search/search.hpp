@@ -57,9 +57,4 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
 // The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
 u32 effort_for_recall(const FileView &view, u32 k, float recall);
 
-inline const void *vector_at(const learnann_vectors &v, u64 i) {
-    const u64 stride = v.stride ? v.stride : static_cast<u64>(v.dim) * element_bytes(v.type);
-    return static_cast<const u8 *>(v.data) + i * stride;
-}
-
 LEARNANN_END
