@@ -416,14 +416,20 @@ TEST_CASE("large and tiny values") {
     }
 }
 
+// Clustered rows, of which rows 0, 300, ... 2,100 are moved `far` out, towards the corners.
+static Rows with_outliers(uint32_t n, uint32_t dim, double far) {
+    Rows rows = clustered(n, dim, LEARNANN_F32, 26);
+    for (uint64_t i = 0; i < 8; ++i)
+        for (uint32_t j = 0; j < dim; ++j)
+            rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
+    return rows;
+}
+
 TEST_CASE("a few far outliers don't cost the other rows their recall") {
     const uint32_t n = 3000, dim = 8;
     for (const double far : {10.0, 1000.0}) {
         CAPTURE(far);
-        Rows rows = clustered(n, dim, LEARNANN_F32, 26);
-        for (uint64_t i = 0; i < 8; ++i)
-            for (uint32_t j = 0; j < dim; ++j)
-                rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
+        const Rows rows = with_outliers(n, dim, far);
         Index index(rows, build_options());
         REQUIRE(index.status == LEARNANN_OK);
         CHECK(recall_at(index, clustered(20, dim, LEARNANN_F32, 27), LEARNANN_L2, rows.doubles(), 10, 400) >= 0.99);
@@ -434,10 +440,7 @@ TEST_CASE("outliers are found, and so are the nearest rows of far queries") {
     const uint32_t n = 3000, dim = 8;
     for (const double far : {10.0, 1000.0}) {
         CAPTURE(far);
-        Rows rows = clustered(n, dim, LEARNANN_F32, 26);
-        for (uint64_t i = 0; i < 8; ++i)
-            for (uint32_t j = 0; j < dim; ++j)
-                rows.set(i * 300, j, ((i >> (j % 3)) & 1 ? far : -far) + rows.value(i * 300, j));
+        const Rows rows = with_outliers(n, dim, far);
         Index index(rows, build_options());
         REQUIRE(index.status == LEARNANN_OK);
         for (uint64_t i = 0; i < 8; ++i) CHECK(index.search(rows.one(i * 300), 1, 400).at(0).row == i * 300);
