@@ -25,20 +25,20 @@ Status EntryTable::fill(const CodeSpace &space, learnann_error *error) {
 
 constexpr u32 prune_candidates = 384;    // room for the fullest list (192 at degree 128) and as many new ones
 
-u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {
+u32 prune(const CodeSpace &space, const GraphOptions &options, i64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {
     i32 estimates[prune_candidates];
     u32 ids[prune_candidates];
     u8 hiders[prune_candidates] = {};
     count = smaller(count, prune_candidates);
     u32 nearest[prune_candidates];
     const u32 fill = smaller(smaller(options.least, limit), count);
-    for (u32 i = 0; i < fill; ++i) nearest[i] = static_cast<u32>(candidates[i]);
+    for (u32 i = 0; i < fill; ++i) nearest[i] = Pool::id_of(candidates[i]);
     u32 taken = 0;
     while (count > 0 && taken < limit) {
-        const u32 chosen = static_cast<u32>(candidates[0]);
+        const u32 chosen = Pool::id_of(candidates[0]);
         kept[taken++] = chosen;
         u32 left = 0;
-        for (u32 i = 1; i < count; ++i) ids[i - 1] = static_cast<u32>(candidates[i]);
+        for (u32 i = 1; i < count; ++i) ids[i - 1] = Pool::id_of(candidates[i]);
         const QueryCode query = space.query(chosen, code);
         kernels().score(query, space.records, space.stride(), ids, count - 1, estimates);
         for (u32 i = 1; i < count; ++i) {
@@ -59,12 +59,12 @@ u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, 
 u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 count, u32 *nearest) {
     alignas(64) i8 code[max_record_bytes];
     i32 estimates[max_out_degree];
-    u64 items[max_out_degree];
+    i64 items[max_out_degree];
     const u32 degree = edges.degrees[row];
     kernels().score(space.query(row, code), space.records, space.stride(), edges.of(row), degree, estimates);
     for (u32 i = 0; i < degree; ++i) items[i] = Pool::item(estimates[i], edges.of(row)[i]);
     std::sort(items, items + degree);
-    for (u32 i = 0; i < smaller(count, degree); ++i) nearest[i] = static_cast<u32>(items[i]);
+    for (u32 i = 0; i < smaller(count, degree); ++i) nearest[i] = Pool::id_of(items[i]);
     return smaller(count, degree);
 }
 

@@ -74,7 +74,7 @@ private:
     struct Worker {
         Beam beam;
         Array<i8> code, other;
-        Array<u64> candidates;
+        Array<i64> candidates;
     };
     Status prepare(u32 batch, learnann_error *error);
     Status link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *error);
@@ -98,7 +98,7 @@ private:
 // Occlusion pruning: of `count` candidates, Pool items sorted by distance from a row, keeps at most `limit` and returns how
 // many; candidates is reordered. `code` has room for a record. Heuristic of Malkov and Yashunin (HNSW, 2016), algorithm 4,
 // with DiskANN's alpha and a least number of edges.
-u32 prune(const CodeSpace &space, const GraphOptions &options, u64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept);
+u32 prune(const CodeSpace &space, const GraphOptions &options, i64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept);
 
 // The `count` nearest of a row's neighbours, nearest first; returns how many there are.
 u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 count, u32 *nearest);

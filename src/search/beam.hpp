@@ -6,6 +6,8 @@
 
 #include "search/codec.hpp"
 
+#include <algorithm>
+
 LEARNANN_BEGIN
 
 // What a search walks on: a file's sections, or a build's arrays. `Graph` is anything with
@@ -38,98 +40,98 @@ public:
             LEARNANN_RETURN_IF(tags_.allocate(u64(1) << bits, error));
             clear();
         }
-        bits_ = bits;
-        if (static_cast<u64>(base_) + 2ull * rows > 0xffffffffull) clear();
-        else base_ += last_rows_;
+        seen_.tags = tags_.data();
+        seen_.shift = 32 - bits;
+        if (static_cast<u64>(seen_.base) + 2ull * rows > 0xffffffffull) clear();
+        else seen_.base += last_rows_;
         last_rows_ = rows;
         return LEARNANN_OK;
     }
     // True the first time.
     bool add(u32 id) {
-        u32 &tag = tags_[id * 2654435769u >> (32 - bits_)];
-        const bool fresh = tag != base_ + id;
-        tag = base_ + id;
+        u32 &tag = seen_.tags[seen_.place(id)];
+        const bool fresh = tag != seen_.base + id;
+        tag = seen_.base + id;
         return fresh;
     }
+    const SeenTags &tags() const { return seen_; }
     u64 bytes() const { return tags_.bytes(); }
 
 private:
     void clear() {
         std::memset(tags_.data(), 0, tags_.size() * sizeof(u32));
-        base_ = 1;
+        seen_.base = 1;
         last_rows_ = 0;
     }
     Array<u32> tags_;
-    u32 bits_ = 10;
-    u32 base_ = 1;
+    SeenTags seen_{nullptr, 22, 1};
     u32 last_rows_ = 0;
 };
 
-// The best `width` rows, sorted. An item is estimate (31 bits, order-preserving), a flag "expanded", and the id.
+// The best `width` rows, sorted. An item is estimate (31 bits), id, and a lowest bit "expanded": as signed integers, items
+// sort by estimate, then id. Places not taken hold the largest integer, which counts as expanded.
 class Pool {
 public:
-    static constexpr u64 expanded_bit = 1ull << 32;
+    static constexpr i64 nothing = INT64_MAX;
 
     void use(const Allocator &a) { items_.use(a); }
     Status prepare(u32 width, learnann_error *error) {
-        LEARNANN_RETURN_IF(items_.at_least(static_cast<u64>(width) + 1, error));
+        const u64 padded = round_up(width, sorted_padding);
+        LEARNANN_RETURN_IF(items_.at_least(padded, error));
+        for (u64 i = 0; i < padded; ++i) items_[i] = nothing;
         width_ = width;
-        size_ = 0;
         cursor_ = 0;
-        worst_ = ~0ull;
         return LEARNANN_OK;
     }
-    static u64 item(i32 estimate, u32 id) {
-        return static_cast<u64>((static_cast<u32>(estimate) ^ 0x80000000u) >> 1) << 33 | id;
+    static i64 item(i32 estimate, u32 id) {
+        return static_cast<i64>(static_cast<u64>(static_cast<i64>(estimate >> 1)) << 33 | static_cast<u64>(id) << 1);
     }
-    static i32 estimate_of(u64 item) { return static_cast<i32>((static_cast<u32>(item >> 33) << 1) ^ 0x80000000u); }
+    static i32 estimate_of(i64 item) { return static_cast<i32>(static_cast<u32>(static_cast<u64>(item) >> 33) << 1); }
+    static u32 id_of(i64 item) { return static_cast<u32>(static_cast<u64>(item) >> 1); }
 
-    bool would_keep(i32 estimate, u32 id) const { return item(estimate, id) < worst_; }
-
-    bool insert(i32 estimate, u32 id) {
-        const u64 fresh = item(estimate, id);
-        if (fresh >= worst_) return false;
-        u64 *items = items_.data();
-        u32 low = 0;
-        for (u32 count = size_; count > 0;) {   // branchless: the compiler makes the choice a conditional move
-            const u32 half = count / 2;
-            const bool right = (items[low + half] & ~expanded_bit) < fresh;
-            low = right ? low + half + 1 : low;
-            count = right ? count - half - 1 : half;
+    bool would_keep(i32 estimate, u32 id) const { return item(estimate, id) < items_[width_ - 1]; }
+    void insert(i32 estimate, u32 id) {
+        const i64 fresh = item(estimate, id);
+        insert(&fresh, 1);
+    }
+    // Items that are no better than the worst, or there already, change nothing.
+    void insert(const i64 *fresh, u32 count) {
+        if (count > 0) cursor_ = smaller(cursor_, kernels().insert_sorted(items_.data(), width_, fresh, count));
+    }
+    // Of the rows scored, those that the pool would keep now.
+    u32 nearer(const i32 *estimates, const u32 *ids, u32 count, i64 *near) const {
+        const i64 worst = items_[width_ - 1];
+        u32 found = 0;
+        for (u32 i = 0; i < count; ++i) {
+            near[found] = item(estimates[i], ids[i]);
+            found += near[found] < worst;
         }
-        if (low < size_ && (items[low] & ~expanded_bit) == fresh) return false;
-        const u32 moved = smaller(size_, width_ - 1) - low;
-        std::memmove(items + low + 1, items + low, moved * sizeof(u64));
-        items[low] = fresh;
-        if (size_ < width_) ++size_;
-        if (size_ == width_) worst_ = items[width_ - 1] & ~expanded_bit;
-        cursor_ = smaller(cursor_, low);
-        return true;
+        return found;
     }
 
     // The nearest row that was not expanded yet, now marked as expanded; no_row where there is none.
     u32 take() {
         const u32 id = peek();
-        if (id != no_row) items_[cursor_] |= expanded_bit;
+        if (id != no_row) items_[cursor_] |= 1;
         return id;
     }
     u32 peek() {
-        while (cursor_ < size_ && (items_[cursor_] & expanded_bit)) ++cursor_;
-        return cursor_ < size_ ? static_cast<u32>(items_[cursor_]) : no_row;
+        while (cursor_ < width_ && (items_[cursor_] & 1)) ++cursor_;
+        return cursor_ < width_ ? id(cursor_) : no_row;
     }
 
-    u32 size() const { return size_; }
+    u32 size() const {
+        return static_cast<u32>(std::lower_bound(items_.begin(), items_.begin() + width_, nothing) - items_.begin());
+    }
     u32 width() const { return width_; }
-    u32 id(u32 i) const { return static_cast<u32>(items_[i]); }
+    u32 id(u32 i) const { return id_of(items_[i]); }
     i32 estimate(u32 i) const { return estimate_of(items_[i]); }
     u64 bytes() const { return items_.bytes(); }
 
 private:
-    Array<u64> items_;
+    Array<i64> items_;
     u32 width_ = 0;
-    u32 size_ = 0;
     u32 cursor_ = 0;
-    u64 worst_ = ~0ull;
 };
 
 struct BeamCounts {
@@ -175,17 +177,9 @@ public:
             ++counts.bad_ids;
             return true;
         }
-        const u32 rows = graph.rows(), stride = graph.record_bytes();
+        const u32 stride = graph.record_bytes();
         const u8 *records = graph.records();
-        for (u32 i = 0; i < list.degree; ++i) {
-            const u32 id = list.id(i);
-            if (id >= rows) {
-                ++counts.bad_ids;
-                continue;
-            }
-            fresh_[fresh_count_] = id;
-            fresh_count_ += seen_.add(id);
-        }
+        fresh_count_ = kernels().unseen(list.ids, list.degree, seen_.tags(), graph.rows(), fresh_, counts.bad_ids);
         for (u32 i = 0; i < fresh_count_; ++i) {
             const u8 *record = records + static_cast<u64>(fresh_[i]) * stride;
             for (u32 line = 0; line < stride; line += 64) prefetch(record + line);
@@ -199,47 +193,38 @@ public:
         i32 estimates[max_out_degree];
         kernels().score(query, graph.records(), graph.record_bytes(), fresh_, fresh_count_, estimates);
         counts.distances += fresh_count_;
-        for (u32 i = 0; i < fresh_count_; ++i) {
-            visit(estimates[i], fresh_[i]);
-            pool.insert(estimates[i], fresh_[i]);
-        }
+        for (u32 i = 0; i < fresh_count_; ++i) visit(estimates[i], fresh_[i]);
+        i64 near[max_out_degree + 1];
+        pool.insert(near, pool.nearer(estimates, fresh_, fresh_count_, near));
         const u32 next = pool.peek();
         if (next != no_row) graph.prefetch_adjacency(next);
     }
 
 private:
     SeenTable seen_;
-    u32 fresh_[max_out_degree];
+    u32 fresh_[max_out_degree + unseen_padding];
     u32 fresh_count_ = 0;
 };
 
 // Scores every entry and adds the nearest few: add(estimate, entry).
 template <class AddEntry>
 void scan_entries(const QueryCode &query, const u8 *entry_records, u32 stride, u32 count, AddEntry add) {
-    constexpr u32 block = 256, kept = 16, lane = 16;
+    constexpr u32 block = 256, kept = 16;
     i32 estimates[block];
-    u64 best[kept];
-    u32 found = 0;
-    i32 worst = 0x7fffffff;
+    i64 near[block + 1];
+    alignas(64) i64 best[kept];
+    for (i64 &item : best) item = Pool::nothing;
     for (u32 begin = 0; begin < count; begin += block) {
         const u32 size = smaller(block, count - begin);
         kernels().score(query, entry_records + static_cast<u64>(begin) * stride, stride, nullptr, size, estimates);
-        for (u32 i = size; i < round_up(size, lane); ++i) estimates[i] = 0x7fffffff;
-        for (u32 i = 0; i < size; i += lane) {      // most blocks hold nothing near: one comparison for all of a block
-            i32 nearest = estimates[i];
-            for (u32 l = 1; l < lane; ++l) nearest = smaller(nearest, estimates[i + l]);
-            if (nearest >= worst) continue;
-            for (u32 l = 0; l < lane; ++l) {
-                if (estimates[i + l] >= worst) continue;
-                u64 fresh = Pool::item(estimates[i + l], begin + i + l);
-                if (found < kept) best[found++] = ~0ull;
-                for (u32 b = 0; b < found; ++b)
-                    if (fresh < best[b]) std::swap(fresh, best[b]);
-                if (found == kept) worst = Pool::estimate_of(best[kept - 1]);
-            }
+        u32 found = 0;
+        for (u32 i = 0; i < size; ++i) {
+            near[found] = Pool::item(estimates[i], begin + i);
+            found += near[found] < best[kept - 1];
         }
+        if (found) kernels().insert_sorted(best, kept, near, found);
     }
-    for (u32 b = 0; b < found; ++b) add(Pool::estimate_of(best[b]), static_cast<u32>(best[b]));
+    for (u32 b = 0; b < kept && best[b] != Pool::nothing; ++b) add(Pool::estimate_of(best[b]), Pool::id_of(best[b]));
 }
 
 LEARNANN_END

@@ -1,34 +1,20 @@
 // exact.cpp: see exact.hpp.
 #include "search/exact.hpp"
 
-#include "simd/lanes.hpp"
-
 LEARNANN_BEGIN
-
-// False where a value is no whole number of the type's range.
-inline bool narrow(const float *LEARNANN_RESTRICT x, u32 dim, float low, float high, u8 *LEARNANN_RESTRICT bytes) {
-    u32 other = 0;
-    for (u32 i = 0; i < dim; ++i) {
-        const i32 whole = static_cast<i32>(clamp(x[i], low, high));
-        bytes[i] = static_cast<u8>(whole);
-        other |= static_cast<float>(whole) != x[i];
-    }
-    return other == 0;
-}
 
 ExactQuery ExactQuery::of(const float *x, u32 dim, u32 exact_type, u8 *bytes) {
     ExactQuery q;
     q.x = x;
     const bool is_signed = exact_type == LEARNANN_I8;
     if (!is_signed && exact_type != LEARNANN_U8) return q;
-    if (narrow(x, dim, is_signed ? -128.0f : 0.0f, is_signed ? 127.0f : 255.0f, bytes)) q.bytes = bytes;
+    if (kernels().loops.narrow(x, dim, is_signed ? -128.0f : 0.0f, is_signed ? 127.0f : 255.0f, bytes)) q.bytes = bytes;
     return q;
 }
 
 void ExactQuery::measure(u32 dim) {
-    const float *values = x;
-    sum = lane_sum(dim, [=](u32 i) { return values[i]; });
-    norm2 = lane_sum(dim, [=](u32 i) { return values[i] * values[i]; });
+    sum = kernels().loops.sum(x, dim);
+    norm2 = kernels().loops.square_sum(x, dim);
 }
 
 double element_dot(u32 type, u32 dim, const ExactQuery &query, const void *row) {

@@ -143,6 +143,7 @@ void Searcher::rerank(Lane &lane, const Pool &from, float radius, Hits &hits) co
         const auto fetch = [&](u32 i) {
             const u8 *row = view.exact_row(from.id(i));
             for (u32 line = 0; line < stride; line += 64) prefetch(row + line);
+            prefetch(row + stride - 1);     // rows don't start at a cache line
         };
         for (u32 i = 0; i < smaller(depth, ahead); ++i) fetch(i);
         for (u32 i = 0; i < depth; ++i) {

@@ -3,7 +3,7 @@
 // addition. Nothing here knows what a row or an index is.
 #pragma once
 
-#include "base/base.hpp"
+#include "simd/loops.hpp"
 
 LEARNANN_BEGIN
 
@@ -42,12 +42,44 @@ inline i32 finish_estimate(const QueryCode &q, i32 biased_dot, u32 tail) {
     return static_cast<i32>(norm + static_cast<u32>(q.offset) - dots - static_cast<u32>(residual));
 }
 
+// Rows seen: tags[place(id)] == base + id. See SeenTable.
+struct SeenTags {
+    u32 *tags;
+    u32 shift;
+    u32 base;
+    u32 place(u32 id) const { return id * 2654435769u >> shift; }
+};
+
+constexpr u32 unseen_padding = 16;      // `fresh` has room for so many more
+constexpr u32 unseen_block = 16;        // so many ids are looked up before they are marked
+constexpr u32 sorted_padding = 8;       // sorted items lie in whole blocks of so many
+
+// The first place in sorted items that is not below `item`; branchless: compilers make the choice a conditional move.
+inline u32 first_not_below(const i64 *items, u32 count, i64 item) {
+    u32 low = 0;
+    while (count > 0) {
+        const u32 half = count / 2;
+        const bool right = items[low + half] < item;
+        low = right ? low + half + 1 : low;
+        count = right ? count - half - 1 : half;
+    }
+    return low;
+}
+
 using FloatKernel = float (*)(const float *query, const void *row, u32 dim);
 
 struct Kernels {
     const char *name;
     // estimates[i] of record ids[i], or of record i where ids is NULL.
     void (*score)(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates);
+    // Those of `count` ids (u32, any alignment) that were not seen yet, in order; all are marked as seen. Ids that are not below
+    // `rows` are left out and counted.
+    u32 (*unseen)(const u8 *ids, u32 count, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad);
+    // Inserts each fresh item into the sorted items, of which the last falls out; one that differs from an item in the lowest bit
+    // at most is dropped. Items are 64-byte aligned and padded to whole blocks, whose rest belongs to the kernel. Fresh items have
+    // a lowest bit of 0. Returns the first place that may have changed.
+    u32 (*insert_sorted)(i64 *items, u32 width, const i64 *fresh, u32 count);
+    Loops loops;
     FloatKernel dot[5];     // by learnann_type of the row
     FloatKernel l2[5];
     // Bytes against bytes, exact up to 65,535 elements.

@@ -157,6 +157,9 @@ const Kernels &portable_kernels() {
 #endif
     static const Kernels table = {name,
                                   score,
+                                  scalar_kernels().unseen,
+                                  scalar_kernels().insert_sorted,
+                                  scalar_kernels().loops,
                                   {nullptr, sum_floats<float, false>, sum_floats<u16, false>, sum_floats<i8, false>,
                                    sum_floats<u8, false>},
                                   {nullptr, sum_floats<float, true>, sum_floats<u16, true>, sum_floats<i8, true>,

@@ -5,6 +5,8 @@ LEARNANN_BEGIN
 
 namespace scalar {
 
+LEARNANN_LOOPS();
+
 inline float element(const float *row, u32 i) { return load<float>(row + i); }
 inline float element(const u16 *row, u32 i) { return half_to_float(load<u16>(row + i)); }
 inline float element(const i8 *row, u32 i) { return static_cast<float>(row[i]); }
@@ -49,6 +51,35 @@ inline void score(const QueryCode &query, const u8 *records, u32 stride, const u
     }
 }
 
+// Looked up in blocks before they are marked, as vectors do: two ids of a block that share a place are both fresh.
+inline u32 unseen(const u8 *ids, u32 count, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad) {
+    u32 found = 0;
+    for (u32 begin = 0; begin < count; begin += unseen_block) {
+        const u32 end = smaller(begin + unseen_block, count), first = found;
+        for (u32 i = begin; i < end; ++i) {
+            const u32 id = load<u32>(ids + 4ull * i);
+            bad += id >= rows;
+            fresh[found] = id;
+            found += id < rows && seen.tags[seen.place(id)] != seen.base + id;
+        }
+        for (u32 i = first; i < found; ++i) seen.tags[seen.place(fresh[i])] = seen.base + fresh[i];
+    }
+    return found;
+}
+
+inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
+    u32 first = width;
+    for (u32 f = 0; f < count; ++f) {
+        if (fresh[f] >= items[width - 1]) continue;
+        const u32 low = first_not_below(items, width, fresh[f]);
+        if ((items[low] | 1) == (fresh[f] | 1)) continue;
+        std::memmove(items + low + 1, items + low, (width - 1 - low) * sizeof(i64));
+        items[low] = fresh[f];
+        first = smaller(first, low);
+    }
+    return first;
+}
+
 inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
     for (u32 r = 0; r < rows; ++r) {
         i32 sum = 0;
@@ -67,6 +98,9 @@ const Kernels &scalar_kernels() {
     using namespace scalar;
     static const Kernels table = {"scalar",
                                   score,
+                                  unseen,
+                                  insert_sorted,
+                                  compiled_loops,
                                   {nullptr, dot<float>, dot<u16>, dot<i8>, dot<u8>},
                                   {nullptr, l2<float>, l2<u16>, l2<i8>, l2<u8>},
                                   l2_bytes<u8>,

@@ -22,7 +22,6 @@ LEARNANN_BEGIN
 
 #define LEARNANN_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define LEARNANN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")))
-#define LEARNANN_INLINE inline __attribute__((always_inline))
 
 // ---- what the machine has: cpuid leaf 7 and the registers that the system saves (XGETBV) ----
 
@@ -49,6 +48,8 @@ inline X86Features x86_features() {
 // ---- AVX2 ----
 
 namespace avx2 {
+
+LEARNANN_LOOPS(__attribute__((target("avx2"))));
 
 LEARNANN_AVX2 LEARNANN_INLINE __m256i load_bytes(const void *p) { return _mm256_loadu_si256(static_cast<const __m256i *>(p)); }
 
@@ -202,6 +203,41 @@ LEARNANN_AVX2 inline void score(const QueryCode &query, const u8 *records, u32 s
     std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
 }
 
+// new[i] = min(old[i], max(old[i - 1], fresh)) inserts into a sorted array without a branch.
+LEARNANN_AVX2 LEARNANN_INLINE __m256i smaller_of(__m256i a, __m256i b) {
+    return _mm256_blendv_epi8(a, b, _mm256_cmpgt_epi64(a, b));
+}
+LEARNANN_AVX2 LEARNANN_INLINE __m256i larger_of(__m256i a, __m256i b) {
+    return _mm256_blendv_epi8(b, a, _mm256_cmpgt_epi64(a, b));
+}
+
+LEARNANN_AVX2 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
+    const u32 end = static_cast<u32>(round_up(width, sorted_padding));
+    i64 least = INT64_MAX;
+    const __m256i one = _mm256_set1_epi64x(1);
+    for (u32 f = 0; f < count; ++f) {
+        const __m256i v = _mm256_set1_epi64x(fresh[f]), marked = _mm256_or_si256(v, one);
+        __m256i twin = _mm256_setzero_si256();
+        for (u32 i = 0; i < end; i += 4)
+            twin = _mm256_or_si256(twin, _mm256_cmpeq_epi64(_mm256_or_si256(load_bytes(items + i), one), marked));
+        if (!_mm256_testz_si256(twin, twin)) continue;
+        least = smaller(least, fresh[f]);
+        __m256i high = load_bytes(items + end - 4);
+        for (u32 i = end - 4;; i -= 4) {
+            const __m256i low = i ? load_bytes(items + i - 4) : _mm256_set1_epi64x(INT64_MIN);
+            const __m256i before = _mm256_blend_epi32(_mm256_permute4x64_epi64(high, 0x90), _mm256_permute4x64_epi64(low, 0xff), 3);
+            _mm256_store_si256(reinterpret_cast<__m256i *>(items + i), smaller_of(high, larger_of(before, v)));
+            if (i == 0) break;
+            high = low;
+        }
+    }
+    u32 first = 0;
+    const __m256i bound = _mm256_set1_epi64x(least);
+    for (u32 i = 0; i < end; i += 4)
+        first += static_cast<u32>(__builtin_popcount(static_cast<u32>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bound, load_bytes(items + i)))))));
+    return first;
+}
+
 LEARNANN_AVX2 inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 2) {     // two rows share each load of x
         const i16 *a = matrix + static_cast<u64>(r) * cols, *b = r + 1 < rows ? a + cols : a;
@@ -338,6 +374,86 @@ LEARNANN_AVX512 inline void score(const QueryCode &query, const u8 *records, u32
     std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
 }
 
+LEARNANN_AVX512 inline u32 unseen(const u8 *ids, u32 count, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad) {
+    const __m512i factor = _mm512_set1_epi32(static_cast<i32>(2654435769u)), base = _mm512_set1_epi32(static_cast<i32>(seen.base));
+    const __m512i limit = _mm512_set1_epi32(static_cast<i32>(rows));
+    const __m128i shift = _mm_cvtsi32_si128(static_cast<i32>(seen.shift));
+    u32 found = 0;
+    for (u32 i = 0; i < count; i += 16) {
+        const __mmask16 all = count - i >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << (count - i)) - 1);
+        const __m512i id = _mm512_maskz_loadu_epi32(all, ids + 4ull * i);
+        const __mmask16 good = _mm512_mask_cmplt_epu32_mask(all, id, limit);
+        if (good != all) bad += static_cast<u32>(__builtin_popcount(static_cast<u32>(all ^ good)));
+        const __m512i place = _mm512_srl_epi32(_mm512_mullo_epi32(id, factor), shift), tag = _mm512_add_epi32(id, base);
+        const __m512i old = _mm512_mask_i32gather_epi32(tag, good, place, seen.tags, 4);
+        const __mmask16 other = _mm512_mask_cmpneq_epi32_mask(good, old, tag);
+        _mm512_mask_i32scatter_epi32(seen.tags, other, place, tag, 4);
+        _mm512_storeu_si512(fresh + found, _mm512_maskz_compress_epi32(other, id));
+        found += static_cast<u32>(__builtin_popcount(other));
+    }
+    return found;
+}
+
+LEARNANN_AVX512 inline u32 insert_many(i64 *items, u32 width, const i64 *fresh, u32 count) {
+    const u32 end = static_cast<u32>(round_up(width, sorted_padding));
+    u32 first = width;
+    for (u32 f = 0; f < count; ++f) {
+        if (fresh[f] >= items[width - 1]) continue;
+        const __m512i v = _mm512_set1_epi64(fresh[f]);
+        const u32 place = first_not_below(items, width, fresh[f]);
+        if ((items[place] | 1) == (fresh[f] | 1)) continue;
+        first = smaller(first, place);
+        __m512i high = _mm512_load_si512(items + end - 8);
+        for (u32 i = end - 8; i + 8 > place; i -= 8) {
+            const __m512i low = i ? _mm512_load_si512(items + i - 8) : _mm512_set1_epi64(INT64_MIN);
+            const __m512i before = _mm512_alignr_epi64(high, low, 7);
+            _mm512_store_si512(items + i, _mm512_min_epi64(high, _mm512_max_epi64(before, v)));
+            if (i == 0) break;
+            high = low;
+        }
+    }
+    return first;
+}
+
+// As avx2::insert_sorted, with all items in registers: `Blocks` of eight.
+template <u32 Blocks> LEARNANN_AVX512 u32 insert_in_registers(i64 *items, const i64 *fresh, u32 count) {
+    const __m512i one = _mm512_set1_epi64(1), nothing = _mm512_set1_epi64(INT64_MAX);
+    __m512i block[Blocks], least = nothing;
+    for (u32 b = 0; b < Blocks; ++b) block[b] = _mm512_load_si512(items + 8 * b);
+    for (u32 f = 0; f < count; ++f) {
+        __m512i v = _mm512_set1_epi64(fresh[f]);
+        const __m512i marked = _mm512_or_si512(v, one);
+        u32 twin = 0;
+        for (u32 b = 0; b < Blocks; ++b) twin |= _mm512_cmpeq_epi64_mask(_mm512_or_si512(block[b], one), marked);
+        v = twin ? nothing : v;
+        least = _mm512_min_epi64(least, v);
+        for (u32 b = Blocks; b-- > 0;) {
+            const __m512i before = _mm512_alignr_epi64(block[b], b ? block[b - 1] : _mm512_set1_epi64(INT64_MIN), 7);
+            block[b] = _mm512_min_epi64(block[b], _mm512_max_epi64(before, v));
+        }
+    }
+    u32 first = 0;
+    for (u32 b = 0; b < Blocks; ++b) {
+        first += static_cast<u32>(__builtin_popcount(_mm512_cmplt_epi64_mask(block[b], least)));
+        _mm512_store_si512(items + 8 * b, block[b]);
+    }
+    return first;
+}
+
+LEARNANN_AVX512 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
+    switch ((width + 7) / 8) {
+    case 1: return insert_in_registers<1>(items, fresh, count);
+    case 2: return insert_in_registers<2>(items, fresh, count);
+    case 3: return insert_in_registers<3>(items, fresh, count);
+    case 4: return insert_in_registers<4>(items, fresh, count);
+    case 5: return insert_in_registers<5>(items, fresh, count);
+    case 6: return insert_in_registers<6>(items, fresh, count);
+    case 7: return insert_in_registers<7>(items, fresh, count);
+    case 8: return insert_in_registers<8>(items, fresh, count);
+    default: return insert_many(items, width, fresh, count);
+    }
+}
+
 LEARNANN_AVX512 inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 4) {     // four rows share each load of x
         const i16 *m[4];
@@ -369,6 +485,9 @@ const Kernels *avx2_kernels() {
     using namespace avx2;
     static const Kernels table = {"avx2",
                                   score,
+                                  scalar_kernels().unseen,
+                                  insert_sorted,
+                                  compiled_loops,
                                   {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
                                    float_kernel<u8, false>},
                                   {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
@@ -386,6 +505,9 @@ const Kernels *avx512_kernels() {
     using namespace avx512;
     static const Kernels table = {"avx512",
                                   score,
+                                  unseen,
+                                  insert_sorted,
+                                  avx2::compiled_loops,
                                   {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
                                    float_kernel<u8, false>},
                                   {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,

@@ -1,0 +1,201 @@
+// loops.hpp: plain loops over vectors, which compilers turn into whatever vectors their target has: written once, compiled
+// once for each table (LEARNANN_LOOPS). Sums run in sixteen fixed lanes, so that the same additions happen in the same order on
+// every machine: what decides how a search walks must not depend on the instruction set. No target here has fused
+// multiply-add, which would round differently.
+#pragma once
+
+#include "base/base.hpp"
+
+#if defined(__GNUC__)
+#define LEARNANN_INLINE inline __attribute__((always_inline))
+#define LEARNANN_LAMBDA __attribute__((always_inline))
+#define LEARNANN_RESTRICT __restrict__
+#else
+#define LEARNANN_INLINE inline
+#define LEARNANN_LAMBDA
+#define LEARNANN_RESTRICT
+#endif
+
+LEARNANN_BEGIN
+
+namespace loops {
+
+constexpr u32 lanes = 16;
+
+#if defined(__GNUC__)
+typedef float EightFloats __attribute__((vector_size(32)));
+typedef i32 EightInts __attribute__((vector_size(32)));
+#else
+struct EightFloats {
+    float v[8];
+    friend EightFloats operator+(const EightFloats &a, const EightFloats &b) { return each(a, b, [](float x, float y) { return x + y; }); }
+    friend EightFloats operator-(const EightFloats &a, const EightFloats &b) { return each(a, b, [](float x, float y) { return x - y; }); }
+    friend EightFloats operator*(const EightFloats &a, const EightFloats &b) { return each(a, b, [](float x, float y) { return x * y; }); }
+    EightFloats &operator+=(const EightFloats &b) { return *this = *this + b; }
+    template <class F> static EightFloats each(const EightFloats &a, const EightFloats &b, F f) {
+        EightFloats r;
+        for (u32 i = 0; i < 8; ++i) r.v[i] = f(a.v[i], b.v[i]);
+        return r;
+    }
+};
+#endif
+
+// Adds term(i) for all i < count, where term(i) is of one float, and terms(i) of eight from i on.
+template <class Terms, class Term> LEARNANN_INLINE float lane_sum(u32 count, Terms terms, Term term) {
+    EightFloats low{}, high{};
+    float sums[lanes];
+    u32 i = 0;
+    for (; i + lanes <= count; i += lanes) {
+        EightFloats x;
+        terms(i, x);
+        low += x;
+        terms(i + 8, x);
+        high += x;
+    }
+    std::memcpy(sums, &low, 32);
+    std::memcpy(sums + 8, &high, 32);
+    for (; i < count; ++i) sums[i % lanes] += term(i);
+    for (u32 half = lanes / 2; half > 0; half /= 2)
+        for (u32 l = 0; l < half; ++l) sums[l] += sums[l + half];
+    return sums[0];
+}
+
+LEARNANN_INLINE void read(const float *x, EightFloats &out) { std::memcpy(&out, x, 32); }
+
+LEARNANN_INLINE float sum(const float *x, u32 count) {
+    return lane_sum(count, [=](u32 i, EightFloats &out) LEARNANN_LAMBDA { read(x + i, out); },
+                    [=](u32 i) LEARNANN_LAMBDA { return x[i]; });
+}
+
+LEARNANN_INLINE float square_sum(const float *x, u32 count) {
+    return lane_sum(count,
+                    [=](u32 i, EightFloats &out) LEARNANN_LAMBDA {
+                        read(x + i, out);
+                        out = out * out;
+                    },
+                    [=](u32 i) LEARNANN_LAMBDA { return x[i] * x[i]; });
+}
+
+LEARNANN_INLINE float square_distance(const float *x, const float *y, u32 count) {
+    return lane_sum(count,
+                    [=](u32 i, EightFloats &out) LEARNANN_LAMBDA {
+                        EightFloats a, b;
+                        read(x + i, a);
+                        read(y + i, b);
+                        out = (a - b) * (a - b);
+                    },
+                    [=](u32 i) LEARNANN_LAMBDA { return (x[i] - y[i]) * (x[i] - y[i]); });
+}
+
+template <class T> LEARNANN_INLINE void widen_all(const T *LEARNANN_RESTRICT from, u32 count, float *LEARNANN_RESTRICT to) {
+    for (u32 i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+// Any element type to floats, from any alignment. False where a value is NaN or infinite.
+LEARNANN_INLINE bool widen(const void *LEARNANN_RESTRICT from, u32 type, u32 count, float *LEARNANN_RESTRICT to) {
+    const u8 *bytes = static_cast<const u8 *>(from);
+    u32 bad = 0;
+    if (type == LEARNANN_I8) widen_all(static_cast<const i8 *>(from), count, to);
+    if (type == LEARNANN_U8) widen_all(bytes, count, to);
+    if (type == LEARNANN_F32)
+        for (u32 i = 0; i < count; ++i) {
+            const u32 bits = load<u32>(bytes + 4ull * i);
+            bad |= (bits & 0x7f800000u) == 0x7f800000u;
+            store(to + i, bits);
+        }
+    if (type == LEARNANN_F16)
+        for (u32 i = 0; i < count; ++i) {
+            // A finite half as bits, moved to where a float keeps them, is the value times 2^-112.
+            const u32 half = load<u16>(bytes + 2ull * i), bits = (half & 0x8000u) << 16 | (half & 0x7fffu) << 13;
+            bad |= (half & 0x7c00u) == 0x7c00u;
+            to[i] = load<float>(&bits) * 5.192296858534828e33f;
+        }
+    return bad == 0;
+}
+
+// To bytes of the range [low, high]. False where a value is no whole number in it.
+LEARNANN_INLINE bool narrow(const float *LEARNANN_RESTRICT x, u32 count, float low, float high, u8 *LEARNANN_RESTRICT bytes) {
+    u32 other = 0;
+    for (u32 i = 0; i < count; ++i) {
+        const i32 whole = static_cast<i32>(clamp(x[i], low, high));
+        bytes[i] = static_cast<u8>(whole);
+        other |= static_cast<float>(whole) != x[i];
+    }
+    return other == 0;
+}
+
+// Nearest integer, halves away from zero.
+LEARNANN_INLINE i32 rounded(float v) { return static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f)); }
+
+// The caller sees to it that |x| scale < 32,767.
+LEARNANN_INLINE void to_fixed(const float *LEARNANN_RESTRICT x, u32 count, float scale, i16 *LEARNANN_RESTRICT fixed) {
+    for (u32 i = 0; i < count; ++i) fixed[i] = static_cast<i16>(rounded(x[i] * scale));
+}
+
+// y = sums * unit - shift.
+LEARNANN_INLINE void from_fixed(const i32 *LEARNANN_RESTRICT sums, const float *LEARNANN_RESTRICT shift, u32 count, float unit,
+                                float *LEARNANN_RESTRICT y) {
+    for (u32 i = 0; i < count; ++i) y[i] = static_cast<float>(sums[i]) * unit - shift[i];
+}
+
+// In this form compilers see a minimum and a maximum, and no branch.
+LEARNANN_INLINE float clamped(float v) {
+    const float most = v < 127.0f ? v : 127.0f;
+    return most > -127.0f ? most : -127.0f;
+}
+
+// Rounds y * scale to codes in [-127, 127] and returns the sum of their squares.
+LEARNANN_INLINE i32 quantise(const float *LEARNANN_RESTRICT y, u32 count, float scale, i8 *LEARNANN_RESTRICT code) {
+    i32 norm = 0;
+    for (u32 i = 0; i < count; ++i) {
+        const i32 c = rounded(clamped(y[i] * scale));
+        code[i] = static_cast<i8>(c);
+        norm += c * c;
+    }
+    return norm;
+}
+
+// The largest magnitude. Magnitudes as bits sort like integers, of which compilers make vectors more readily.
+LEARNANN_INLINE float peak(const float *x, u32 count) {
+    i32 peak = 0;
+    for (u32 i = 0; i < count; ++i) peak = larger(peak, load<i32>(x + i) & 0x7fffffff);
+    return load<float>(&peak);
+}
+
+}  // namespace loops
+
+// The same as a table.
+struct Loops {
+    float (*sum)(const float *x, u32 count);
+    float (*square_sum)(const float *x, u32 count);
+    float (*square_distance)(const float *x, const float *y, u32 count);
+    float (*peak)(const float *x, u32 count);
+    bool (*widen)(const void *from, u32 type, u32 count, float *to);
+    bool (*narrow)(const float *x, u32 count, float low, float high, u8 *bytes);
+    void (*to_fixed)(const float *x, u32 count, float scale, i16 *fixed);
+    void (*from_fixed)(const i32 *sums, const float *shift, u32 count, float unit, float *y);
+    i32 (*quantise)(const float *y, u32 count, float scale, i8 *code);
+};
+
+// Compiles them for a target, in the namespace where it stands, and names the table `compiled_loops`.
+#define LEARNANN_LOOPS(TARGET)                                                                                              \
+    struct LoopsHere {                                                                                                      \
+        TARGET static float sum(const float *x, u32 n) { return loops::sum(x, n); }                                         \
+        TARGET static float square_sum(const float *x, u32 n) { return loops::square_sum(x, n); }                           \
+        TARGET static float square_distance(const float *x, const float *y, u32 n) { return loops::square_distance(x, y, n); } \
+        TARGET static float peak(const float *x, u32 n) { return loops::peak(x, n); }                                       \
+        TARGET static bool widen(const void *from, u32 type, u32 n, float *to) { return loops::widen(from, type, n, to); }  \
+        TARGET static bool narrow(const float *x, u32 n, float low, float high, u8 *bytes) {                                \
+            return loops::narrow(x, n, low, high, bytes);                                                                   \
+        }                                                                                                                   \
+        TARGET static void to_fixed(const float *x, u32 n, float scale, i16 *fixed) { loops::to_fixed(x, n, scale, fixed); } \
+        TARGET static void from_fixed(const i32 *sums, const float *shift, u32 n, float unit, float *y) {                   \
+            loops::from_fixed(sums, shift, n, unit, y);                                                                     \
+        }                                                                                                                   \
+        TARGET static i32 quantise(const float *y, u32 n, float scale, i8 *code) { return loops::quantise(y, n, scale, code); } \
+    };                                                                                                                      \
+    constexpr Loops compiled_loops = {LoopsHere::sum,   LoopsHere::square_sum, LoopsHere::square_distance,                  \
+                                      LoopsHere::peak,  LoopsHere::widen,      LoopsHere::narrow,                           \
+                                      LoopsHere::to_fixed, LoopsHere::from_fixed, LoopsHere::quantise}
+
+LEARNANN_END
