@@ -53,7 +53,7 @@ enum AboutField : uint32_t {
     about_code_step = 76,
     about_residual_unit = 80,
     about_residual_weight = 84,
-    about_matrix_scale = 88,
+    about_horizon = 88,
     about_code_recall = 92
 };
 

@@ -32,6 +32,7 @@ Pipeline::Pipeline(const learnann_build_options &options, const Allocator &alloc
     basis_.mean.use(allocator);
     basis_.directions.use(allocator);
     fitted_.matrix.use(allocator);
+    fitted_.unit.use(allocator);
     fitted_.shift.use(allocator);
     fitted_.mean.use(allocator);
 }
@@ -302,11 +303,12 @@ Status Pipeline::finish(learnann_error *error) {
     std::memcpy(entry_section_.data(), entries_.records.data(), entry_records);
     std::memcpy(entry_section_.data() + entry_records, entries_.rows.data(), entries * 4);
 
-    const u64 matrix = fitted_.matrix.size() * 2, shift = fitted_.shift.size() * 4, mean = fitted_.mean.size() * 4;
-    LEARNANN_RETURN_IF(projection_section_.allocate(matrix + shift + mean, error));
+    const u64 matrix = fitted_.matrix.size(), scales = fitted_.unit.size() * 4, mean = fitted_.mean.size() * 4;
+    LEARNANN_RETURN_IF(projection_section_.allocate(matrix + 2 * scales + mean, error));
     std::memcpy(projection_section_.data(), fitted_.matrix.data(), matrix);
-    std::memcpy(projection_section_.data() + matrix, fitted_.shift.data(), shift);
-    std::memcpy(projection_section_.data() + matrix + shift, fitted_.mean.data(), mean);
+    std::memcpy(projection_section_.data() + matrix, fitted_.unit.data(), scales);
+    std::memcpy(projection_section_.data() + matrix + scales, fitted_.shift.data(), scales);
+    std::memcpy(projection_section_.data() + matrix + 2 * scales, fitted_.mean.data(), mean);
 
     LEARNANN_RETURN_IF(order_keys(error));
     collect_sections();
@@ -336,7 +338,7 @@ void Pipeline::collect_sections() {
     a.code_step = c.code_step;
     a.residual_unit = c.residual_unit;
     a.residual_weight = c.residual_weight;
-    a.matrix_scale = c.matrix_scale;
+    a.horizon = calibration_.horizon;
     a.code_recall = code_recall_;
 
     exact_.row_of_slot = row_of_slot_.data();

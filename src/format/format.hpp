@@ -19,7 +19,7 @@
 //
 //   kind  section      contents (n rows, d dimensions, m code dimensions, w bytes a record, s slots = rows in file order)
 //      1  about        struct About
-//      2  projection   i16 matrix[m][cols], cols = d rounded up to 32; f32 shift[m]; f32 mean[d]
+//      2  projection   i8 matrix[m][cols], cols = d rounded up to 64; f32 unit[m]; f32 shift[m]; f32 mean[d]
 //      3  records      n records of w bytes: u8 code[w-8] (c + 128, c in [-127, 127]; 128 from m on), u32 norm << 8 |
 //                      exponent << 5 | residual, u32 offset of the slot's adjacency in units of 4 bytes                 (hot)
 //      4  adjacency    n blocks, each a multiple of 4 bytes: u8 degree, u8 0, half length_unit, u32 slot[degree],
@@ -132,7 +132,7 @@ struct About {
     float code_step;        // a code of 1 at exponent 0, in the rows' own units; no row is longer than 20,000 steps
     float residual_unit;    // a residual byte of 1 is this many code steps
     float residual_weight;  // rho
-    float matrix_scale;     // matrix entry / matrix_scale = direction cosine
+    float horizon;          // a walk expands the nearest share of its beam: more of it is kept for reranking only
     float code_recall;      // held-out, -1 where unknown
     u32 zero[10];
 };
@@ -155,7 +155,7 @@ static_assert(sizeof(CalibrationPoint) == 16, "a calibration point is 16 bytes")
 
 // ---- what About implies ----
 
-inline u32 projection_cols(u32 dim) { return static_cast<u32>(round_up(dim, 32)); }
+inline u32 projection_cols(u32 dim) { return static_cast<u32>(round_up(dim, projection_block)); }
 inline u32 code_capacity(u32 record_bytes) { return record_bytes - record_tail; }
 
 inline u32 exact_stride_of(u32 dim, u32 type, bool tail) {
@@ -164,7 +164,7 @@ inline u32 exact_stride_of(u32 dim, u32 type, bool tail) {
 }
 
 inline u64 projection_bytes(const About &a) {
-    return static_cast<u64>(a.code_dim) * projection_cols(a.dim) * 2 + static_cast<u64>(a.code_dim) * 4 +
+    return static_cast<u64>(a.code_dim) * projection_cols(a.dim) + static_cast<u64>(a.code_dim) * 8 +
            static_cast<u64>(a.dim) * 4;
 }
 

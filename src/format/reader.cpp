@@ -93,7 +93,7 @@ Status FileView::read_about(learnann_error *error) {
     const bool record = a.record_bytes >= min_record_bytes && a.record_bytes <= max_record_bytes && a.record_bytes % 16 == 0 &&
                         a.code_dim >= 1 && a.code_dim <= code_capacity(a.record_bytes) && a.norm_left <= 7;
     if (!record) return corrupt(error, "F5: record or code size out of range", at);
-    const bool scales = positive(a.code_step) && positive(a.residual_unit) && positive(a.matrix_scale) &&
+    const bool scales = positive(a.code_step) && positive(a.residual_unit) && a.horizon > 0 && a.horizon <= 1 &&
                         a.residual_weight >= -2 && a.residual_weight <= 2 && a.code_recall >= -1 && a.code_recall <= 1;
     if (!scales) return corrupt(error, "F5: a scale is not a number in its range", at);
     const bool exact = a.exact_type == 0 ? !has_exact() && a.exact_tail == 0 && a.exact_stride == 0

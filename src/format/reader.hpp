@@ -27,10 +27,11 @@ public:
     void next_section(u64 from, u64 &begin, u64 &end) const;
     u32 section_crc(u32 kind) const { return crcs_[kind]; }
 
-    const i16 *matrix() const { return reinterpret_cast<const i16 *>(section(section_projection)); }
-    const float *shift() const {
+    const i8 *matrix() const { return reinterpret_cast<const i8 *>(section(section_projection)); }
+    const float *unit() const {
         return reinterpret_cast<const float *>(matrix() + static_cast<u64>(about_.code_dim) * projection_cols(about_.dim));
     }
+    const float *shift() const { return unit() + about_.code_dim; }
     const float *mean() const { return shift() + about_.code_dim; }
 
     const u8 *records() const { return section(section_records); }

@@ -15,9 +15,10 @@ struct Calibration {
     static constexpr u32 most = 64;
     CalibrationPoint points[most];
     u32 count = 0;
+    float horizon = 1;      // see About
 };
 
-// Searches as the reader will, at growing efforts. Rows of `space` are slots; row_of_slot leads back to the rows.
+// Chooses the horizon, and searches as the reader will, at growing efforts. Rows of `space` are slots; row_of_slot leads back to the rows.
 Status calibrate(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
                  const Array<u32> &row_of_slot, const Holdout &holdout, u32 threads, const Allocator &allocator,
                  Calibration &calibration, learnann_error *error);

@@ -53,7 +53,7 @@ private:
     Status find_bridgehead(u32 row, u32 &from, learnann_error *error) {
         const BuildGraph graph{&space_, &edges_};
         const QueryCode query = space_.query(row, code_.data());
-        LEARNANN_RETURN_IF(beam_.prepare(32, space_.rows, error));
+        LEARNANN_RETURN_IF(beam_.prepare(32, 32, space_.rows, error));
         scan_entries(query, entries_.records.data(), space_.stride(), static_cast<u32>(entries_.rows.size()),
                      [&](i32 estimate, u32 entry) { beam_.add_entry(estimate, entries_.rows[entry]); });
         while (beam_.gather(graph)) beam_.score(graph, query, [](i32, u32) {});

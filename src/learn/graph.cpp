@@ -81,7 +81,7 @@ Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
         w.code.use(allocator_);
         w.other.use(allocator_);
         w.candidates.use(allocator_);
-        LEARNANN_RETURN_IF(w.beam.prepare(larger(options_.beam, 1u), space_.rows, error));
+        LEARNANN_RETURN_IF(w.beam.prepare(options_.beam, options_.beam, space_.rows, error));
         LEARNANN_RETURN_IF(w.code.allocate(max_record_bytes, error));
         LEARNANN_RETURN_IF(w.other.allocate(max_record_bytes, error));
         LEARNANN_RETURN_IF(w.candidates.allocate(prune_candidates, error));
@@ -114,7 +114,7 @@ Status GraphBuilder::insert(const u32 *order, u32 count, u32 linked, const Progr
 void GraphBuilder::find_candidates(Worker &w, u32 row, const u32 *seeds, u32 seed_count) {
     Beam &beam = w.beam;
     const QueryCode query = space_.query(row, w.code.data());
-    (void)beam.prepare(options_.beam, space_.rows, nullptr);    // the memory is there already
+    (void)beam.prepare(options_.beam, options_.beam, space_.rows, nullptr);    // the memory is there already
     beam.mark_seen(row);
     if (seed_count > 0) {
         i32 estimates[first_rows];

@@ -147,26 +147,29 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
 inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, learnann_error *error) {
     const u32 d = basis.dim, cols = projection_cols(d);
     LEARNANN_RETURN_IF(f.matrix.zeroes(static_cast<u64>(code_dim) * cols, error));
-    LEARNANN_RETURN_IF(f.shift.zeroes(code_dim, error));
+    LEARNANN_RETURN_IF(f.unit.allocate(code_dim, error));
+    LEARNANN_RETURN_IF(f.shift.allocate(code_dim, error));
     LEARNANN_RETURN_IF(f.mean.allocate(d, error));
     std::memcpy(f.mean.data(), basis.mean.data(), d * sizeof(float));
+    // Eight bits are enough: rows and queries go through the same matrix, so what rounding does is a map a little off the
+    // basis, and no noise between them.
     for (u32 k = 0; k < code_dim; ++k) {
-        i16 *to = f.matrix.data() + static_cast<u64>(k) * cols;
+        const float *direction = basis.directions.data() + static_cast<u64>(k) * d;
+        const float peak = kernels().loops.peak(direction, d), unit = peak > 0 ? peak / 127 : 1;
+        i8 *to = f.matrix.data() + static_cast<u64>(k) * cols;
         double shift = 0;
-        for (u32 i = 0; i < d; ++i) {
-            const float v = basis.directions[static_cast<u64>(k) * d + i] * fixed_point_norm;
-            to[i] = static_cast<i16>(static_cast<i32>(clamp(v, -32767.0f, 32767.0f) + (v < 0 ? -0.5f : 0.5f)));
-            shift += static_cast<double>(to[i]) / fixed_point_norm * basis.mean[i];
-        }
-        f.shift[k] = static_cast<float>(shift);
+        kernels().loops.quantise(direction, d, 1 / unit, to);
+        for (u32 i = 0; i < d; ++i) shift += static_cast<double>(to[i]) * basis.mean[i];
+        f.unit[k] = unit;
+        f.shift[k] = static_cast<float>(shift * unit);
     }
     Codec &c = f.codec;
     c.matrix = f.matrix.data();
+    c.unit = f.unit.data();
     c.shift = f.shift.data();
     c.mean = f.mean.data();
     c.dim = d;
     c.code_dim = code_dim;
-    c.matrix_scale = fixed_point_norm;
     return LEARNANN_OK;
 }
 

@@ -24,7 +24,8 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
 // The codec of a basis cut to a record width, with the arrays that the file will hold.
 struct FittedCodec {
     Codec codec;
-    Array<i16> matrix;
+    Array<i8> matrix;
+    Array<float> unit;
     Array<float> shift;
     Array<float> mean;
 };

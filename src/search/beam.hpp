@@ -75,11 +75,13 @@ public:
     static constexpr i64 nothing = INT64_MAX;
 
     void use(const Allocator &a) { items_.use(a); }
-    Status prepare(u32 width, learnann_error *error) {
+    // Room for `width` rows, of which the nearest `horizon` are given out by take().
+    Status prepare(u32 width, u32 horizon, learnann_error *error) {
         const u64 padded = round_up(width, sorted_padding);
         LEARNANN_RETURN_IF(items_.at_least(padded, error));
         for (u64 i = 0; i < padded; ++i) items_[i] = nothing;
         width_ = width;
+        horizon_ = horizon;
         cursor_ = 0;
         return LEARNANN_OK;
     }
@@ -116,8 +118,8 @@ public:
         return id;
     }
     u32 peek() {
-        while (cursor_ < width_ && (items_[cursor_] & 1)) ++cursor_;
-        return cursor_ < width_ ? id(cursor_) : no_row;
+        while (cursor_ < horizon_ && (items_[cursor_] & 1)) ++cursor_;
+        return cursor_ < horizon_ ? id(cursor_) : no_row;
     }
 
     u32 size() const {
@@ -131,8 +133,14 @@ public:
 private:
     Array<i64> items_;
     u32 width_ = 0;
+    u32 horizon_ = 0;
     u32 cursor_ = 0;
 };
+
+// How many rows of a beam a walk expands, for a share of it.
+inline u32 horizon_of(float share, u32 width) {
+    return clamp(static_cast<u32>(std::ceil(share * static_cast<float>(width))), 1u, width);
+}
 
 struct BeamCounts {
     u64 distances = 0;
@@ -150,9 +158,9 @@ public:
         pool.use(a);
         seen_.use(a);
     }
-    // Room for one search; rows seen are forgotten.
-    Status prepare(u32 width, u32 rows, learnann_error *error) {
-        LEARNANN_RETURN_IF(pool.prepare(width, error));
+    // Room for one search, which expands the nearest `horizon` of its `width` rows; rows seen are forgotten.
+    Status prepare(u32 width, u32 horizon, u32 rows, learnann_error *error) {
+        LEARNANN_RETURN_IF(pool.prepare(width, horizon, error));
         counts = BeamCounts{};
         fresh_count_ = 0;
         return seen_.prepare(width * 48, rows, error);

@@ -7,6 +7,7 @@ Codec Codec::of(const FileView &view) {
     const About &a = view.about();
     Codec c;
     c.matrix = view.matrix();
+    c.unit = view.unit();
     c.shift = view.shift();
     c.mean = view.mean();
     c.dim = a.dim;
@@ -17,7 +18,6 @@ Codec Codec::of(const FileView &view) {
     c.code_step = a.code_step;
     c.residual_unit = a.residual_unit;
     c.residual_weight = a.residual_weight;
-    c.matrix_scale = a.matrix_scale;
     return c;
 }
 
@@ -58,8 +58,7 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
 
     Projected p;
     p.y = scratch.y.data();
-    const double unit = to_fixed > 0 ? 1.0 / (static_cast<double>(to_fixed) * codec.matrix_scale) : 0;
-    loops.from_fixed(sums, codec.shift, codec.code_dim, static_cast<float>(unit), p.y);
+    loops.from_fixed(sums, codec.unit, codec.shift, codec.code_dim, to_fixed > 0 ? 1 / to_fixed : 0, p.y);
     const double kept = loops.square_sum(p.y, codec.code_dim), whole = loops.square_distance(x, codec.mean, codec.dim);
     p.residual2 = static_cast<float>(smaller(larger(whole - kept, 0.0), 3e38));
     return p;

@@ -8,11 +8,12 @@
 LEARNANN_BEGIN
 
 // The projection and its scales, wherever they lie (a file's sections, or a build's arrays).
-//   y = P (x - mean) = (matrix x) / matrix_scale - shift      code = y / (code_step 2^exponent), rounded, in [-127, 127]
+//   y = P (x - mean) = unit (matrix x) - shift      code = y / (code_step 2^exponent), rounded, in [-127, 127]
 //   residual^2 = |x - mean|^2 - |y|^2 + what clamping cuts    norm = |code 2^exponent|^2 + (residual / code_step)^2
 // Under cosine x is normalised first; under inner product mean and shift are 0.
 struct Codec {
-    const i16 *matrix = nullptr;
+    const i8 *matrix = nullptr;
+    const float *unit = nullptr;        // of each matrix row
     const float *shift = nullptr;
     const float *mean = nullptr;
     u32 dim = 0;
@@ -23,7 +24,6 @@ struct Codec {
     float code_step = 1;
     float residual_unit = 1;
     float residual_weight = 0;
-    float matrix_scale = 1;
 
     static Codec of(const FileView &view);
 };
@@ -31,7 +31,7 @@ struct Codec {
 // Rows are at most this many code steps long (from the mean): then no estimate between two rows overflows 32 bits.
 constexpr float max_steps = 20000.0f;
 
-// The largest |matrix row| and |x| as integers: their product stays below 2^31 with room for rounding.
+// |x| as integers. Matrix rows are no longer than 127 sqrt(65535), so the products stay below 2^31.
 constexpr float fixed_point_norm = 32000.0f;
 
 // A vector in the spectral space.

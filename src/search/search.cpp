@@ -24,6 +24,7 @@ u64 Lane::memory() const { return codec.bytes() + code.bytes() + bytes.bytes() +
 struct Plan {
     bool scan = false;
     u32 width = 0;          // of the beam
+    u32 horizon = 0;        // of those, how many of the nearest are expanded
     u32 kept = 0;           // candidates that survive the walk and are reranked
 };
 
@@ -34,13 +35,14 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     Plan plan;
     plan.kept = smaller(larger(request.effort, request.k), n);
     plan.width = plan.kept;
+    plan.horizon = horizon_of(view.about().horizon, plan.width);
     plan.scan = n <= scan_rows || plan.kept >= n / 2;
     if (!filter.active() || plan.scan) return plan;
     // A walk that must see `kept` rows that pass expands about kept * n / passing rows of some 20 edges each; an exact row
     // costs about three code distances. The scan wins where passing^2 < 7 * kept * n.
     const double passing = larger(filter.expected_passes(), 1.0);
     plan.scan = passing * passing < 7.0 * plan.kept * n;
-    plan.width = static_cast<u32>(smaller(plan.kept * (n / passing), static_cast<double>(n)));
+    plan.width = plan.horizon = static_cast<u32>(smaller(plan.kept * (n / passing), static_cast<double>(n)));
     return plan;
 }
 
@@ -94,8 +96,8 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
 
 Status Searcher::start(Lane &lane, learnann_error *error) const {
     const About &a = view.about();
-    LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, view.rows(), error));
-    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, error));
+    LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
+    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, plan.kept, error));
     scan_entries(lane.encoded.code, view.entry_records(), a.record_bytes, a.entries, [&](i32 estimate, u32 entry) {
         const u32 slot = view.entry_slot(entry);
         if (slot >= view.rows()) {
@@ -244,7 +246,7 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
     for (;;) {
         Searcher searcher(view, wider, stats);
         // k is the limit here, not a number that must be found: the beam's width comes from the effort alone.
-        searcher.plan.kept = searcher.plan.width = smaller(wider.effort, view.rows());
+        searcher.plan.kept = searcher.plan.width = searcher.plan.horizon = smaller(wider.effort, view.rows());
         searcher.plan.scan = searcher.plan.scan && (view.rows() <= scan_rows || searcher.plan.kept >= view.rows() / 2 ||
                                                     searcher.filter.active());
         LEARNANN_RETURN_IF(searcher.encode(lane, query, 0, error));

@@ -52,6 +52,7 @@ struct SeenTags {
 
 constexpr u32 unseen_padding = 16;      // `fresh` has room for so many more
 constexpr u32 unseen_block = 16;        // so many ids are looked up before they are marked
+constexpr u32 projection_block = 64;
 constexpr u32 sorted_padding = 8;       // sorted items lie in whole blocks of so many
 
 // The first place in sorted items that is not below `item`; branchless: compilers make the choice a conditional move.
@@ -87,9 +88,9 @@ struct Kernels {
     u32 (*l2_i8)(const u8 *, const u8 *, u32 dim);
     u32 (*dot_u8)(const u8 *, const u8 *, u32 dim);
     u32 (*dot_i8)(const u8 *, const u8 *, u32 dim);     // two's complement of the signed sum
-    // out[i] = row i of the matrix (rows x cols, cols a multiple of 32, 64-byte aligned) times x.
-    // |row| |x| < 2^31 by the caller's scaling, so no partial sum overflows (Cauchy-Schwarz).
-    void (*project)(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out);
+    // out[i] = row i of the matrix (rows x cols, cols a multiple of projection_block, 64-byte aligned, no entry -128) times x.
+    // |row| |x| < 2^31 by the caller's scaling: sums may wrap on the way, the result is exact.
+    void (*project)(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out);
     // y += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats.
     void (*axpy4)(float *y, const float *const x[4], const float a[4], u32 n);
 };

@@ -132,10 +132,10 @@ LEARNANN_INLINE void to_fixed(const float *LEARNANN_RESTRICT x, u32 count, float
     for (u32 i = 0; i < count; ++i) fixed[i] = static_cast<i16>(rounded(x[i] * scale));
 }
 
-// y = sums * unit - shift.
-LEARNANN_INLINE void from_fixed(const i32 *LEARNANN_RESTRICT sums, const float *LEARNANN_RESTRICT shift, u32 count, float unit,
-                                float *LEARNANN_RESTRICT y) {
-    for (u32 i = 0; i < count; ++i) y[i] = static_cast<float>(sums[i]) * unit - shift[i];
+// y = sums * units * scale - shift.
+LEARNANN_INLINE void from_fixed(const i32 *LEARNANN_RESTRICT sums, const float *LEARNANN_RESTRICT units,
+                                const float *LEARNANN_RESTRICT shift, u32 count, float scale, float *LEARNANN_RESTRICT y) {
+    for (u32 i = 0; i < count; ++i) y[i] = static_cast<float>(sums[i]) * units[i] * scale - shift[i];
 }
 
 // In this form compilers see a minimum and a maximum, and no branch.
@@ -173,7 +173,7 @@ struct Loops {
     bool (*widen)(const void *from, u32 type, u32 count, float *to);
     bool (*narrow)(const float *x, u32 count, float low, float high, u8 *bytes);
     void (*to_fixed)(const float *x, u32 count, float scale, i16 *fixed);
-    void (*from_fixed)(const i32 *sums, const float *shift, u32 count, float unit, float *y);
+    void (*from_fixed)(const i32 *sums, const float *units, const float *shift, u32 count, float scale, float *y);
     i32 (*quantise)(const float *y, u32 count, float scale, i8 *code);
 };
 
@@ -189,8 +189,8 @@ struct Loops {
             return loops::narrow(x, n, low, high, bytes);                                                                   \
         }                                                                                                                   \
         TARGET static void to_fixed(const float *x, u32 n, float scale, i16 *fixed) { loops::to_fixed(x, n, scale, fixed); } \
-        TARGET static void from_fixed(const i32 *sums, const float *shift, u32 n, float unit, float *y) {                   \
-            loops::from_fixed(sums, shift, n, unit, y);                                                                     \
+        TARGET static void from_fixed(const i32 *sums, const float *units, const float *shift, u32 n, float scale, float *y) { \
+            loops::from_fixed(sums, units, shift, n, scale, y);                                                             \
         }                                                                                                                   \
         TARGET static i32 quantise(const float *y, u32 n, float scale, i8 *code) { return loops::quantise(y, n, scale, code); } \
     };                                                                                                                      \

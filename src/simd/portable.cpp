@@ -112,27 +112,23 @@ inline void score(const QueryCode &query, const u8 *records, u32 stride, const u
 
 #if defined(__SSE2__)
 // xsimd has no multiply-add of 16-bit pairs; every x86-64 has.
-inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    const auto read = [](const void *p) { return _mm_loadu_si128(static_cast<const __m128i *>(p)); };
     for (u32 r = 0; r < rows; ++r) {
-        const i16 *row = matrix + static_cast<u64>(r) * cols;
+        const i8 *row = matrix + static_cast<u64>(r) * cols;
         __m128i sum = _mm_setzero_si128();
-        for (u32 c = 0; c < cols; c += 8)
-            sum = _mm_add_epi32(sum, _mm_madd_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row + c)),
-                                                    _mm_loadu_si128(reinterpret_cast<const __m128i *>(x + c))));
-        alignas(16) i32 lanes[4];
-        _mm_store_si128(reinterpret_cast<__m128i *>(lanes), sum);
-        out[r] = lanes[0] + lanes[1] + lanes[2] + lanes[3];
+        for (u32 c = 0; c < cols; c += 16) {
+            const __m128i bytes = read(row + c);
+            const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8), high = _mm_srai_epi16(_mm_unpackhi_epi8(bytes, bytes), 8);
+            sum = _mm_add_epi32(sum, _mm_madd_epi16(low, read(x + c)));
+            sum = _mm_add_epi32(sum, _mm_madd_epi16(high, read(x + c + 8)));
+        }
+        out[r] = batch_sum(Ints(sum));
     }
 }
 #else
-inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    for (u32 r = 0; r < rows; ++r) {
-        Ints sum(0);
-        for (u32 c = 0; c < cols; c += words)
-            sum = sum + multiply_add(Words::load_unaligned(matrix + static_cast<u64>(r) * cols + c),
-                                     Words::load_unaligned(x + c));
-        out[r] = batch_sum(sum);
-    }
+inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    scalar_kernels().project(matrix, rows, cols, x, out);   // a loop that compilers make vectors of
 }
 #endif
 

@@ -80,7 +80,7 @@ inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
     return first;
 }
 
-inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
     for (u32 r = 0; r < rows; ++r) {
         i32 sum = 0;
         for (u32 c = 0; c < cols; ++c) sum += matrix[static_cast<u64>(r) * cols + c] * x[c];

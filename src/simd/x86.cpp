@@ -238,16 +238,20 @@ LEARNANN_AVX2 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, 
     return first;
 }
 
-LEARNANN_AVX2 inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+LEARNANN_AVX2 LEARNANN_INLINE __m256i widen_row(const i8 *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+
+LEARNANN_AVX2 inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 2) {     // two rows share each load of x
-        const i16 *a = matrix + static_cast<u64>(r) * cols, *b = r + 1 < rows ? a + cols : a;
+        const i8 *a = matrix + static_cast<u64>(r) * cols, *b = r + 1 < rows ? a + cols : a;
         __m256i s0 = _mm256_setzero_si256(), s1 = s0, t0 = s0, t1 = s0;
         for (u32 c = 0; c < cols; c += 32) {
             const __m256i x0 = load_bytes(x + c), x1 = load_bytes(x + c + 16);
-            s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(load_bytes(a + c), x0));
-            s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(load_bytes(a + c + 16), x1));
-            t0 = _mm256_add_epi32(t0, _mm256_madd_epi16(load_bytes(b + c), x0));
-            t1 = _mm256_add_epi32(t1, _mm256_madd_epi16(load_bytes(b + c + 16), x1));
+            s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(widen_row(a + c), x0));
+            s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(widen_row(a + c + 16), x1));
+            t0 = _mm256_add_epi32(t0, _mm256_madd_epi16(widen_row(b + c), x0));
+            t1 = _mm256_add_epi32(t1, _mm256_madd_epi16(widen_row(b + c + 16), x1));
         }
         out[r] = sum_ints(_mm256_add_epi32(s0, s1));
         if (r + 1 < rows) out[r + 1] = sum_ints(_mm256_add_epi32(t0, t1));
@@ -454,16 +458,39 @@ LEARNANN_AVX512 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh
     }
 }
 
-LEARNANN_AVX512 inline void project(const i16 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    for (u32 r = 0; r < rows; r += 4) {     // four rows share each load of x
-        const i16 *m[4];
-        for (u32 k = 0; k < 4; ++k) m[k] = matrix + static_cast<u64>(smaller(r + k, rows - 1)) * cols;
-        __m512i s[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-        for (u32 c = 0; c < cols; c += 32) {
-            const __m512i xs = _mm512_loadu_si512(x + c);
-            for (int k = 0; k < 4; ++k) s[k] = _mm512_dpwssd_epi32(s[k], _mm512_loadu_si512(m[k] + c), xs);
+// x + 32768 as a high and a low byte, both unsigned, as the byte products want them:
+//     m x = 256 m high + m low - 32768 m
+LEARNANN_AVX512 inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    constexpr u32 tile = 1024;
+    alignas(64) u8 high[tile], low[tile];
+    const __m512i middle = _mm512_set1_epi16(-32768), ones = _mm512_set1_epi8(1);
+    for (u32 begin = 0; begin < cols; begin += tile) {
+        const u32 width = smaller(tile, cols - begin);
+        for (u32 c = 0; c < width; c += 32) {
+            const __m512i v = _mm512_xor_si512(_mm512_loadu_si512(x + begin + c), middle);
+            _mm256_store_si256(reinterpret_cast<__m256i *>(low + c), _mm512_cvtepi16_epi8(v));
+            _mm256_store_si256(reinterpret_cast<__m256i *>(high + c), _mm512_cvtepi16_epi8(_mm512_srli_epi16(v, 8)));
         }
-        for (u32 k = 0; k < 4 && r + k < rows; ++k) out[r + k] = sum_ints(s[k]);
+        for (u32 r = 0; r < rows; r += 4) {     // four rows share each load of x
+            const i8 *m[4];
+            for (u32 k = 0; k < 4; ++k) m[k] = matrix + static_cast<u64>(smaller(r + k, rows - 1)) * cols + begin;
+            __m512i h[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+            __m512i l[4] = {h[0], h[0], h[0], h[0]}, s[4] = {h[0], h[0], h[0], h[0]};
+            for (u32 c = 0; c < width; c += 64) {
+                const __m512i xh = _mm512_load_si512(high + c), xl = _mm512_load_si512(low + c);
+                for (int k = 0; k < 4; ++k) {
+                    const __m512i row = _mm512_loadu_si512(m[k] + c);
+                    h[k] = _mm512_dpbusd_epi32(h[k], xh, row);
+                    l[k] = _mm512_dpbusd_epi32(l[k], xl, row);
+                    s[k] = _mm512_dpbusd_epi32(s[k], ones, row);
+                }
+            }
+            for (u32 k = 0; k < 4 && r + k < rows; ++k) {
+                const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(h[k], 8), _mm512_sub_epi32(l[k], _mm512_slli_epi32(s[k], 15)));
+                const u32 before = begin ? static_cast<u32>(out[r + k]) : 0;
+                out[r + k] = static_cast<i32>(before + static_cast<u32>(sum_ints(sum)));
+            }
+        }
     }
 }
 

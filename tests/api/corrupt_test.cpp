@@ -378,8 +378,8 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
                  {about_residual_unit, nan},
                  {about_residual_weight, nan},
                  {about_residual_weight, bits_of(2.5f)},
-                 {about_matrix_scale, 0},
-                 {about_matrix_scale, inf},
+                 {about_horizon, 0},
+                 {about_horizon, inf},
                  {about_code_recall, nan},
                  {about_code_recall, bits_of(1.5f)}};
     for (const Memory *m : {&file, &plain})
