@@ -267,6 +267,12 @@ Status Pipeline::link(learnann_error *error) {
     GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
     LEARNANN_RETURN_IF(builder.insert(order.data(), n - held, space_.inner ? n : 0, progress(), error));
 
+    if (!space_.inner) {
+        std::sort(order.begin(), order.begin() + (n - held));
+        LEARNANN_RETURN_IF(begin("refine"));
+        LEARNANN_RETURN_IF(builder.refine(order.data(), n - held, progress(), error));
+    }
+
     LEARNANN_RETURN_IF(begin("calibration"));
     calibration_ = Calibration{};
     LEARNANN_RETURN_IF(calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, threads(), allocator_, calibration_, error));

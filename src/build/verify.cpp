@@ -134,7 +134,7 @@ private:
         CalibrationPoint before{};
         for (u32 i = 0; i < view_.calibration_points(); ++i) {
             const CalibrationPoint p = view_.calibration(i);
-            const bool fits = p.recall >= 0 && p.recall <= 1 && p.effort >= 1 && p.effort <= max_effort && p.k >= 1 &&
+            const bool fits = p.margin >= 0 && p.recall >= 0 && p.recall <= 1 && p.effort >= 1 && p.effort <= max_effort && p.k >= 1 &&
                               (p.k > before.k || (p.k == before.k && p.effort > before.effort && p.recall >= before.recall));
             if (!fits) return bad("F16: a calibration point is out of order", at(section_calibration, sizeof p * i));
             before = p;

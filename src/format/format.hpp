@@ -51,7 +51,7 @@
 //   F13    key order is a permutation that sorts the keys
 //   F14    every slot is reachable from the entries
 //   F15    the records of the entries are copies of the records they name
-//   F16    calibration: k ascending, effort and recall ascending within k, recall within [0, 1]
+//   F16    calibration: k ascending, effort and recall ascending within k, recall within [0, 1], margin not negative
 //   F17    exact rows hold no NaN and no infinity
 //   F18    bytes between sections are 0
 #pragma once
@@ -149,7 +149,7 @@ struct CalibrationPoint {
     u32 k;
     u32 effort;
     float recall;
-    u32 zero;
+    float margin;           // of estimates behind the k-th, up to which candidates are reranked: search/effort.hpp
 };
 static_assert(sizeof(CalibrationPoint) == 16, "a calibration point is 16 bytes");
 

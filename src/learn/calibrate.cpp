@@ -81,21 +81,27 @@ constexpr u32 steps = sizeof efforts / sizeof *efforts;
 // What the held-out queries find at one effort, and what that costs.
 struct Reached {
     float recall[3] = {};       // by calibrated_k
-    double nanoseconds = 0;     // a query, by the model below
+    float margin[3] = {};
+    double nanoseconds = 0;     // a query, for k = 10, by the model below
 };
+
+// Of the hits that the candidates hold, reranking up to the margin may lose as many as this share of those that they don't.
+constexpr double margin_loss = 0.15;
 
 class Calibrator {
 public:
     Calibrator(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
                const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator)
         : space_(space), graph_{&space, &edges}, entries_(entries), rows_(rows), row_of_slot_(row_of_slot), h_(h),
-          threads_(threads), allocator_(allocator), found_(allocator) {}
+          threads_(threads), allocator_(allocator), counts_(allocator), candidates_(allocator), margins_(allocator) {}
 
     Status run(Calibration &out, learnann_error *error) {
-        LEARNANN_RETURN_IF(found_.allocate(static_cast<u64>(measures) * h_.count, error));
+        LEARNANN_RETURN_IF(counts_.allocate(h_.count, error));
+        LEARNANN_RETURN_IF(candidates_.allocate(static_cast<u64>(most_kept) * h_.count, error));
+        LEARNANN_RETURN_IF(margins_.allocate(static_cast<u64>(Holdout::depth) * h_.count, error));
         for (u32 t = 0; t < threads_; ++t) {
             LEARNANN_RETURN_IF(workers_[t].prepare(space_, rows_.dim(), allocator_, error));
-            LEARNANN_RETURN_IF(workers_[t].beam.prepare(efforts[steps - 1], 1, space_.rows, error));
+            LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
         out.horizon = choose_horizon();
         Reached at[steps];
@@ -109,14 +115,25 @@ public:
         for (u32 j = 0; j < 3; ++j)
             for (u32 e = 0; e < used && out.count < Calibration::most; ++e) {
                 if (efforts[e] < calibrated_k[j]) continue;
-                out.points[out.count++] = CalibrationPoint{calibrated_k[j], efforts[e], at[e].recall[j], 0};
+                out.points[out.count++] = CalibrationPoint{calibrated_k[j], efforts[e], at[e].recall[j], at[e].margin[j]};
                 if (at[e].recall[j] >= 0.9995f) break;
             }
         return LEARNANN_OK;
     }
 
 private:
-    static constexpr u32 measures = 5;      // of a query: hits by calibrated_k, distances, hops
+    static constexpr u32 most_kept = efforts[steps - 1];
+
+    struct Counts {
+        u32 kept = 0;
+        u32 distances = 0;
+        u32 hops = 0;
+    };
+    // A candidate of a query: by how much its estimate lies behind the anchor's, and whether it is one of the true k.
+    struct Candidate {
+        float margin[3];        // by calibrated_k
+        bool hit[3];
+    };
 
     // The share of the beam that a walk expands. A wide beam of which only the nearest are expanded finds as much with fewer hops
     // and more exact rows: which is cheaper depends on the rows. The cheapest at recall@10 of 0.95 and 0.99.
@@ -131,7 +148,7 @@ private:
         return best;
     }
 
-    // The product of what both recalls cost; where they aren't reached, of the last effort tried.
+    // The product of what both recalls cost; where they aren't reached, of twice the last effort tried.
     double cost_of(float share) {
         double at95 = 0, last = 0;
         float reached = 0;
@@ -152,49 +169,69 @@ private:
 
     Reached measure(u32 effort, float share) {
         parallel(threads_, h_.count, 4, [&](u64 q, u32 worker) {
-            search(static_cast<u32>(q), effort, share, workers_[worker], found_.data() + measures * q);
+            search(static_cast<u32>(q), effort, share, workers_[worker]);
         });
-        u64 sums[measures] = {};
-        for (u32 q = 0; q < h_.count; ++q)
-            for (u32 m = 0; m < measures; ++m) sums[m] += found_[static_cast<u64>(measures) * q + m];
         Reached r;
-        for (u32 j = 0; j < 3; ++j) {
-            const double all = static_cast<double>(smaller(calibrated_k[j], h_.neighbours)) * h_.count;
-            r.recall[j] = static_cast<float>(static_cast<double>(sums[j]) / all);
+        for (u32 j = 0; j < 3; ++j) r.margin[j] = fit_margin(j, r.recall[j]);
+        double distances = 0, hops = 0, reranked = 0;
+        for (u32 q = 0; q < h_.count; ++q) {
+            distances += counts_[q].distances;
+            hops += counts_[q].hops;
+            for (u32 i = 0; i < counts_[q].kept; ++i) reranked += candidate(q, i).margin[1] <= r.margin[1];
         }
         // Measured on a server: some 4 ns a cache line that comes from beyond the second cache, and the arithmetic beside it.
         const double record = 6 + space_.stride() / 16.0, hop = 60;
         const double exact = 15 + rows_.dim() * element_bytes(rows_.vectors.type) / 16.0;
-        r.nanoseconds = static_cast<double>(sums[3]) / h_.count * record + static_cast<double>(sums[4]) / h_.count * hop +
-                        effort * exact;
+        r.nanoseconds = (distances * record + hops * hop + reranked * exact) / h_.count;
         return r;
     }
 
-    // Searches as the reader will. Hits of one query, for each calibrated k, and its counts.
-    void search(u32 q, u32 effort, float share, Worker &w, u32 *found) const {
-        constexpr u32 most = 1024;
-        float near[most];
+    // The least margin that keeps almost all the hits among the candidates, and the recall that is left.
+    float fit_margin(u32 j, float &recall) {
+        const u64 all = static_cast<u64>(smaller(calibrated_k[j], h_.neighbours)) * h_.count;
+        u64 found = 0;
+        for (u32 q = 0; q < h_.count; ++q)
+            for (u32 i = 0; i < counts_[q].kept; ++i)
+                if (candidate(q, i).hit[j] && found < margins_.size()) margins_[found++] = candidate(q, i).margin[j];
+        const u64 lost = smaller(static_cast<u64>(margin_loss * static_cast<double>(all - smaller(found, all))), found / 2);
+        recall = static_cast<float>(found - lost) / static_cast<float>(all);
+        if (found == 0) return no_margin;
+        std::nth_element(margins_.begin(), margins_.begin() + (found - 1 - lost), margins_.begin() + found);
+        return larger(margins_[found - 1 - lost], 0.0f);
+    }
+
+    // Walks as the reader will, and leaves the query's candidates and counts.
+    void search(u32 q, u32 effort, float share, Worker &w) {
         const EncodedQuery query = w.encode(space_, h_, q);
         (void)w.beam.prepare(effort, horizon_of(share, effort), space_.rows, nullptr);
         scan_entries(query.code, entries_.records.data(), space_.stride(), static_cast<u32>(entries_.rows.size()),
                      [&](i32 estimate, u32 entry) { w.beam.add_entry(estimate, entries_.rows[entry]); });
         while (w.beam.gather(graph_)) w.beam.score(graph_, query.code, [](i32, u32) {});
         const ExactQuery exact = w.exact(rows_, h_, q);
-        const u32 kept = smaller(w.beam.pool.size(), most);
-        u32 size = 0;
+        const Pool &pool = w.beam.pool;
+        const u32 kept = pool.size();
+        counts_[q] = Counts{kept, static_cast<u32>(w.beam.counts.distances), static_cast<u32>(w.beam.counts.hops)};
         for (u32 i = 0; i < kept; ++i) {
-            const u32 row = row_of_slot_[w.beam.pool.id(i)];
-            if (!h_.holds(row)) near[size++] = rows_.distance(exact, row);
+            const u32 row = row_of_slot_[pool.id(i)];
+            const float distance = rows_.distance(exact, row);
+            Candidate &c = candidate(q, i);
+            for (u32 j = 0; j < 3; ++j) {
+                const u32 k = smaller(calibrated_k[j], h_.neighbours), anchor = smaller(rerank_anchor(k), kept);
+                c.hit[j] = distance <= h_.reach(q, k) && !h_.holds(row);
+                c.margin[j] = margin_of(query, pool.estimate(i), pool.estimate(anchor - 1));
+            }
         }
-        std::sort(near, near + size);
+        // As near as the last of the true k are sometimes more than k: the first count.
         for (u32 j = 0; j < 3; ++j) {
-            const u32 k = smaller(calibrated_k[j], h_.neighbours);
-            found[j] = 0;
-            for (u32 i = 0; i < smaller(k, size); ++i) found[j] += near[i] <= h_.reach(q, k);
+            u32 hits = 0;
+            for (u32 i = 0; i < kept; ++i) {
+                bool &hit = candidate(q, i).hit[j];
+                hit = hit && hits++ < smaller(calibrated_k[j], h_.neighbours);
+            }
         }
-        found[3] = static_cast<u32>(w.beam.counts.distances);
-        found[4] = static_cast<u32>(w.beam.counts.hops);
     }
+
+    Candidate &candidate(u32 q, u32 i) { return candidates_[static_cast<u64>(q) * most_kept + i]; }
 
     const CodeSpace &space_;
     const BuildGraph graph_;
@@ -204,7 +241,9 @@ private:
     const Holdout &h_;
     u32 threads_;
     Allocator allocator_;
-    Array<u32> found_;
+    Array<Counts> counts_;
+    Array<Candidate> candidates_;
+    Array<float> margins_;
     Worker workers_[max_threads];
 };
 

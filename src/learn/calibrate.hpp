@@ -3,6 +3,7 @@
 
 #include "learn/graph.hpp"
 #include "learn/holdout.hpp"
+#include "search/effort.hpp"
 
 LEARNANN_BEGIN
 

@@ -68,6 +68,7 @@ u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 c
     return smaller(count, degree);
 }
 
+constexpr u32 refine_candidates = 64;
 constexpr u32 first_rows = 512;     // linked by brute force
 
 Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
@@ -81,7 +82,7 @@ Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
         w.code.use(allocator_);
         w.other.use(allocator_);
         w.candidates.use(allocator_);
-        LEARNANN_RETURN_IF(w.beam.prepare(options_.beam, options_.beam, space_.rows, error));
+        LEARNANN_RETURN_IF(w.beam.prepare(larger(options_.beam, refine_candidates), options_.beam, space_.rows, error));
         LEARNANN_RETURN_IF(w.code.allocate(max_record_bytes, error));
         LEARNANN_RETURN_IF(w.other.allocate(max_record_bytes, error));
         LEARNANN_RETURN_IF(w.candidates.allocate(prune_candidates, error));
@@ -165,6 +166,51 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     const u32 kept =
         prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(), list + pinned);
     edges_.degrees[row] = static_cast<u8>(pinned + kept);
+}
+
+// The nearest of a row's neighbours and of theirs, pruned.
+u32 GraphBuilder::relink(Worker &w, u32 row, u32 *kept) {
+    Beam &beam = w.beam;
+    const QueryCode query = space_.query(row, w.code.data());
+    (void)beam.prepare(refine_candidates, 0, space_.rows, nullptr);     // the memory is there already
+    beam.mark_seen(row);
+    const u32 *own = edges_.of(row), degree = edges_.degrees[row], pinned = edges_.pinned[row];
+    for (u32 i = 0; i < pinned; ++i) beam.mark_seen(own[i]);
+    beam.look_at(space_.records, space_.stride(), own + pinned, degree - pinned, space_.rows, query);
+    for (u32 i = 0; i < degree; ++i)
+        beam.look_at(space_.records, space_.stride(), edges_.of(own[i]), edges_.degrees[own[i]], space_.rows, query);
+    const u32 found = beam.pool.size(), limit = options_.degree > pinned ? options_.degree - pinned : 0;
+    for (u32 i = 0; i < found; ++i) w.candidates[i] = beam.pool.item_at(i);
+    return prune(space_, options_, w.candidates.data(), found, limit, w.other.data(), kept);
+}
+
+Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
+    EdgeLists next;
+    LEARNANN_RETURN_IF(prepare(0, error));
+    LEARNANN_RETURN_IF(next.allocate(edges_.rows, edges_.capacity, allocator_, error));
+    prefer_large_pages(next.ids.data(), next.ids.bytes());
+    constexpr u32 batch = 32768;
+    for (u32 done = 0; done < count; done += batch) {
+        LEARNANN_RETURN_IF(progress.at(static_cast<double>(done) / count));
+        parallel(threads_, smaller(batch, count - done), 64, [&](u64 i, u32 worker) {
+            const u32 row = rows[done + i], pinned = edges_.pinned[row];
+            std::memcpy(next.of(row), edges_.of(row), pinned * sizeof(u32));
+            next.pinned[row] = static_cast<u8>(pinned);
+            next.degrees[row] = static_cast<u8>(pinned + relink(workers_[worker], row, next.of(row) + pinned));
+        });
+    }
+    // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
+    std::memcpy(edges_.degrees.data(), next.degrees.data(), edges_.rows);
+    edges_.ids.swap(next.ids);
+    for (u32 i = 0; i < count; ++i) {
+        const u32 row = rows[i], *own = edges_.of(row);
+        for (u32 j = 0; j < next.degrees[row]; ++j) {
+            u32 *list = edges_.of(own[j]);
+            u8 &degree = edges_.degrees[own[j]];
+            if (degree < edges_.capacity && std::find(list, list + degree, row) == list + degree) list[degree++] = row;
+        }
+    }
+    return LEARNANN_OK;
 }
 
 Status GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *) {

@@ -70,6 +70,10 @@ public:
     // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already.
     Status insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error);
 
+    // Links each of these rows anew, out of its neighbours and theirs: what insertion found early it found in a graph of few
+    // rows. The rows must be all that are linked, in any order.
+    Status refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error);
+
 private:
     struct Worker {
         Beam beam;
@@ -81,6 +85,7 @@ private:
     void find_candidates(Worker &w, u32 row, const u32 *seeds, u32 seed_count);
     u32 gather_candidates(Worker &w, u32 row, const u32 *more, u32 more_count);
     void add_links(Worker &w, u32 row, const u64 *links, u32 count);
+    u32 relink(Worker &w, u32 row, u32 *kept);
 
     const CodeSpace &space_;
     EdgeLists &edges_;

@@ -126,6 +126,7 @@ public:
         return static_cast<u32>(std::lower_bound(items_.begin(), items_.begin() + width_, nothing) - items_.begin());
     }
     u32 width() const { return width_; }
+    i64 item_at(u32 i) const { return items_[i]; }
     u32 id(u32 i) const { return id_of(items_[i]); }
     i32 estimate(u32 i) const { return estimate_of(items_[i]); }
     u64 bytes() const { return items_.bytes(); }
@@ -136,11 +137,6 @@ private:
     u32 horizon_ = 0;
     u32 cursor_ = 0;
 };
-
-// How many rows of a beam a walk expands, for a share of it.
-inline u32 horizon_of(float share, u32 width) {
-    return clamp(static_cast<u32>(std::ceil(share * static_cast<float>(width))), 1u, width);
-}
 
 struct BeamCounts {
     u64 distances = 0;
@@ -193,6 +189,15 @@ public:
             for (u32 line = 0; line < stride; line += 64) prefetch(record + line);
         }
         return true;
+    }
+
+    // Scores those of some rows that weren't seen yet, and keeps the best: a hop without a walk.
+    void look_at(const u8 *records, u32 stride, const u32 *ids, u32 count, u32 rows, const QueryCode &query) {
+        i32 estimates[max_out_degree];
+        i64 near[max_out_degree + 1];
+        fresh_count_ = kernels().unseen(reinterpret_cast<const u8 *>(ids), count, seen_.tags(), rows, fresh_, counts.bad_ids);
+        kernels().score(query, records, stride, fresh_, fresh_count_, estimates);
+        pool.insert(near, pool.nearer(estimates, fresh_, fresh_count_, near));
     }
 
     // visit(estimate, id) is called for each row scored, whether or not the pool keeps it.

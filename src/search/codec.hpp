@@ -79,6 +79,7 @@ struct EncodedQuery {
     QueryCode code;
     float base;
     float unit;
+    float spread;       // an error of the estimates, roughly, in their units: what the codes don't hold of the query, in steps
 };
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code);
 

@@ -25,7 +25,8 @@ struct Plan {
     bool scan = false;
     u32 width = 0;          // of the beam
     u32 horizon = 0;        // of those, how many of the nearest are expanded
-    u32 kept = 0;           // candidates that survive the walk and are reranked
+    u32 kept = 0;           // candidates that survive the walk
+    RerankRule rerank;      // and how many of them are reranked
 };
 
 constexpr u32 scan_rows = 256;      // up to here a walk costs as much as a scan
@@ -36,6 +37,7 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     plan.kept = smaller(larger(request.effort, request.k), n);
     plan.width = plan.kept;
     plan.horizon = horizon_of(view.about().horizon, plan.width);
+    plan.rerank = rerank_rule(view, request.k, plan.kept);
     plan.scan = n <= scan_rows || plan.kept >= n / 2;
     if (!filter.active() || plan.scan) return plan;
     // A walk that must see `kept` rows that pass expands about kept * n / passing rows of some 20 edges each; an exact row
@@ -65,7 +67,7 @@ struct Searcher {
     void count(const Lane &lane) const;
     u32 finish(Lane &lane, learnann_hit *out) const;
     u32 scan(Lane &lane, learnann_hit *out, float radius) const;
-    void rerank(Lane &lane, const Pool &from, float radius, Hits &hits) const;
+    void rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const;
     const Pool &found(const Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
 };
 
@@ -138,8 +140,7 @@ void Searcher::count(const Lane &lane) const {
     stats.stop = LEARNANN_STOP_BEAM;
 }
 
-void Searcher::rerank(Lane &lane, const Pool &from, float radius, Hits &hits) const {
-    const u32 depth = from.size();
+void Searcher::rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const {
     if (view.has_exact()) {
         const u32 stride = view.about().exact_stride, ahead = 4;
         const auto fetch = [&](u32 i) {
@@ -171,7 +172,7 @@ u32 Searcher::finish(Lane &lane, learnann_hit *out) const {
     // The promise: k hits where k rows pass. A walk that found fewer (a filter, a graph in pieces) gives way to a scan.
     if (from.size() < smaller(request.k, view.rows())) return scan(lane, out, no_radius);
     Hits hits(view, out, request.k);
-    rerank(lane, from, no_radius, hits);
+    rerank(lane, from, rerank_depth(from, lane.encoded, plan.rerank), no_radius, hits);
     return hits.finish();
 }
 
@@ -259,48 +260,13 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
         searcher.count(lane);
         const Pool &from = searcher.found(lane);
         Hits found(view, hits, request.k);
-        searcher.rerank(lane, from, max_distance, found);
+        searcher.rerank(lane, from, from.size(), max_distance, found);
         count = found.finish();
         // Done when the radius lies well within what the beam saw, or when the limit does.
         const bool within = count < from.size() / 2 || (count == request.k && from.size() >= 2ull * request.k);
         if (within) return LEARNANN_OK;
         wider.effort *= 2;
     }
-}
-
-// ---- calibration ----
-
-// The effort for one calibrated k, by linear interpolation; 0 where the file knows nothing of that k.
-inline double calibrated_effort(const FileView &view, u32 k, float recall) {
-    double effort = 0, reached = 0;
-    for (u32 i = 0; i < view.calibration_points(); ++i) {
-        const CalibrationPoint p = view.calibration(i);
-        if (p.k != k) continue;
-        if (p.recall >= recall) {
-            if (effort == 0) return p.effort;
-            const double t = p.recall > reached ? (recall - reached) / (p.recall - reached) : 1;
-            return effort + t * (p.effort - effort);
-        }
-        effort = p.effort;
-        reached = p.recall;
-    }
-    return effort * 2;      // above the last point
-}
-
-u32 effort_for_recall(const FileView &view, u32 k, float recall) {
-    const double guess = larger(48.0, 2.0 * k);
-    const double at1 = calibrated_effort(view, 1, recall), at10 = calibrated_effort(view, 10, recall),
-                 at100 = calibrated_effort(view, 100, recall);
-    double effort = guess;
-    if (at1 > 0 && at10 > 0 && at100 > 0) {
-        const double x = std::log10(static_cast<double>(k));    // between the calibrated k: linear in log k
-        if (x <= 1) effort = at1 + (at10 - at1) * x;
-        else if (x <= 2) effort = at10 + (at100 - at10) * (x - 1);
-        else effort = at100 * (k / 100.0);
-    } else if (at10 > 0) {
-        effort = larger(at10, guess * at10 / 64);
-    }
-    return static_cast<u32>(clamp(std::ceil(effort), 1.0, static_cast<double>(max_effort)));
 }
 
 LEARNANN_END

@@ -1,7 +1,7 @@
 // search.hpp: queries -> hits. One code path for single, interleaved, threaded, filtered and range searches.
 #pragma once
 
-#include "search/beam.hpp"
+#include "search/effort.hpp"
 #include "search/exact.hpp"
 #include "search/filter.hpp"
 
@@ -53,8 +53,5 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
 Status search_range(const FileView &view, Workspace &space, const learnann_vectors &query, float max_distance,
                     const SearchRequest &request, learnann_hit *hits, u32 &count, learnann_search_stats &stats,
                     learnann_error *error);
-
-// The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
-u32 effort_for_recall(const FileView &view, u32 k, float recall);
 
 LEARNANN_END

@@ -1,0 +1,62 @@
+// effort.cpp: see effort.hpp.
+#include "search/effort.hpp"
+
+LEARNANN_BEGIN
+
+// The effort for one calibrated k, by linear interpolation; 0 where the file knows nothing of that k.
+inline double calibrated_effort(const FileView &view, u32 k, float recall) {
+    double effort = 0, reached = 0;
+    for (u32 i = 0; i < view.calibration_points(); ++i) {
+        const CalibrationPoint p = view.calibration(i);
+        if (p.k != k) continue;
+        if (p.recall >= recall) {
+            if (effort == 0) return p.effort;
+            const double t = p.recall > reached ? (recall - reached) / (p.recall - reached) : 1;
+            return effort + t * (p.effort - effort);
+        }
+        effort = p.effort;
+        reached = p.recall;
+    }
+    return effort * 2;      // above the last point
+}
+
+u32 effort_for_recall(const FileView &view, u32 k, float recall) {
+    const double guess = larger(48.0, 2.0 * k);
+    const double at1 = calibrated_effort(view, 1, recall), at10 = calibrated_effort(view, 10, recall),
+                 at100 = calibrated_effort(view, 100, recall);
+    double effort = guess;
+    if (at1 > 0 && at10 > 0 && at100 > 0) {
+        const double x = std::log10(static_cast<double>(k));    // between the calibrated k: linear in log k
+        if (x <= 1) effort = at1 + (at10 - at1) * x;
+        else if (x <= 2) effort = at10 + (at100 - at10) * (x - 1);
+        else effort = at100 * (k / 100.0);
+    } else if (at10 > 0) {
+        effort = larger(at10, guess * at10 / 64);
+    }
+    return static_cast<u32>(clamp(std::ceil(effort), 1.0, static_cast<double>(max_effort)));
+}
+
+// The margin for one calibrated k at an effort, by linear interpolation; beyond the last point there is none.
+inline float calibrated_margin(const FileView &view, u32 k, u32 effort) {
+    CalibrationPoint before{};
+    for (u32 i = 0; i < view.calibration_points(); ++i) {
+        const CalibrationPoint p = view.calibration(i);
+        if (p.k > k) break;
+        if (p.k < k) continue;
+        if (p.effort >= effort) {
+            if (before.k == 0 || p.effort <= before.effort) return p.margin;
+            const float t = static_cast<float>(effort - before.effort) / static_cast<float>(p.effort - before.effort);
+            return before.margin + t * (p.margin - before.margin);
+        }
+        before = p;
+    }
+    return no_margin;
+}
+
+RerankRule rerank_rule(const FileView &view, u32 k, u32 effort) {
+    RerankRule rule{rerank_anchor(k), calibrated_margin(view, 10, effort)};
+    if (k > 10) rule.margin = larger(rule.margin, calibrated_margin(view, 100, effort));
+    return rule;
+}
+
+LEARNANN_END

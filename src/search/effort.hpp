@@ -1,0 +1,49 @@
+// effort.hpp: what an effort means for a file: how much of the beam is expanded, how deep the candidates are reranked, and which
+// effort reaches a recall. All of it was measured at build time, on queries that the graph did not know (learn/calibrate.hpp).
+#pragma once
+
+#include "search/beam.hpp"
+
+LEARNANN_BEGIN
+
+// How many rows of a beam a walk expands, for a share of it.
+inline u32 horizon_of(float share, u32 width) {
+    return clamp(static_cast<u32>(std::ceil(share * static_cast<float>(width))), 1u, width);
+}
+
+// Candidates are reranked up to an estimate: that of the anchor, the k-th of them, and a margin for what estimates are wrong by,
+// which grows with what the codes don't hold of the query. k up to 10 share an anchor, and with it the rows that are reranked:
+// their hits are prefixes of each other.
+struct RerankRule {
+    u32 anchor = 0;
+    float margin = 0;       // in units of EncodedQuery::spread
+};
+
+constexpr float no_margin = 3e38f;      // everything is reranked
+
+inline u32 rerank_anchor(u32 k) { return larger(k, 10u); }
+
+// How far an estimate lies behind the anchor's, in margins.
+inline float margin_of(const EncodedQuery &query, i32 estimate, i32 anchor) {
+    return (static_cast<float>(estimate) - static_cast<float>(anchor)) / query.spread;
+}
+
+inline u32 rerank_depth(const Pool &pool, const EncodedQuery &query, const RerankRule &rule) {
+    const u32 size = pool.size();
+    if (size <= rule.anchor) return size;
+    const i32 anchor = pool.estimate(rule.anchor - 1);
+    u32 low = rule.anchor, high = size;
+    while (low < high) {
+        const u32 middle = (low + high) / 2;
+        if (margin_of(query, pool.estimate(middle), anchor) <= rule.margin) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+RerankRule rerank_rule(const FileView &view, u32 k, u32 effort);
+
+// The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
+u32 effort_for_recall(const FileView &view, u32 k, float recall);
+
+LEARNANN_END
