@@ -80,8 +80,8 @@ LEARNANN_API const char *learnann_status_text(learnann_status status);
 /* LEARNANN_VERSION of the compiled library. */
 LEARNANN_API uint32_t learnann_version(void);
 
-/* The instruction set in use: "scalar", "sse2", "avx2", "avx512", "neon" or "dotprod". Chosen once, at first use;
- * the environment variable LEARNANN_ISA overrides it where the machine has what it names. A static string. */
+/* The instruction set in use: "scalar", "sse2", "ssse3", "avx2", "avx512", "neon" or "dotprod". Chosen once, at first
+ * use; the environment variable LEARNANN_ISA overrides it where the machine has what it names. A static string. */
 LEARNANN_API const char *learnann_isa(void);
 
 /* ---- vectors, memory ---------------------------------------------------------------------------------------- */

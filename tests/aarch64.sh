@@ -24,6 +24,11 @@ check() {
     if "$@" >"$T/out" 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $name" && tail -n 20 "$T/out"; fi
 }
 check "unit tests" $run "$A/unit-tests"
+# The processor above has all there is; this one has no dot products of bytes, and must be told from it at run time.
+check "kernels without dotprod" $run -cpu cortex-a53 "$A/unit-tests" -sf="*kernels_test.cpp"
+for cpu in max:dotprod cortex-a53:neon; do
+    check "the best kernels of ${cpu%:*}" test "$($run -cpu "${cpu%:*}" "$A/learnann" --version | sed 's/.*, //')" = "${cpu#*:}"
+done
 # All API tests take half an hour under emulation (AARCH64_API='*' runs them); these cover every kernel and the golden files.
 check "API tests" $run "$A/api-tests" -tc="${AARCH64_API:-golden*,keys*,very few rows,queries of any*,signed bytes*,F1*,single*}"
 

@@ -39,7 +39,8 @@ std::string general_help() {
     return text +
            "\nlearnann COMMAND --help explains a command, learnann --version tells the version.\n"
            "Vector files: .npy .fvecs .bvecs .ivecs .fbin .u8bin .i8bin .ibin, told by suffix.\n"
-           "Exit status: 0 ok, 1 failed, 2 wrong usage. LEARNANN_ISA in the environment chooses the instruction set.\n";
+           "Exit status: 0 ok, 1 failed, 2 wrong usage. LEARNANN_ISA in the environment chooses the\n"
+           "instruction set: scalar, sse2, ssse3, avx2, avx512, neon or dotprod.\n";
 }
 
 // ---- info

@@ -21,8 +21,11 @@ inline void prefetch(const void *address) {
 }
 
 const Kernels &scalar_kernels();
-const Kernels &portable_kernels();
-const Kernels *avx2_kernels();      // NULL where the machine or the compiler lacks it
+const Kernels &portable_kernels();  // scalar_kernels() where there is no xsimd
+const Kernels *ssse3_kernels();     // these: NULL where the machine or the compiler lacks it
+const Kernels *avx2_kernels();
 const Kernels *avx512_kernels();
+const Kernels *neon_kernels();      // takes the place of the portable table
+const Kernels *dotprod_kernels();
 
 LEARNANN_END

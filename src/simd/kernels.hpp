@@ -67,6 +67,21 @@ inline u32 first_not_below(const i64 *items, u32 count, i64 item) {
     return low;
 }
 
+// Four rows of bytes that share each load of what they are multiplied with: from the i-th of those listed in ids on, or of all
+// where ids is NULL. Past `count` rows the last stands in; whole fours don't ask: it would be felt.
+struct FourRows {
+    const u8 *at[4];
+    LEARNANN_INLINE FourRows(const u8 *rows, u32 stride, const u32 *ids, u32 i)
+        : FourRows(rows, stride, ids, i, i + 1, i + 2, i + 3) {}
+    LEARNANN_INLINE FourRows(const u8 *rows, u32 stride, const u32 *ids, u32 i, u32 count)
+        : FourRows(rows, stride, ids, i, smaller(i + 1, count - 1), smaller(i + 2, count - 1), smaller(i + 3, count - 1)) {}
+
+private:
+    LEARNANN_INLINE FourRows(const u8 *rows, u32 stride, const u32 *ids, u32 a, u32 b, u32 c, u32 d)
+        : at{rows + static_cast<u64>(ids ? ids[a] : a) * stride, rows + static_cast<u64>(ids ? ids[b] : b) * stride,
+             rows + static_cast<u64>(ids ? ids[c] : c) * stride, rows + static_cast<u64>(ids ? ids[d] : d) * stride} {}
+};
+
 using FloatKernel = float (*)(const float *query, const void *row, u32 dim);
 
 struct Kernels {
@@ -91,6 +106,9 @@ struct Kernels {
     // out[i] = row i of the matrix (rows x cols, cols a multiple of projection_block, 64-byte aligned, no entry -128) times x.
     // |row| |x| < 2^31 by the caller's scaling: sums may wrap on the way, the result is exact.
     void (*project)(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out);
+    // out[r] = row r of the weights (rows x cols, cols a multiple of 16 and at most 65,536; 16-byte aligned) times x, which has
+    // any alignment. No value is -128.
+    void (*matvec)(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out);
     // y += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats.
     void (*axpy4)(float *y, const float *const x[4], const float a[4], u32 n);
 };

@@ -1,7 +1,8 @@
 // loops.hpp: plain loops over vectors, which compilers turn into whatever vectors their target has: written once, compiled
 // once for each table (LEARNANN_LOOPS). Sums run in sixteen fixed lanes, so that the same additions happen in the same order on
-// every machine: what decides how a search walks must not depend on the instruction set. No target here has fused
-// multiply-add, which would round differently.
+// every machine: what decides how a search walks must not depend on the instruction set. A product fused with the sum that it
+// goes into rounds once instead of twice: no target here has fused multiply-add, and no statement has both a product and its
+// sum, as compilers that keep to the standard fuse within a statement only.
 #pragma once
 
 #include "base/base.hpp"
@@ -135,7 +136,10 @@ LEARNANN_INLINE void to_fixed(const float *LEARNANN_RESTRICT x, u32 count, float
 // y = sums * units * scale - shift.
 LEARNANN_INLINE void from_fixed(const i32 *LEARNANN_RESTRICT sums, const float *LEARNANN_RESTRICT units,
                                 const float *LEARNANN_RESTRICT shift, u32 count, float scale, float *LEARNANN_RESTRICT y) {
-    for (u32 i = 0; i < count; ++i) y[i] = static_cast<float>(sums[i]) * units[i] * scale - shift[i];
+    for (u32 i = 0; i < count; ++i) {
+        const float product = static_cast<float>(sums[i]) * units[i] * scale;
+        y[i] = product - shift[i];
+    }
 }
 
 // In this form compilers see a minimum and a maximum, and no branch.

@@ -85,27 +85,31 @@ template <class T, bool Squared> u32 sum_bytes(const u8 *a, const u8 *b, u32 dim
     return total;
 }
 
-// ---- records ----
+// ---- records, the router ----
 
 // 255 * 127 fits a signed 16-bit lane, so one low multiply is exact.
-inline i32 biased_dot(const u8 *record, const i8 *code, u32 stride) {
+template <class T> i32 dot_code(const T *row, const i8 *code, u32 count) {
     Ints sum(0);
     u32 j = 0;
-    for (; j + batch_bytes <= stride; j += batch_bytes) {
-        const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(record + j));
+    for (; j + batch_bytes <= count; j += batch_bytes) {
+        const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(row + j));
         const Words y = Words::load_unaligned(reinterpret_cast<const i16 *>(code + j));
-        sum = sum + pair_sum(low_bytes<u8>(x) * low_bytes<i8>(y)) + pair_sum(high_bytes<u8>(x) * high_bytes<i8>(y));
+        sum = sum + pair_sum(low_bytes<T>(x) * low_bytes<i8>(y)) + pair_sum(high_bytes<T>(x) * high_bytes<i8>(y));
     }
     i32 total = batch_sum(sum);
-    for (; j < stride; ++j) total += record[j] * code[j];
+    for (; j < count; ++j) total += row[j] * code[j];
     return total;
 }
 
 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {
     for (u32 i = 0; i < count; ++i) {
         const u8 *record = records + static_cast<u64>(ids ? ids[i] : i) * stride;
-        estimates[i] = finish_estimate(query, biased_dot(record, query.code, stride), load<u32>(record + stride - record_tail));
+        estimates[i] = finish_estimate(query, dot_code(record, query.code, stride), load<u32>(record + stride - record_tail));
     }
+}
+
+inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+    for (u32 r = 0; r < rows; ++r) out[r] = dot_code(weights + static_cast<u64>(r) * cols, x, cols);
 }
 
 // ---- projection, linear algebra ----
@@ -123,7 +127,8 @@ inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out
             sum = _mm_add_epi32(sum, _mm_madd_epi16(low, read(x + c)));
             sum = _mm_add_epi32(sum, _mm_madd_epi16(high, read(x + c + 8)));
         }
-        out[r] = batch_sum(Ints(sum));
+        sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));     // not a batch's sum: with -mavx batches are wider
+        out[r] = _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
     }
 }
 #else
@@ -165,6 +170,7 @@ const Kernels &portable_kernels() {
                                   sum_bytes<u8, false>,
                                   sum_bytes<i8, false>,
                                   project,
+                                  matvec,
                                   axpy4};
     return table;
 }

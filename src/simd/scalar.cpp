@@ -88,6 +88,14 @@ inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out
     }
 }
 
+inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+    for (u32 r = 0; r < rows; ++r) {
+        i32 sum = 0;
+        for (u32 c = 0; c < cols; ++c) sum += weights[static_cast<u64>(r) * cols + c] * x[c];
+        out[r] = sum;
+    }
+}
+
 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
     for (u32 i = 0; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
 }
@@ -108,6 +116,7 @@ const Kernels &scalar_kernels() {
                                   dot_bytes<u8>,
                                   dot_bytes<i8>,
                                   project,
+                                  matvec,
                                   axpy4};
     return table;
 }

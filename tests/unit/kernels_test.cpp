@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
 #include <string>
 
 using namespace learnann;
@@ -261,6 +262,198 @@ TEST_CASE("project: any number of rows, any width, at the limit of 2^31") {
                 wrong.check(got == expected, *k, "project", rows, cols);
             }
         }
+    wrong.done();
+}
+
+TEST_CASE("matvec: any number of rows, any width, any alignment of the vector") {
+    Wrong wrong;
+    TestRandom random(6);
+    for (const u32 cols : {16u, 32u, 48u, 64u, 80u, 96u, 112u, 128u, 256u, 1008u, 65536u})
+        for (u32 rows = 1; rows <= (cols > 2000 ? 5 : 18); ++rows) {
+            const size_t size = static_cast<size_t>(rows) * cols;
+            Tight weights(size, 16), x(cols, rows % 16);
+            const u32 extreme = rows % 3;       // 0: all at their largest, of one sign or of both
+            for (size_t i = 0; i < size; ++i)
+                weights.at[i] = static_cast<u8>(extreme ? static_cast<i32>(random.below(255)) - 127 : rows % 2 ? 127 : -127);
+            for (u32 c = 0; c < cols; ++c)
+                x.at[c] = static_cast<u8>(extreme ? static_cast<i32>(random.below(255)) - 127
+                                          : rows % 2 && random.below(2) ? 127 : -127);
+            const i8 *w = reinterpret_cast<const i8 *>(weights.at), *v = reinterpret_cast<const i8 *>(x.at);
+            std::vector<i32> expected(rows), got(rows);
+            for (u32 r = 0; r < rows; ++r)
+                for (u32 c = 0; c < cols; ++c) expected[r] += w[static_cast<size_t>(r) * cols + c] * v[c];
+            for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
+                std::fill(got.begin(), got.end(), 77);
+                k->matvec(w, rows, cols, v, got.data());
+                wrong.check(got == expected, *k, "matvec", rows, cols);
+            }
+        }
+    wrong.done();
+}
+
+TEST_CASE("unseen: counts 0 to 200, misalignments 0 to 3, colliding places, ids that are none") {
+    Wrong wrong;
+    TestRandom random(7);
+    for (const u32 bits : {4u, 10u, 16u})
+        for (u32 count = 0; count <= 200; ++count) {
+            const u32 rows = 1 + random.below(count % 3 == 0 ? 20 : count % 3 == 1 ? 2000 : 0xfffffffe / 2);
+            const u32 base = 1 + random.below(0xfffffffe - rows);
+            std::vector<u32> tags(size_t(1) << bits);
+            for (u32 &tag : tags) tag = random.below(2) ? base + random.below(rows) : random.below(base);
+            Tight ids(4 * count, count % 4);
+            for (u32 i = 0; i < count; ++i) {
+                u32 id = random.below(rows);
+                if (random.below(4) == 0) id = (tags[random.below(1u << bits)] - base) % rows;     // more often seen
+                if (random.below(8) == 0) id = random.below(2) ? rows + random.below(10) : 0xffffffffu - random.below(3);
+                store(ids.at + 4 * i, id);
+            }
+            std::vector<u32> tags_after = tags, fresh;
+            u64 bad = 0;
+            for (u32 begin = 0; begin < count; begin += unseen_block) {
+                const u32 end = smaller(begin + unseen_block, count);
+                const size_t first = fresh.size();
+                for (u32 i = begin; i < end; ++i) {
+                    const u32 id = load<u32>(ids.at + 4 * i);
+                    if (id >= rows) ++bad;
+                    else if (tags_after[id * 2654435769u >> (32 - bits)] != base + id) fresh.push_back(id);
+                }
+                for (size_t i = first; i < fresh.size(); ++i)
+                    tags_after[fresh[i] * 2654435769u >> (32 - bits)] = base + fresh[i];
+            }
+            for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
+                std::vector<u32> got_tags = tags, got(count + unseen_padding);
+                u64 got_bad = 5;
+                const SeenTags seen{got_tags.data(), 32 - bits, base};
+                const u32 found = k->unseen(ids.at, count, seen, rows, got.data(), got_bad);
+                got.resize(smaller(found, count));
+                wrong.check(found == fresh.size() && got == fresh, *k, "unseen", bits, count);
+                wrong.check(got_bad == bad + 5, *k, "unseen, bad", bits, count);
+                wrong.check(got_tags == tags_after, *k, "unseen, tags", bits, count);
+            }
+        }
+    wrong.done();
+}
+
+TEST_CASE("insert_sorted: widths 1 to 300, like a set") {
+    Wrong wrong;
+    TestRandom random(8);
+    constexpr i64 sentinel = 0x5a5a5a5a5a5a5a5a;
+    for (u32 width = 1; width <= 300; ++width) {
+        const u32 padded = static_cast<u32>(round_up(width, sorted_padding));
+        for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
+            testdata::Memory memory((padded + 8) * sizeof(i64));
+            i64 *items = reinterpret_cast<i64 *>(memory.data());
+            for (u32 i = 0; i < padded + 8; ++i) items[i] = i < padded ? INT64_MAX : sentinel;
+            const auto smaller_twin = [](i64 a, i64 b) { return (a | 1) < (b | 1); };
+            std::set<i64, decltype(smaller_twin)> best(smaller_twin);       // at most `width`, without the padding
+            const u64 range = width % 3 == 0 ? ~u64(0) : width % 3 == 1 ? 40 : 1000;
+            for (u32 round = 0; round < 40; ++round) {
+                std::vector<i64> fresh(1 + random.below(round % 4 == 0 ? 40 : 4));
+                for (i64 &item : fresh) {
+                    item = static_cast<i64>(random.next() % range - range / 2) & ~i64(1);
+                    if (random.below(50) == 0) item = random.below(2) ? INT64_MIN : INT64_MAX - 3;
+                    if (random.below(4) == 0 && !best.empty())
+                        item = items[random.below(static_cast<u32>(best.size()))] & ~i64(1);
+                }
+                const std::vector<i64> before(items, items + width);
+                for (const i64 item : fresh) {
+                    best.insert(item);
+                    if (best.size() > width) best.erase(std::prev(best.end()));
+                }
+                const u32 place = k->insert_sorted(items, width, fresh.data(), static_cast<u32>(fresh.size()));
+                std::vector<i64> expected(best.begin(), best.end());
+                const u32 taken = static_cast<u32>(expected.size());
+                expected.resize(width, INT64_MAX);
+                wrong.check(std::equal(expected.begin(), expected.end(), items), *k, "insert_sorted", width, round);
+                u32 changed = 0;
+                while (changed < width && before[changed] == items[changed]) ++changed;
+                wrong.check(changed < width ? place == changed : place >= taken, *k, "insert_sorted, place", width, round);
+                wrong.check(std::all_of(items + padded, items + padded + 8, [](i64 v) { return v == sentinel; }), *k,
+                            "insert_sorted, behind the end", width, round);
+                // As a search marks the rows that it expands.
+                if (taken > 0) {
+                    const u32 at = random.below(taken);
+                    best.erase(items[at]);
+                    best.insert(items[at] |= 1);
+                }
+            }
+        }
+    }
+    wrong.done();
+}
+
+TEST_CASE("loops: the same bits on every table, sizes 1 to 300") {
+    Wrong wrong;
+    TestRandom random(9);
+    const Loops &plain = scalar_kernels().loops;
+    const auto same = [](const auto &a, const auto &b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof a[0]) == 0; };
+    const auto same_bits = [](float a, float b) { return load<u32>(&a) == load<u32>(&b); };
+    for (u32 n = 1; n <= 300; ++n) {
+        const u32 misalignment = n % 4;
+        Tight x_bytes(n * 4, 4 * misalignment), y_bytes(n * 4, 12 - 4 * misalignment);
+        fill(random, LEARNANN_F32, x_bytes.at, n);
+        fill(random, LEARNANN_F32, y_bytes.at, n);
+        const float *x = reinterpret_cast<const float *>(x_bytes.at), *y = reinterpret_cast<const float *>(y_bytes.at);
+        std::vector<i32> sums(n);
+        for (i32 &sum : sums) sum = static_cast<i32>(random.next());
+        std::vector<float> whole(n);
+        for (float &v : whole) v = static_cast<float>(static_cast<i32>(random.below(256)) - 128);
+        if (n % 3 == 0) whole[random.below(n)] += n % 2 ? 0.5f : 300.0f;
+        for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
+            const Loops &loops = k->loops;
+            wrong.check(same_bits(loops.sum(x, n), plain.sum(x, n)), *k, "sum", n, 0);
+            wrong.check(same_bits(loops.square_sum(x, n), plain.square_sum(x, n)), *k, "square_sum", n, 0);
+            wrong.check(same_bits(loops.square_distance(x, y, n), plain.square_distance(x, y, n)), *k, "square_distance", n, 0);
+            wrong.check(same_bits(loops.peak(x, n), plain.peak(x, n)), *k, "peak", n, 0);
+
+            std::vector<u8> bytes(n), plain_bytes(n);
+            const bool narrow = loops.narrow(whole.data(), n, -128, 127, bytes.data());
+            wrong.check(narrow == plain.narrow(whole.data(), n, -128, 127, plain_bytes.data()) && same(bytes, plain_bytes), *k,
+                        "narrow", n, 0);
+            wrong.check(narrow == (n % 3 != 0), *k, "narrow, result", n, 0);
+
+            std::vector<i16> fixed(n), plain_fixed(n);
+            loops.to_fixed(x, n, 4000.0f, fixed.data());
+            plain.to_fixed(x, n, 4000.0f, plain_fixed.data());
+            wrong.check(same(fixed, plain_fixed), *k, "to_fixed", n, 0);
+
+            std::vector<float> floats(n), plain_floats(n);
+            loops.from_fixed(sums.data(), x, y, n, 1.0f / 3, floats.data());
+            plain.from_fixed(sums.data(), x, y, n, 1.0f / 3, plain_floats.data());
+            wrong.check(same(floats, plain_floats), *k, "from_fixed", n, 0);
+
+            std::vector<i8> code(n), plain_code(n);
+            const i32 norm = loops.quantise(x, n, 60.0f, code.data());
+            wrong.check(norm == plain.quantise(x, n, 60.0f, plain_code.data()) && same(code, plain_code), *k, "quantise", n, 0);
+        }
+    }
+    wrong.done();
+}
+
+TEST_CASE("widen: every type, misalignments 0 to 3, the same bits on every table; a value that is none is told") {
+    Wrong wrong;
+    TestRandom random(10);
+    for (u32 n = 1; n <= 300; ++n)
+        for (u32 misalignment = 0; misalignment < 4; ++misalignment)
+            for (const learnann_type type : {LEARNANN_F32, LEARNANN_F16, LEARNANN_I8, LEARNANN_U8}) {
+                const u32 size = element_bytes(type);
+                Tight from(n * size, misalignment);
+                fill(random, type, from.at, n);
+                const bool floating = type == LEARNANN_F32 || type == LEARNANN_F16;
+                const bool good = !floating || n % 3 != misalignment % 3;
+                u8 *at = from.at + random.below(n) * size;
+                if (!good && type == LEARNANN_F32) store(at, random.below(2) ? 0x7fc00001u : 0xff800000u);
+                if (!good && type == LEARNANN_F16) store(at, static_cast<u16>(random.below(2) ? 0x7e01 : 0xfc00));
+                std::vector<float> expected(n);
+                scalar_kernels().loops.widen(from.at, type, n, expected.data());
+                for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
+                    std::vector<float> got(n + 1, 77.0f);
+                    wrong.check(k->loops.widen(from.at, type, n, got.data()) == good, *k, "widen, result", type, n);
+                    wrong.check(got[n] == 77.0f && std::memcmp(got.data(), expected.data(), n * 4) == 0, *k, "widen", type, n);
+                    for (u32 i = 0; good && i < n; ++i)
+                        wrong.check(got[i] == element(type, from.at + i * size), *k, "widen, value", type, n);
+                }
+            }
     wrong.done();
 }
 

@@ -1,0 +1,252 @@
+// x86_avx2.cpp: the kernels for AVX2 with FMA and half floats (F16C).
+#include "simd/x86.hpp"
+
+LEARNANN_BEGIN
+
+#if LEARNANN_X86
+
+namespace avx2 {
+
+LEARNANN_LOOPS(__attribute__((target("avx2"))));
+
+LEARNANN_AVX2 LEARNANN_INLINE __m256i load_bytes(const void *p) { return _mm256_loadu_si256(static_cast<const __m256i *>(p)); }
+
+LEARNANN_AVX2 LEARNANN_INLINE i32 sum_ints(__m256i v) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE float sum_floats(__m256 v) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const float *p) { return _mm256_loadu_ps(p); }
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const u16 *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const i8 *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
+LEARNANN_AVX2 LEARNANN_INLINE __m256 widen(const u8 *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 LEARNANN_INLINE __m256 step(__m256 sum, __m256 q, __m256 x) {
+    if (!Squared) return _mm256_fmadd_ps(q, x, sum);
+    const __m256 d = _mm256_sub_ps(q, x);
+    return _mm256_fmadd_ps(d, d, sum);
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 float float_kernel(const float *query, const void *bytes, u32 dim) {
+    const T *row = static_cast<const T *>(bytes);
+    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+    u32 i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        s0 = step<T, Squared>(s0, _mm256_loadu_ps(query + i), widen(row + i));
+        s1 = step<T, Squared>(s1, _mm256_loadu_ps(query + i + 8), widen(row + i + 8));
+        s2 = step<T, Squared>(s2, _mm256_loadu_ps(query + i + 16), widen(row + i + 16));
+        s3 = step<T, Squared>(s3, _mm256_loadu_ps(query + i + 24), widen(row + i + 24));
+    }
+    for (; i + 8 <= dim; i += 8) s0 = step<T, Squared>(s0, _mm256_loadu_ps(query + i), widen(row + i));
+    float sum = sum_floats(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
+    if (i < dim) {
+        T last[8] = {};
+        float q[8] = {};
+        std::memcpy(last, row + i, (dim - i) * sizeof(T));
+        std::memcpy(q, query + i, (dim - i) * sizeof(float));
+        sum += sum_floats(step<T, Squared>(_mm256_setzero_ps(), _mm256_loadu_ps(q), widen(last)));
+    }
+    return sum;
+}
+
+template <class T> LEARNANN_AVX2 LEARNANN_INLINE __m256i widen_words(const u8 *p) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+    return std::is_signed<T>::value ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x);
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 LEARNANN_INLINE __m256i byte_step(__m256i sum, const u8 *a, const u8 *b) {
+    const __m256i x = widen_words<T>(a), y = widen_words<T>(b);
+    if (!Squared) return _mm256_add_epi32(sum, _mm256_madd_epi16(x, y));
+    const __m256i d = _mm256_sub_epi16(x, y);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(d, d));
+}
+
+template <class T, bool Squared> LEARNANN_AVX2 u32 byte_kernel(const u8 *a, const u8 *b, u32 dim) {
+    __m256i s0 = _mm256_setzero_si256(), s1 = s0;
+    u32 i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        s0 = byte_step<T, Squared>(s0, a + i, b + i);
+        s1 = byte_step<T, Squared>(s1, a + i + 16, b + i + 16);
+    }
+    for (; i < dim; i += 16) {
+        if (i + 16 <= dim) {
+            s0 = byte_step<T, Squared>(s0, a + i, b + i);
+            continue;
+        }
+        u8 x[16] = {}, y[16] = {};
+        std::memcpy(x, a + i, dim - i);
+        std::memcpy(y, b + i, dim - i);
+        s1 = byte_step<T, Squared>(s1, x, y);
+    }
+    return static_cast<u32>(sum_ints(_mm256_add_epi32(s0, s1)));
+}
+
+// u8 * i8 pairs would overflow maddubs' 16 bits, so signed rows (records are first made so) lend their sign to the code:
+// |code| * sign(row, code) stays within 2 * 127 * 127. A record's tail may be anything: the code is 0 there.
+template <bool Record>
+LEARNANN_AVX2 LEARNANN_INLINE __m256i code_step(__m256i sum, const u8 *row, __m256i code, __m256i magnitude) {
+    __m256i x = load_bytes(row);
+    if (Record) x = _mm256_xor_si256(x, _mm256_set1_epi8(-128));
+    const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, code));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+template <bool Record> LEARNANN_AVX2 LEARNANN_INLINE __m128i half_step(const u8 *row, const i8 *code) {
+    const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i *>(code));
+    __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i *>(row));
+    if (Record) x = _mm_xor_si128(x, _mm_set1_epi8(-128));
+    return _mm_madd_epi16(_mm_maddubs_epi16(_mm_abs_epi8(q), _mm_sign_epi8(x, q)), _mm_set1_epi16(1));
+}
+
+// Four rows, records or signed bytes, times a code; `count` is a multiple of 16.
+template <bool Record> LEARNANN_AVX2 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
+    __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    u32 j = 0;
+    for (; j + 32 <= count; j += 32) {
+        const __m256i q = load_bytes(code + j), magnitude = _mm256_abs_epi8(q);
+        for (int k = 0; k < 4; ++k) sums[k] = code_step<Record>(sums[k], r[k] + j, q, magnitude);
+    }
+    const __m256i ab = _mm256_hadd_epi32(sums[0], sums[1]), cd = _mm256_hadd_epi32(sums[2], sums[3]);
+    const __m256i abcd = _mm256_hadd_epi32(ab, cd);
+    __m128i dots = _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256(abcd, 1));
+    if (j < count) {
+        __m128i halves[4];
+        for (int k = 0; k < 4; ++k) halves[k] = half_step<Record>(r[k] + j, code + j);
+        dots = _mm_add_epi32(dots, _mm_hadd_epi32(_mm_hadd_epi32(halves[0], halves[1]), _mm_hadd_epi32(halves[2], halves[3])));
+    }
+    return dots;
+}
+
+LEARNANN_AVX2 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
+                                i32 *estimates) {
+    u32 i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const FourRows four(records, stride, ids, i);
+        x86::finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), estimates + i);
+    }
+    if (i == count) return;
+    const FourRows four(records, stride, ids, i, count);
+    i32 rest[4];
+    x86::finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), rest);
+    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+}
+
+LEARNANN_AVX2 inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+    for (u32 r = 0; r < rows; r += 4) {
+        const FourRows four(reinterpret_cast<const u8 *>(weights), cols, nullptr, r, rows);
+        x86::store4(out + r, dots4<false>(four.at, x, cols), rows - r);
+    }
+}
+
+// new[i] = min(old[i], max(old[i - 1], fresh)) inserts into a sorted array without a branch.
+LEARNANN_AVX2 LEARNANN_INLINE __m256i smaller_of(__m256i a, __m256i b) {
+    return _mm256_blendv_epi8(a, b, _mm256_cmpgt_epi64(a, b));
+}
+LEARNANN_AVX2 LEARNANN_INLINE __m256i larger_of(__m256i a, __m256i b) {
+    return _mm256_blendv_epi8(b, a, _mm256_cmpgt_epi64(a, b));
+}
+
+LEARNANN_AVX2 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
+    const u32 end = static_cast<u32>(round_up(width, sorted_padding));
+    i64 least = INT64_MAX;
+    const __m256i one = _mm256_set1_epi64x(1);
+    for (u32 f = 0; f < count; ++f) {
+        const __m256i v = _mm256_set1_epi64x(fresh[f]), marked = _mm256_or_si256(v, one);
+        __m256i twin = _mm256_setzero_si256();
+        for (u32 i = 0; i < end; i += 4)
+            twin = _mm256_or_si256(twin, _mm256_cmpeq_epi64(_mm256_or_si256(load_bytes(items + i), one), marked));
+        if (!_mm256_testz_si256(twin, twin)) continue;
+        least = smaller(least, fresh[f]);
+        __m256i high = load_bytes(items + end - 4);
+        for (u32 i = end - 4;; i -= 4) {
+            const __m256i low = i ? load_bytes(items + i - 4) : _mm256_set1_epi64x(INT64_MIN);
+            const __m256i before = _mm256_blend_epi32(_mm256_permute4x64_epi64(high, 0x90), _mm256_permute4x64_epi64(low, 0xff), 3);
+            _mm256_store_si256(reinterpret_cast<__m256i *>(items + i), smaller_of(high, larger_of(before, v)));
+            if (i == 0) break;
+            high = low;
+        }
+    }
+    u32 first = 0;
+    const __m256i bound = _mm256_set1_epi64x(least);
+    for (u32 i = 0; i < end; i += 4)
+        first += static_cast<u32>(__builtin_popcount(static_cast<u32>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bound, load_bytes(items + i)))))));
+    return first;
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE __m256i widen_row(const i8 *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+
+LEARNANN_AVX2 inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+    for (u32 r = 0; r < rows; r += 2) {     // two rows share each load of x
+        const i8 *a = matrix + static_cast<u64>(r) * cols, *b = r + 1 < rows ? a + cols : a;
+        __m256i s0 = _mm256_setzero_si256(), s1 = s0, t0 = s0, t1 = s0;
+        for (u32 c = 0; c < cols; c += 32) {
+            const __m256i x0 = load_bytes(x + c), x1 = load_bytes(x + c + 16);
+            s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(widen_row(a + c), x0));
+            s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(widen_row(a + c + 16), x1));
+            t0 = _mm256_add_epi32(t0, _mm256_madd_epi16(widen_row(b + c), x0));
+            t1 = _mm256_add_epi32(t1, _mm256_madd_epi16(widen_row(b + c + 16), x1));
+        }
+        out[r] = sum_ints(_mm256_add_epi32(s0, s1));
+        if (r + 1 < rows) out[r + 1] = sum_ints(_mm256_add_epi32(t0, t1));
+    }
+}
+
+LEARNANN_AVX2 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
+    const __m256 a0 = _mm256_set1_ps(a[0]), a1 = _mm256_set1_ps(a[1]), a2 = _mm256_set1_ps(a[2]), a3 = _mm256_set1_ps(a[3]);
+    u32 i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 s = _mm256_fmadd_ps(a0, _mm256_loadu_ps(x[0] + i), _mm256_loadu_ps(y + i));
+        __m256 t = _mm256_mul_ps(a1, _mm256_loadu_ps(x[1] + i));
+        s = _mm256_fmadd_ps(a2, _mm256_loadu_ps(x[2] + i), s);
+        t = _mm256_fmadd_ps(a3, _mm256_loadu_ps(x[3] + i), t);
+        _mm256_storeu_ps(y + i, _mm256_add_ps(s, t));
+    }
+    for (; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
+}
+
+}  // namespace avx2
+
+const Kernels *avx2_kernels() {
+    using namespace avx2;
+    if (!x86_features().avx2) return nullptr;
+    static const Kernels table = {"avx2",
+                                  score,
+                                  scalar_kernels().unseen,
+                                  insert_sorted,
+                                  compiled_loops,
+                                  {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
+                                   float_kernel<u8, false>},
+                                  {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
+                                   float_kernel<u8, true>},
+                                  byte_kernel<u8, true>,
+                                  byte_kernel<i8, true>,
+                                  byte_kernel<u8, false>,
+                                  byte_kernel<i8, false>,
+                                  project,
+                                  matvec,
+                                  axpy4};
+    return &table;
+}
+
+#else
+
+const Kernels *avx2_kernels() { return nullptr; }
+
+#endif
+
+LEARNANN_END

@@ -1,0 +1,133 @@
+// x86_ssse3.cpp: the kernels for SSSE3, the first x86 that multiplies bytes. The rest is the table below's.
+#include "simd/x86.hpp"
+
+LEARNANN_BEGIN
+
+#if LEARNANN_X86
+
+namespace ssse3 {
+
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i load_bytes(const void *p) { return _mm_loadu_si128(static_cast<const __m128i *>(p)); }
+
+LEARNANN_SSSE3 LEARNANN_INLINE i32 sum_ints(__m128i v) {
+    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xb1)));
+}
+
+// ---- bytes ----
+
+template <class T> LEARNANN_SSSE3 LEARNANN_INLINE __m128i low_words(__m128i v) {
+    return std::is_signed<T>::value ? _mm_srai_epi16(_mm_unpacklo_epi8(v, v), 8) : _mm_unpacklo_epi8(v, _mm_setzero_si128());
+}
+template <class T> LEARNANN_SSSE3 LEARNANN_INLINE __m128i high_words(__m128i v) {
+    return std::is_signed<T>::value ? _mm_srai_epi16(_mm_unpackhi_epi8(v, v), 8) : _mm_unpackhi_epi8(v, _mm_setzero_si128());
+}
+
+template <class T, bool Squared> LEARNANN_SSSE3 LEARNANN_INLINE __m128i byte_step(__m128i sum, const u8 *a, const u8 *b) {
+    const __m128i x = load_bytes(a), y = load_bytes(b);
+    if (!Squared) {
+        sum = _mm_add_epi32(sum, _mm_madd_epi16(low_words<T>(x), low_words<T>(y)));
+        return _mm_add_epi32(sum, _mm_madd_epi16(high_words<T>(x), high_words<T>(y)));
+    }
+    const __m128i low = _mm_sub_epi16(low_words<T>(x), low_words<T>(y));
+    const __m128i high = _mm_sub_epi16(high_words<T>(x), high_words<T>(y));
+    return _mm_add_epi32(_mm_add_epi32(sum, _mm_madd_epi16(low, low)), _mm_madd_epi16(high, high));
+}
+
+template <class T, bool Squared> LEARNANN_SSSE3 u32 byte_kernel(const u8 *a, const u8 *b, u32 dim) {
+    __m128i sum = _mm_setzero_si128();
+    u32 i = 0;
+    for (; i + 16 <= dim; i += 16) sum = byte_step<T, Squared>(sum, a + i, b + i);
+    if (i < dim) {
+        u8 x[16] = {}, y[16] = {};
+        std::memcpy(x, a + i, dim - i);
+        std::memcpy(y, b + i, dim - i);
+        sum = byte_step<T, Squared>(sum, x, y);
+    }
+    return static_cast<u32>(sum_ints(sum));
+}
+
+// ---- records, the router ----
+
+// As in AVX2: |code| * sign(row, code) stays within 16 bits. `count` is a multiple of 16.
+template <bool Record> LEARNANN_SSSE3 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
+    __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+    for (u32 j = 0; j < count; j += 16) {
+        const __m128i q = load_bytes(code + j), magnitude = _mm_abs_epi8(q);
+        for (int k = 0; k < 4; ++k) {
+            __m128i x = load_bytes(r[k] + j);
+            if (Record) x = _mm_xor_si128(x, _mm_set1_epi8(-128));
+            const __m128i pairs = _mm_maddubs_epi16(magnitude, _mm_sign_epi8(x, q));
+            sums[k] = _mm_add_epi32(sums[k], _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+        }
+    }
+    return _mm_hadd_epi32(_mm_hadd_epi32(sums[0], sums[1]), _mm_hadd_epi32(sums[2], sums[3]));
+}
+
+// The low 32 bits of the products, by the multiply of every other lane.
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i multiply(__m128i a, __m128i b) {
+    const __m128i even = _mm_mul_epu32(a, b), odd = _mm_mul_epu32(_mm_srli_epi64(a, 32), _mm_srli_epi64(b, 32));
+    return _mm_unpacklo_epi32(_mm_shuffle_epi32(even, 0x08), _mm_shuffle_epi32(odd, 0x08));
+}
+
+// As x86::finish4. A shift by lanes is a multiplication with the power of two, which a float makes of its exponent.
+LEARNANN_SSSE3 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m128i tails, i32 *estimates) {
+    __m128i norm = _mm_sll_epi32(_mm_srli_epi32(tails, 8), _mm_cvtsi32_si128(static_cast<int>(q.norm_left)));
+    norm = _mm_srl_epi32(norm, _mm_cvtsi32_si128(static_cast<int>(q.norm_right)));
+    norm = _mm_and_si128(norm, _mm_set1_epi32(static_cast<i32>(q.norm_mask)));
+    const __m128i residual = _mm_srai_epi32(
+        multiply(_mm_and_si128(tails, _mm_set1_epi32(31)), _mm_set1_epi32(q.residual_weight)), 4);
+    const __m128i exponents = _mm_add_epi32(_mm_and_si128(_mm_srli_epi32(tails, 5), _mm_set1_epi32(7)),
+                                            _mm_set1_epi32(static_cast<i32>(q.exponent + 1 + 127)));
+    const __m128i powers = _mm_cvttps_epi32(_mm_castsi128_ps(_mm_slli_epi32(exponents, 23)));
+    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norm, _mm_set1_epi32(q.offset)), multiply(dots, powers));
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
+}
+
+LEARNANN_SSSE3 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
+                                 i32 *estimates) {
+    u32 i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const FourRows four(records, stride, ids, i);
+        finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), estimates + i);
+    }
+    if (i == count) return;
+    const FourRows four(records, stride, ids, i, count);
+    i32 rest[4];
+    finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), rest);
+    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+}
+
+LEARNANN_SSSE3 inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+    for (u32 r = 0; r < rows; r += 4) {
+        const FourRows four(reinterpret_cast<const u8 *>(weights), cols, nullptr, r, rows);
+        x86::store4(out + r, dots4<false>(four.at, x, cols), rows - r);
+    }
+}
+
+}  // namespace ssse3
+
+const Kernels *ssse3_kernels() {
+    using namespace ssse3;
+    if (!x86_features().ssse3) return nullptr;
+    static const Kernels table = [] {
+        Kernels k = portable_kernels();
+        k.name = "ssse3";
+        k.score = score;
+        k.l2_u8 = byte_kernel<u8, true>;
+        k.l2_i8 = byte_kernel<i8, true>;
+        k.dot_u8 = byte_kernel<u8, false>;
+        k.dot_i8 = byte_kernel<i8, false>;
+        k.matvec = matvec;
+        return k;
+    }();
+    return &table;
+}
+
+#else
+
+const Kernels *ssse3_kernels() { return nullptr; }
+
+#endif
+
+LEARNANN_END
