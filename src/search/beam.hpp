@@ -222,7 +222,7 @@ private:
 // Scores every entry and adds the nearest few: add(estimate, entry).
 template <class AddEntry>
 void scan_entries(const QueryCode &query, const u8 *entry_records, u32 stride, u32 count, AddEntry add) {
-    constexpr u32 block = 256, kept = 16;
+    constexpr u32 block = 32, kept = 16;      // small blocks: the first tells what the others must beat
     i32 estimates[block];
     i64 near[block + 1];
     alignas(64) i64 best[kept];

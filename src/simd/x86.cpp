@@ -346,6 +346,15 @@ template <class T, bool Squared> LEARNANN_AVX512 u32 byte_kernel(const u8 *a, co
     return static_cast<u32>(sum_ints(_mm512_add_epi32(s0, s1)));
 }
 
+// The sums of four vectors' lanes.
+LEARNANN_AVX512 LEARNANN_INLINE __m128i sum_ints4(const __m512i v[4]) {
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
 LEARNANN_AVX512 LEARNANN_INLINE __m128i dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
     __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
     for (u32 j = 0; j < stride; j += 64) {
@@ -354,12 +363,7 @@ LEARNANN_AVX512 LEARNANN_INLINE __m128i dots4(const QueryCode &query, const u8 *
         const __m512i code = _mm512_maskz_loadu_epi8(m, query.code + j);
         for (int k = 0; k < 4; ++k) sums[k] = _mm512_dpbusd_epi32(sums[k], _mm512_maskz_loadu_epi8(m, r[k] + j), code);
     }
-    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[0], sums[1]), _mm512_unpackhi_epi32(sums[0], sums[1]));
-    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[2], sums[3]), _mm512_unpackhi_epi32(sums[2], sums[3]));
-    const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
-    const __m128i biased = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-    return _mm_sub_epi32(biased, _mm_set1_epi32(query.bias));
+    return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.bias));
 }
 
 LEARNANN_AVX512 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
@@ -485,10 +489,11 @@ LEARNANN_AVX512 inline void project(const i8 *matrix, u32 rows, u32 cols, const 
                     l[k] = _mm512_dpbusd_epi32(l[k], row, xl);
                 }
             }
-            for (u32 k = 0; k < 4 && r + k < rows; ++k) {
-                const u32 dot = static_cast<u32>(sum_ints(_mm512_add_epi32(_mm512_slli_epi32(h[k], 8), l[k])));
-                out[r + k] = static_cast<i32>((begin ? static_cast<u32>(out[r + k]) : 0) + dot - correction);
-            }
+            for (int k = 0; k < 4; ++k) h[k] = _mm512_add_epi32(_mm512_slli_epi32(h[k], 8), l[k]);
+            alignas(16) u32 dots[4];
+            _mm_store_si128(reinterpret_cast<__m128i *>(dots), sum_ints4(h));
+            for (u32 k = 0; k < 4 && r + k < rows; ++k)
+                out[r + k] = static_cast<i32>((begin ? static_cast<u32>(out[r + k]) : 0) + dots[k] - correction);
         }
     }
 }
