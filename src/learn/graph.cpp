@@ -168,19 +168,25 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     edges_.degrees[row] = static_cast<u8>(pinned + kept);
 }
 
-// The nearest of a row's neighbours and of theirs, pruned.
+// The row's neighbours and the nearest of theirs, pruned. All of its own stay candidates: the far ones hold the graph together.
 u32 GraphBuilder::relink(Worker &w, u32 row, u32 *kept) {
     Beam &beam = w.beam;
     const QueryCode query = space_.query(row, w.code.data());
+    const u32 *own = edges_.of(row), degree = edges_.degrees[row];
+    i32 estimates[max_out_degree];
     (void)beam.prepare(refine_candidates, 0, space_.rows, nullptr);     // the memory is there already
     beam.mark_seen(row);
-    const u32 *own = edges_.of(row), degree = edges_.degrees[row];
     beam.look_at(space_.records, space_.stride(), own, degree, space_.rows, query);
     for (u32 i = 0; i < degree; ++i)
         beam.look_at(space_.records, space_.stride(), edges_.of(own[i]), edges_.degrees[own[i]], space_.rows, query);
     u32 found = 0;
     for (u32 i = 0; i < beam.pool.size(); ++i)
         if (beam.pool.id(i) != row) w.candidates[found++] = beam.pool.item_at(i);      // the table of rows seen may forget
+    const u32 near = found;
+    kernels().score(query, space_.records, space_.stride(), own, degree, estimates);
+    for (u32 i = 0; i < degree; ++i)
+        if (!beam.pool.holds(estimates[i], own[i])) w.candidates[found++] = Pool::item(estimates[i], own[i]);
+    std::sort(w.candidates.begin() + near, w.candidates.begin() + found);
     return prune(space_, options_, w.candidates.data(), found, options_.degree, w.other.data(), kept);
 }
 

@@ -92,6 +92,8 @@ public:
     static u32 id_of(i64 item) { return static_cast<u32>(static_cast<u64>(item) >> 1); }
 
     bool would_keep(i32 estimate, u32 id) const { return item(estimate, id) < items_[width_ - 1]; }
+    // Of a row that was inserted before: whether it is still there.
+    bool holds(i32 estimate, u32 id) const { return item(estimate, id) <= (items_[width_ - 1] | 1); }
     void insert(i32 estimate, u32 id) {
         const i64 fresh = item(estimate, id);
         insert(&fresh, 1);
