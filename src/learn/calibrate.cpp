@@ -138,7 +138,7 @@ private:
     // The share of the beam that a walk expands. A wide beam of which only the nearest are expanded finds as much with fewer hops
     // and more exact rows: which is cheaper depends on the rows. The cheapest at recall@10 of 0.95 and 0.99.
     float choose_horizon() {
-        static const float shares[] = {1.0f, 0.7f, 0.5f, 0.35f};
+        static const float shares[] = {1.0f, 0.7f, 0.5f, 0.35f, 0.25f};
         float best = 1;
         double least = 0;
         for (const float share : shares) {
