@@ -220,7 +220,9 @@ typedef struct learnann_filter {
 
 typedef struct learnann_search_options {
     uint32_t struct_size;
-    uint32_t effort;                /* how far the beam goes: 1 to 2^20, more is slower and better. 0: from target_recall */
+    uint32_t effort;                /* how far the beam goes: 1 to 2^20, more is slower and better. 0: from target_recall.
+                                     * So many candidates are kept; how many of them are expanded and reranked was learned
+                                     * at build, and is all of them beyond the efforts calibrated */
     float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. It holds
                                      * for queries like those calibrated with: rows held out, or the build's `queries` */
     uint32_t threads;               /* of learnann_search_batch, at most 64; 0: one for each core */
@@ -261,9 +263,10 @@ static inline learnann_search_stats learnann_search_stats_default(void) {
 }
 
 /* The k nearest rows of one query (queries->count must be 1), nearest first, ties by key. hits has room for k; *count gets
- * how many there are, fewer than k only where fewer rows exist or pass the filter. k may exceed the rows. The first j hits
- * are those of a search for j <= k at the same effort, if the effort is at least k (below k it counts as k). The query's type is free: it need not
- * be that of the rows. options and stats may be NULL.
+ * how many there are, fewer than k only where fewer rows exist or pass the filter. k may exceed the rows. An effort
+ * below k counts as k. At equal effort the hits for k up to 10 are prefixes of each other; a larger k reranks more
+ * candidates, so that its first hits are those as well, or nearer ones. The query's type is free: it need not be that of
+ * the rows. options and stats may be NULL.
  * OK; ARGUMENT (NULL, k = 0, wrong dimension, NaN or infinity in the query, effort out of range, scratch of another index);
  * NOMEM. */
 LEARNANN_API learnann_status learnann_search(const learnann_index *index, learnann_scratch *scratch,

@@ -13,6 +13,7 @@ public:
     Status run() {
         LEARNANN_RETURN_IF(checksums());
         LEARNANN_RETURN_IF(gaps());
+        LEARNANN_RETURN_IF(projection());
         LEARNANN_RETURN_IF(records());
         LEARNANN_RETURN_IF(adjacency());
         LEARNANN_RETURN_IF(entries());
@@ -46,6 +47,14 @@ private:
             if (next >= view_.file_bytes()) return LEARNANN_OK;
             end = larger(next_end, next + 1);
         }
+    }
+
+    Status projection() {
+        bool right = true;
+        for (u32 i = 0; i < a_.code_dim; ++i)
+            right = right && std::isfinite(view_.unit()[i]) && view_.unit()[i] > 0 && std::isfinite(view_.shift()[i]);
+        for (u32 i = 0; i < a_.dim; ++i) right = right && std::isfinite(view_.mean()[i]);
+        return right ? LEARNANN_OK : bad("F19: a scale of the projection is out of range", at(section_projection, 0));
     }
 
     Status record(const u8 *record, u64 offset) {

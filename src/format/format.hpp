@@ -54,6 +54,7 @@
 //   F16    calibration: k ascending, effort and recall ascending within k, recall within [0, 1], margin not negative
 //   F17    exact rows hold no NaN and no infinity
 //   F18    bytes between sections are 0
+//   F19    the projection's units are positive, its shifts and the mean finite
 #pragma once
 
 #include "base/base.hpp"

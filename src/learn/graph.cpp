@@ -168,20 +168,26 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     edges_.degrees[row] = static_cast<u8>(pinned + kept);
 }
 
-// The nearest of a row's neighbours and of theirs, pruned.
+// The row's neighbours and the nearest of theirs, pruned. All of its own stay candidates: the far ones hold the graph together.
 u32 GraphBuilder::relink(Worker &w, u32 row, u32 *kept) {
     Beam &beam = w.beam;
     const QueryCode query = space_.query(row, w.code.data());
+    const u32 *own = edges_.of(row), degree = edges_.degrees[row];
+    i32 estimates[max_out_degree];
     (void)beam.prepare(refine_candidates, 0, space_.rows, nullptr);     // the memory is there already
     beam.mark_seen(row);
-    const u32 *own = edges_.of(row), degree = edges_.degrees[row], pinned = edges_.pinned[row];
-    for (u32 i = 0; i < pinned; ++i) beam.mark_seen(own[i]);
-    beam.look_at(space_.records, space_.stride(), own + pinned, degree - pinned, space_.rows, query);
+    beam.look_at(space_.records, space_.stride(), own, degree, space_.rows, query);
     for (u32 i = 0; i < degree; ++i)
         beam.look_at(space_.records, space_.stride(), edges_.of(own[i]), edges_.degrees[own[i]], space_.rows, query);
-    const u32 found = beam.pool.size(), limit = options_.degree > pinned ? options_.degree - pinned : 0;
-    for (u32 i = 0; i < found; ++i) w.candidates[i] = beam.pool.item_at(i);
-    return prune(space_, options_, w.candidates.data(), found, limit, w.other.data(), kept);
+    u32 found = 0;
+    for (u32 i = 0; i < beam.pool.size(); ++i)
+        if (beam.pool.id(i) != row) w.candidates[found++] = beam.pool.item_at(i);      // the table of rows seen may forget
+    const u32 near = found;
+    kernels().score(query, space_.records, space_.stride(), own, degree, estimates);
+    for (u32 i = 0; i < degree; ++i)
+        if (!beam.pool.holds(estimates[i], own[i])) w.candidates[found++] = Pool::item(estimates[i], own[i]);
+    std::sort(w.candidates.begin() + near, w.candidates.begin() + found);
+    return prune(space_, options_, w.candidates.data(), found, options_.degree, w.other.data(), kept);
 }
 
 Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
@@ -193,10 +199,8 @@ Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress
     for (u32 done = 0; done < count; done += batch) {
         LEARNANN_RETURN_IF(progress.at(static_cast<double>(done) / count));
         parallel(threads_, smaller(batch, count - done), 64, [&](u64 i, u32 worker) {
-            const u32 row = rows[done + i], pinned = edges_.pinned[row];
-            std::memcpy(next.of(row), edges_.of(row), pinned * sizeof(u32));
-            next.pinned[row] = static_cast<u8>(pinned);
-            next.degrees[row] = static_cast<u8>(pinned + relink(workers_[worker], row, next.of(row) + pinned));
+            const u32 row = rows[done + i];
+            next.degrees[row] = static_cast<u8>(relink(workers_[worker], row, next.of(row)));
         });
     }
     // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.

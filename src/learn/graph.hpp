@@ -71,7 +71,7 @@ public:
     Status insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error);
 
     // Links each of these rows anew, out of its neighbours and theirs: what insertion found early it found in a graph of few
-    // rows. The rows must be all that are linked, in any order.
+    // rows. The rows must be all that are linked, in any order; none has pinned edges.
     Status refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error);
 
 private:

@@ -92,6 +92,8 @@ public:
     static u32 id_of(i64 item) { return static_cast<u32>(static_cast<u64>(item) >> 1); }
 
     bool would_keep(i32 estimate, u32 id) const { return item(estimate, id) < items_[width_ - 1]; }
+    // Of a row that was inserted before: whether it is still there.
+    bool holds(i32 estimate, u32 id) const { return item(estimate, id) <= (items_[width_ - 1] | 1); }
     void insert(i32 estimate, u32 id) {
         const i64 fresh = item(estimate, id);
         insert(&fresh, 1);
@@ -126,6 +128,7 @@ public:
         return static_cast<u32>(std::lower_bound(items_.begin(), items_.begin() + width_, nothing) - items_.begin());
     }
     u32 width() const { return width_; }
+    u32 rank() const { return cursor_; }    // of the row taken last
     i64 item_at(u32 i) const { return items_[i]; }
     u32 id(u32 i) const { return id_of(items_[i]); }
     i32 estimate(u32 i) const { return estimate_of(items_[i]); }
@@ -170,20 +173,23 @@ public:
 
     // False where the search is done.
     template <class Graph> bool gather(const Graph &graph) {
-        const u32 row = pool.take();
-        if (row == no_row) return false;
-        ++counts.hops;
+        u32 rows[at_once];
+        u32 taken = 0;
+        rows[taken] = pool.take();
+        if (rows[taken++] == no_row) return false;
+        if (pool.rank() >= settled_rank && (rows[taken] = pool.take()) != no_row) ++taken;
+        counts.hops += taken;
         const u32 after = pool.peek();      // likely the next hop: its adjacency has this hop's time to arrive
         if (after != no_row) graph.prefetch_adjacency(after);
-        Neighbours list;
         fresh_count_ = 0;
-        if (!graph.neighbours(row, list)) {
-            ++counts.bad_ids;
-            return true;
+        for (u32 i = 0; i < taken; ++i) {
+            Neighbours list;
+            if (graph.neighbours(rows[i], list))
+                fresh_count_ += kernels().unseen(list.ids, list.degree, seen_.tags(), graph.rows(), fresh_ + fresh_count_, counts.bad_ids);
+            else ++counts.bad_ids;
         }
         const u32 stride = graph.record_bytes();
         const u8 *records = graph.records();
-        fresh_count_ = kernels().unseen(list.ids, list.degree, seen_.tags(), graph.rows(), fresh_, counts.bad_ids);
         for (u32 i = 0; i < fresh_count_; ++i) {
             const u8 *record = records + static_cast<u64>(fresh_[i]) * stride;
             for (u32 line = 0; line < stride; line += 64) prefetch(record + line);
@@ -193,8 +199,8 @@ public:
 
     // Scores those of some rows that weren't seen yet, and keeps the best: a hop without a walk.
     void look_at(const u8 *records, u32 stride, const u32 *ids, u32 count, u32 rows, const QueryCode &query) {
-        i32 estimates[max_out_degree];
-        i64 near[max_out_degree + 1];
+        i32 estimates[most_fresh];
+        i64 near[most_fresh + 1];
         fresh_count_ = kernels().unseen(reinterpret_cast<const u8 *>(ids), count, seen_.tags(), rows, fresh_, counts.bad_ids);
         kernels().score(query, records, stride, fresh_, fresh_count_, estimates);
         pool.insert(near, pool.nearer(estimates, fresh_, fresh_count_, near));
@@ -203,26 +209,30 @@ public:
     // visit(estimate, id) is called for each row scored, whether or not the pool keeps it.
     template <class Graph, class Visit> void score(const Graph &graph, const QueryCode &query, Visit visit) {
         if (fresh_count_ == 0) return;
-        i32 estimates[max_out_degree];
+        i32 estimates[most_fresh];
         kernels().score(query, graph.records(), graph.record_bytes(), fresh_, fresh_count_, estimates);
         counts.distances += fresh_count_;
         for (u32 i = 0; i < fresh_count_; ++i) visit(estimates[i], fresh_[i]);
-        i64 near[max_out_degree + 1];
+        i64 near[most_fresh + 1];
         pool.insert(near, pool.nearer(estimates, fresh_, fresh_count_, near));
         const u32 next = pool.peek();
         if (next != no_row) graph.prefetch_adjacency(next);
     }
 
 private:
+    // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
+    // memory is the other's.
+    static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
+
     SeenTable seen_;
-    u32 fresh_[max_out_degree + unseen_padding];
+    u32 fresh_[most_fresh + unseen_padding];
     u32 fresh_count_ = 0;
 };
 
 // Scores every entry and adds the nearest few: add(estimate, entry).
 template <class AddEntry>
 void scan_entries(const QueryCode &query, const u8 *entry_records, u32 stride, u32 count, AddEntry add) {
-    constexpr u32 block = 256, kept = 16;
+    constexpr u32 block = 32, kept = 16;      // small blocks: the first tells what the others must beat
     i32 estimates[block];
     i64 near[block + 1];
     alignas(64) i64 best[kept];

@@ -121,7 +121,7 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         loops.quantise(p.y, dim, static_cast<float>(1 / step), code);
         q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / step) * codec.residual_unit);
         q.unit = static_cast<float>(s * step / 2);
-        q.spread = static_cast<float>(residual / step + 1);
+        q.residual = static_cast<float>(residual / step);
     } else {
         // A query far outside of the rows is taken in steps of 2^j, and all distances with it: they are large there.
         const u32 j = exponent_for(0.98 * largest / s, 30);
@@ -133,7 +133,10 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         q.code.norm_mask = ~0u;
         const double scale = codec.metric == LEARNANN_COS ? 0.5 : 1.0;      // |a - b|^2 = 2 (1 - cos) for unit vectors
         q.unit = static_cast<float>(s * s * up * scale);
-        q.spread = static_cast<float>(residual / (s * up) + 1);
+        // Of far queries nothing is known: they were not calibrated with, and far rows have rounder codes.
+        q.residual = j > 0 ? 3e38f : static_cast<float>(residual / s);
+        q.origin = static_cast<float>(smaller(length / (s * s), 3e38));
+        q.up = static_cast<float>(up);
         q.base = static_cast<float>(smaller(length * scale, 3e38));
     }
     q.code.bias = 128 * sum_of(code, dim);

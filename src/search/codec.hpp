@@ -79,7 +79,15 @@ struct EncodedQuery {
     QueryCode code;
     float base;
     float unit;
-    float spread;       // an error of the estimates, roughly, in their units: what the codes don't hold of the query, in steps
+    float residual;     // what the code doesn't hold of the query, in its steps
+    float origin;       // squared distance from the query, in code steps = origin + up * estimate; both 0 under inner product
+    float up;
+
+    // The error of an estimate, roughly, in its units: from the residuals, and from rounding, which counts the more the farther
+    // the row is. A measure only: how many of it are enough is calibrated.
+    float spread(i32 estimate) const {
+        return residual + 1 + 0.6f * std::sqrt(larger(origin + up * static_cast<float>(estimate), 0.0f));
+    }
 };
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code);
 

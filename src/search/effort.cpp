@@ -53,10 +53,11 @@ inline float calibrated_margin(const FileView &view, u32 k, u32 effort) {
     return no_margin;
 }
 
-RerankRule rerank_rule(const FileView &view, u32 k, u32 effort) {
-    RerankRule rule{rerank_anchor(k), calibrated_margin(view, 10, effort)};
-    if (k > 10) rule.margin = larger(rule.margin, calibrated_margin(view, 100, effort));
-    return rule;
+EffortRule effort_rule(const FileView &view, u32 k, u32 effort) {
+    float margin = calibrated_margin(view, 10, effort);
+    if (margin == no_margin) return EffortRule{effort, RerankRule{effort, no_margin}};
+    if (k > 10) margin = larger(margin, calibrated_margin(view, 100, effort));
+    return EffortRule{horizon_of(view.about().horizon, effort), RerankRule{rerank_anchor(k), margin}};
 }
 
 LEARNANN_END

@@ -16,7 +16,7 @@ inline u32 horizon_of(float share, u32 width) {
 // their hits are prefixes of each other.
 struct RerankRule {
     u32 anchor = 0;
-    float margin = 0;       // in units of EncodedQuery::spread
+    float margin = 0;       // in units of EncodedQuery::spread at the anchor
 };
 
 constexpr float no_margin = 3e38f;      // everything is reranked
@@ -25,7 +25,7 @@ inline u32 rerank_anchor(u32 k) { return larger(k, 10u); }
 
 // How far an estimate lies behind the anchor's, in margins.
 inline float margin_of(const EncodedQuery &query, i32 estimate, i32 anchor) {
-    return (static_cast<float>(estimate) - static_cast<float>(anchor)) / query.spread;
+    return (static_cast<float>(estimate) - static_cast<float>(anchor)) / query.spread(anchor);
 }
 
 inline u32 rerank_depth(const Pool &pool, const EncodedQuery &query, const RerankRule &rule) {
@@ -41,7 +41,13 @@ inline u32 rerank_depth(const Pool &pool, const EncodedQuery &query, const Reran
     return low;
 }
 
-RerankRule rerank_rule(const FileView &view, u32 k, u32 effort);
+// How a search of this effort goes. Efforts beyond what calibration tried expand and rerank all they keep: who asks for them
+// wants to be sure, or has queries unlike those that were calibrated with.
+struct EffortRule {
+    u32 horizon = 0;
+    RerankRule rerank;
+};
+EffortRule effort_rule(const FileView &view, u32 k, u32 effort);
 
 // The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
 u32 effort_for_recall(const FileView &view, u32 k, float recall);

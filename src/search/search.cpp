@@ -36,8 +36,9 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     Plan plan;
     plan.kept = smaller(larger(request.effort, request.k), n);
     plan.width = plan.kept;
-    plan.horizon = horizon_of(view.about().horizon, plan.width);
-    plan.rerank = rerank_rule(view, request.k, plan.kept);
+    const EffortRule rule = effort_rule(view, request.k, plan.kept);
+    plan.horizon = rule.horizon;
+    plan.rerank = rule.rerank;
     plan.scan = n <= scan_rows || plan.kept >= n / 2;
     if (!filter.active() || plan.scan) return plan;
     // A walk that must see `kept` rows that pass expands about kept * n / passing rows of some 20 edges each; an exact row

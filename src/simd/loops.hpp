@@ -126,7 +126,7 @@ LEARNANN_INLINE bool narrow(const float *LEARNANN_RESTRICT x, u32 count, float l
 }
 
 // Nearest integer, halves away from zero.
-LEARNANN_INLINE i32 rounded(float v) { return static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f)); }
+LEARNANN_INLINE i32 rounded(float v) { return static_cast<i32>(v + std::copysign(0.5f, v)); }
 
 // The caller sees to it that |x| scale < 32,767.
 LEARNANN_INLINE void to_fixed(const float *LEARNANN_RESTRICT x, u32 count, float scale, i16 *LEARNANN_RESTRICT fixed) {
@@ -142,10 +142,11 @@ LEARNANN_INLINE void from_fixed(const i32 *LEARNANN_RESTRICT sums, const float *
     }
 }
 
-// In this form compilers see a minimum and a maximum, and no branch.
+// To [-127, 127], by the bits of the magnitude: compilers make vectors of integer minima, and of comparing floats they don't.
 LEARNANN_INLINE float clamped(float v) {
-    const float most = v < 127.0f ? v : 127.0f;
-    return most > -127.0f ? most : -127.0f;
+    const i32 bits = load<i32>(&v), most = 0x42fe0000;      // 127.0f
+    const i32 magnitude = bits & 0x7fffffff, kept = (magnitude < most ? magnitude : most) | (bits & ~0x7fffffff);
+    return load<float>(&kept);
 }
 
 // Rounds y * scale to codes in [-127, 127] and returns the sum of their squares.

@@ -54,16 +54,16 @@ template <class T> Words low_bytes(const Words &w) {
 template <class T> Words high_bytes(const Words &w) {
     return std::is_signed<T>::value ? Words(w >> 8) : Words((w >> 8) & Words(i16(255)));
 }
-// Signed 16-bit lanes, widened in place and added in pairs.
-inline Ints pair_sum(const Words &w) {
-    const Ints x = batch_bits<i32>(w);
-    return ((x << 16) >> 16) + (x >> 16);
-}
+#if defined(__SSE2__) && !defined(__AVX2__)
+// xsimd has no multiply-add of 16-bit pairs; every x86-64 has.
+inline Ints multiply_add(const Words &a, const Words &b) { return Ints(_mm_madd_epi16(a, b)); }
+#else
 // The products of 16-bit lanes, added in pairs. The values come from bytes or their differences: |v| <= 255.
 inline Ints multiply_add(const Words &a, const Words &b) {
     const Ints x = batch_bits<i32>(a), y = batch_bits<i32>(b);
     return ((x << 16) >> 16) * ((y << 16) >> 16) + (x >> 16) * (y >> 16);
 }
+#endif
 
 template <class T, bool Squared> u32 sum_bytes(const u8 *a, const u8 *b, u32 dim) {
     Ints sum(0);
@@ -94,7 +94,7 @@ template <class T> i32 dot_code(const T *row, const i8 *code, u32 count) {
     for (; j + batch_bytes <= count; j += batch_bytes) {
         const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(row + j));
         const Words y = Words::load_unaligned(reinterpret_cast<const i16 *>(code + j));
-        sum = sum + pair_sum(low_bytes<T>(x) * low_bytes<i8>(y)) + pair_sum(high_bytes<T>(x) * high_bytes<i8>(y));
+        sum = sum + multiply_add(low_bytes<T>(x), low_bytes<i8>(y)) + multiply_add(high_bytes<T>(x), high_bytes<i8>(y));
     }
     i32 total = batch_sum(sum);
     for (; j < count; ++j) total += row[j] * code[j];

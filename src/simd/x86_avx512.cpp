@@ -85,6 +85,15 @@ template <class T, bool Squared> LEARNANN_AVX512 u32 byte_kernel(const u8 *a, co
     return static_cast<u32>(sum_ints(_mm512_add_epi32(s0, s1)));
 }
 
+// The sums of four vectors' lanes.
+LEARNANN_AVX512 LEARNANN_INLINE __m128i sum_ints4(const __m512i v[4]) {
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
 // Four rows, records or signed bytes, times the query's code, less its bias; `count` is a multiple of 16. Records are
 // multiplied as they are. Signed rows take the code's signs, for the other factor must be unsigned: their bias is 0.
 template <bool Record>
@@ -101,12 +110,7 @@ LEARNANN_AVX512 LEARNANN_INLINE __m128i dots4(const QueryCode &query, const u8 *
             sums[k] = Record ? _mm512_dpbusd_epi32(sums[k], x, q) : _mm512_dpbusd_epi32(sums[k], magnitude, turned);
         }
     }
-    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[0], sums[1]), _mm512_unpackhi_epi32(sums[0], sums[1]));
-    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[2], sums[3]), _mm512_unpackhi_epi32(sums[2], sums[3]));
-    const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
-    const __m128i dots = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-    return _mm_sub_epi32(dots, _mm_set1_epi32(query.bias));
+    return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.bias));
 }
 
 LEARNANN_AVX512 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
@@ -199,51 +203,51 @@ template <u32 Blocks> LEARNANN_AVX512 u32 insert_in_registers(i64 *items, const 
 }
 
 LEARNANN_AVX512 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
-    switch ((width + 7) / 8) {
-    case 1: return insert_in_registers<1>(items, fresh, count);
-    case 2: return insert_in_registers<2>(items, fresh, count);
-    case 3: return insert_in_registers<3>(items, fresh, count);
-    case 4: return insert_in_registers<4>(items, fresh, count);
-    case 5: return insert_in_registers<5>(items, fresh, count);
-    case 6: return insert_in_registers<6>(items, fresh, count);
-    case 7: return insert_in_registers<7>(items, fresh, count);
-    case 8: return insert_in_registers<8>(items, fresh, count);
-    default: return insert_many(items, width, fresh, count);
-    }
+    using Insert = u32 (*)(i64 *, const i64 *, u32);
+    static constexpr Insert by_blocks[] = {
+        insert_in_registers<1>,  insert_in_registers<2>,  insert_in_registers<3>,  insert_in_registers<4>,
+        insert_in_registers<5>,  insert_in_registers<6>,  insert_in_registers<7>,  insert_in_registers<8>,
+        insert_in_registers<9>,  insert_in_registers<10>, insert_in_registers<11>, insert_in_registers<12>,
+        insert_in_registers<13>, insert_in_registers<14>, insert_in_registers<15>, insert_in_registers<16>};
+    const u32 blocks = (width + 7) / 8;
+    return blocks <= 16 ? by_blocks[blocks - 1](items, fresh, count) : insert_many(items, width, fresh, count);
 }
 
-// x + 32768 as a high and a low byte, both unsigned, as the byte products want them:
-//     m x = 256 m high + m low - 32768 m
+// The byte products want one side unsigned: that is the matrix, plus 128. x is 256 high + low, both signed bytes:
+//     m x = 256 (m + 128) high + (m + 128) low - 128 x
 LEARNANN_AVX512 inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
     constexpr u32 tile = 1024;
-    alignas(64) u8 high[tile], low[tile];
-    const __m512i middle = _mm512_set1_epi16(-32768), ones = _mm512_set1_epi8(1);
+    alignas(64) i8 high[tile], low[tile];
+    const __m512i flip = _mm512_set1_epi8(-128), rounding = _mm512_set1_epi16(128), ones = _mm512_set1_epi16(1);
     for (u32 begin = 0; begin < cols; begin += tile) {
         const u32 width = smaller(tile, cols - begin);
+        __m512i sum = _mm512_setzero_si512();
         for (u32 c = 0; c < width; c += 32) {
-            const __m512i v = _mm512_xor_si512(_mm512_loadu_si512(x + begin + c), middle);
+            const __m512i v = _mm512_loadu_si512(x + begin + c);
+            sum = _mm512_dpwssd_epi32(sum, v, ones);
             _mm256_store_si256(reinterpret_cast<__m256i *>(low + c), _mm512_cvtepi16_epi8(v));
-            _mm256_store_si256(reinterpret_cast<__m256i *>(high + c), _mm512_cvtepi16_epi8(_mm512_srli_epi16(v, 8)));
+            _mm256_store_si256(reinterpret_cast<__m256i *>(high + c),
+                               _mm512_cvtepi16_epi8(_mm512_srai_epi16(_mm512_add_epi16(v, rounding), 8)));
         }
+        const u32 correction = 128 * static_cast<u32>(sum_ints(sum));
         for (u32 r = 0; r < rows; r += 4) {     // four rows share each load of x
             const i8 *m[4];
             for (u32 k = 0; k < 4; ++k) m[k] = matrix + static_cast<u64>(smaller(r + k, rows - 1)) * cols + begin;
             __m512i h[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-            __m512i l[4] = {h[0], h[0], h[0], h[0]}, s[4] = {h[0], h[0], h[0], h[0]};
+            __m512i l[4] = {h[0], h[0], h[0], h[0]};
             for (u32 c = 0; c < width; c += 64) {
                 const __m512i xh = _mm512_load_si512(high + c), xl = _mm512_load_si512(low + c);
                 for (int k = 0; k < 4; ++k) {
-                    const __m512i row = _mm512_loadu_si512(m[k] + c);
-                    h[k] = _mm512_dpbusd_epi32(h[k], xh, row);
-                    l[k] = _mm512_dpbusd_epi32(l[k], xl, row);
-                    s[k] = _mm512_dpbusd_epi32(s[k], ones, row);
+                    const __m512i row = _mm512_xor_si512(_mm512_loadu_si512(m[k] + c), flip);
+                    h[k] = _mm512_dpbusd_epi32(h[k], row, xh);
+                    l[k] = _mm512_dpbusd_epi32(l[k], row, xl);
                 }
             }
-            for (u32 k = 0; k < 4 && r + k < rows; ++k) {
-                const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(h[k], 8), _mm512_sub_epi32(l[k], _mm512_slli_epi32(s[k], 15)));
-                const u32 before = begin ? static_cast<u32>(out[r + k]) : 0;
-                out[r + k] = static_cast<i32>(before + static_cast<u32>(sum_ints(sum)));
-            }
+            for (int k = 0; k < 4; ++k) h[k] = _mm512_add_epi32(_mm512_slli_epi32(h[k], 8), l[k]);
+            alignas(16) u32 dots[4];
+            _mm_store_si128(reinterpret_cast<__m128i *>(dots), sum_ints4(h));
+            for (u32 k = 0; k < 4 && r + k < rows; ++k)
+                out[r + k] = static_cast<i32>((begin ? static_cast<u32>(out[r + k]) : 0) + dots[k] - correction);
         }
     }
 }

@@ -579,6 +579,31 @@ TEST_CASE("F16: calibration points in order and in range") {
     for (const float recall : {-0.5f, 1.5f, nan, inf, -inf}) check_found(with_point(1, 1, recall), "F16");
     for (const float recall : {nan, inf, -inf})
         for (const uint32_t effort : {0u, UINT32_MAX}) check_found(with_point(10, effort, recall), "F16");
+    for (const float margin : {-1.0f, nan, -inf}) {
+        IndexFile f(file);
+        f.put(f.offset(kind_calibration) + 12, margin);
+        f.repair_all();
+        check_found(f, "F16");
+    }
+}
+
+TEST_CASE("F19: the projection's scales") {
+    const Memory file = make_index();
+    const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+    const IndexFile right(file);
+    const uint64_t m = right.about(about_code_dim), units = right.offset(kind_projection) + m * 64;    // dim is below 64
+    REQUIRE(right.about(about_dim) <= 64);
+    const auto with = [&](uint64_t at, float value) {
+        IndexFile f(file);
+        f.put(at, value);
+        f.repair_all();
+        return f;
+    };
+    for (const float value : {nan, inf, -inf, 0.0f, -1.0f}) check_found(with(units + 4 * (m - 1), value), "F19");
+    for (const float value : {nan, inf}) {
+        check_found(with(units + 4 * m, value), "F19");         // the first shift
+        check_found(with(units + 8 * m, value), "F19");         // the first value of the mean
+    }
 }
 
 TEST_CASE("F17: exact rows are finite") {
