@@ -9,7 +9,7 @@ B ?= build
 FLAGS ?=
 WARN := -Wall -Wextra -Wshadow
 ALL_FLAGS := -pthread $(if $(XSIMD),-isystem $(XSIMD)) $(FLAGS)
-CXXFLAGS := -std=c++17 -O2 $(WARN) $(ALL_FLAGS)
+CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(ALL_FLAGS)
 CFLAGS := -std=c99 -O2 -Wall -Wextra -pedantic $(ALL_FLAGS)
 LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
 

@@ -292,10 +292,11 @@ std::string amalgamation(const Sources &sources, const std::vector<std::string> 
         "#define LEARNANN_IMPLEMENTATION_INCLUDED\n"
         "#endif\n"
         "#define LEARNANN_AMALGAMATION 1\n"
-        // gcc 12 at -O2 leaves most of the short loops as they stand: a quarter of the speed of a search.
+        // gcc 12 at -O2 leaves most of the short loops as they stand: a quarter of the speed of a search. A product and a sum
+        // that are fused round differently, and searches must walk alike on every machine (simd/loops.hpp).
         "#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)\n"
         "#pragma GCC push_options\n"
-        "#pragma GCC optimize(\"O3\")\n"
+        "#pragma GCC optimize(\"O3\", \"fp-contract=off\")\n"
         "#define LEARNANN_POP_OPTIONS\n"
         "#endif\n"
         "#include \"learnann.h\"\n"

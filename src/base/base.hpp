@@ -215,6 +215,12 @@ inline float half_to_float(u16 h) {
     return load<float>(&bits);
 }
 
+// Of a finite half, without a branch: its bits, moved to where a float keeps them, are the value times 2^-112.
+inline float finite_half_to_float(u32 h) {
+    const u32 bits = (h & 0x8000u) << 16 | (h & 0x7fffu) << 13;
+    return load<float>(&bits) * 5.192296858534828e33f;
+}
+
 inline u16 float_to_half(float f) {
     const u32 bits = load<u32>(&f);
     const u32 sign = bits >> 16 & 0x8000u;

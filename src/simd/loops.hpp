@@ -106,10 +106,9 @@ LEARNANN_INLINE bool widen(const void *LEARNANN_RESTRICT from, u32 type, u32 cou
         }
     if (type == LEARNANN_F16)
         for (u32 i = 0; i < count; ++i) {
-            // A finite half as bits, moved to where a float keeps them, is the value times 2^-112.
-            const u32 half = load<u16>(bytes + 2ull * i), bits = (half & 0x8000u) << 16 | (half & 0x7fffu) << 13;
+            const u32 half = load<u16>(bytes + 2ull * i);
             bad |= (half & 0x7c00u) == 0x7c00u;
-            to[i] = load<float>(&bits) * 5.192296858534828e33f;
+            to[i] = finite_half_to_float(half);
         }
     return bad == 0;
 }

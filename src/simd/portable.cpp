@@ -22,7 +22,7 @@ inline Floats load_floats(const float *row) { return Floats::load_unaligned(row)
 template <class T> Floats load_floats(const T *row) {
     alignas(64) float wide[floats];
     for (u32 i = 0; i < floats; ++i) wide[i] = std::is_same<T, u16>::value
-        ? half_to_float(static_cast<u16>(load<T>(row + i))) : static_cast<float>(row[i]);
+        ? finite_half_to_float(static_cast<u16>(load<T>(row + i))) : static_cast<float>(row[i]);
     return Floats::load_aligned(wide);
 }
 
@@ -39,7 +39,7 @@ template <class T, bool Squared> float sum_floats(const float *query, const void
     const FloatKernel rest = Squared ? scalar_kernels().l2[1] : scalar_kernels().dot[1];
     for (; i < dim; ++i) {
         float x;
-        if (std::is_same<T, u16>::value) x = half_to_float(static_cast<u16>(load<T>(row + i)));
+        if (std::is_same<T, u16>::value) x = finite_half_to_float(static_cast<u16>(load<T>(row + i)));
         else x = static_cast<float>(load<T>(row + i));
         sum += rest(query + i, &x, 1);
     }
@@ -87,7 +87,6 @@ template <class T, bool Squared> u32 sum_bytes(const u8 *a, const u8 *b, u32 dim
 
 // ---- records, the router ----
 
-// 255 * 127 fits a signed 16-bit lane, so one low multiply is exact.
 template <class T> i32 dot_code(const T *row, const i8 *code, u32 count) {
     Ints sum(0);
     u32 j = 0;

@@ -8,7 +8,7 @@ namespace scalar {
 LEARNANN_LOOPS();
 
 inline float element(const float *row, u32 i) { return load<float>(row + i); }
-inline float element(const u16 *row, u32 i) { return half_to_float(load<u16>(row + i)); }
+inline float element(const u16 *row, u32 i) { return finite_half_to_float(load<u16>(row + i)); }
 inline float element(const i8 *row, u32 i) { return static_cast<float>(row[i]); }
 inline float element(const u8 *row, u32 i) { return static_cast<float>(row[i]); }
 

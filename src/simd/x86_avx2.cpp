@@ -161,14 +161,17 @@ LEARNANN_AVX2 LEARNANN_INLINE __m256i larger_of(__m256i a, __m256i b) {
 
 LEARNANN_AVX2 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
     const u32 end = static_cast<u32>(round_up(width, sorted_padding));
-    u32 first = width;
+    i64 least = INT64_MAX;
+    const __m256i one = _mm256_set1_epi64x(1);
     for (u32 f = 0; f < count; ++f) {
-        const u32 place = first_not_below(items, width, fresh[f]);
-        if (place == width || (items[place] | 1) == (fresh[f] | 1)) continue;
-        first = smaller(first, place);
-        const __m256i v = _mm256_set1_epi64x(fresh[f]);
+        const __m256i v = _mm256_set1_epi64x(fresh[f]), marked = _mm256_or_si256(v, one);
+        __m256i twin = _mm256_setzero_si256();
+        for (u32 i = 0; i < end; i += 4)
+            twin = _mm256_or_si256(twin, _mm256_cmpeq_epi64(_mm256_or_si256(load_bytes(items + i), one), marked));
+        if (!_mm256_testz_si256(twin, twin)) continue;
+        least = smaller(least, fresh[f]);
         __m256i high = load_bytes(items + end - 4);
-        for (u32 i = end - 4; i + 4 > place; i -= 4) {
+        for (u32 i = end - 4;; i -= 4) {
             const __m256i low = i ? load_bytes(items + i - 4) : _mm256_set1_epi64x(INT64_MIN);
             const __m256i before = _mm256_blend_epi32(_mm256_permute4x64_epi64(high, 0x90), _mm256_permute4x64_epi64(low, 0xff), 3);
             _mm256_store_si256(reinterpret_cast<__m256i *>(items + i), smaller_of(high, larger_of(before, v)));
@@ -176,6 +179,10 @@ LEARNANN_AVX2 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, 
             high = low;
         }
     }
+    u32 first = 0;
+    const __m256i bound = _mm256_set1_epi64x(least);
+    for (u32 i = 0; i < end; i += 4)
+        first += static_cast<u32>(__builtin_popcount(static_cast<u32>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bound, load_bytes(items + i)))))));
     return first;
 }
 
