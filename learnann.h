@@ -237,7 +237,7 @@ static inline learnann_search_options learnann_search_options_default(void) {
 }
 
 typedef enum learnann_stop {
-    LEARNANN_STOP_BEAM = 1,     /* every row of the beam was expanded */
+    LEARNANN_STOP_BEAM = 1,     /* the rows of the beam worth expanding were expanded */
     LEARNANN_STOP_SCAN = 2      /* the rows were few, or few passed the filter: they were scanned instead */
 } learnann_stop;
 
