@@ -86,7 +86,7 @@ struct Reached {
 };
 
 // Of the hits that the candidates hold, reranking up to the margin may lose as many as this share of those that they don't.
-constexpr double margin_loss = 0.1;
+constexpr double margin_loss = 0.05;
 
 class Calibrator {
 public:
