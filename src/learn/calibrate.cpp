@@ -103,11 +103,12 @@ public:
             LEARNANN_RETURN_IF(workers_[t].prepare(space_, rows_.dim(), allocator_, error));
             LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
-        out.horizon = choose_horizon();
+        const u32 share = choose_horizon();
+        out.horizon = shares[share];
         Reached at[steps];
         u32 used = 0;
         for (u32 e = 0; e < steps; ++e) {
-            at[e] = measure(efforts[e], out.horizon);
+            at[e] = reached(share, e);
             for (u32 j = 0; e > 0 && j < 3; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
             used = e + 1;
             if (at[e].recall[0] >= 0.999f && at[e].recall[1] >= 0.999f && at[e].recall[2] >= 0.99f) break;
@@ -135,13 +136,15 @@ private:
         bool hit[3];
     };
 
-    // The share of the beam that a walk expands. A wide beam of which only the nearest are expanded finds as much with fewer hops
-    // and more exact rows: which is cheaper depends on the rows. The cheapest at recall@10 of 0.95 and 0.99.
-    float choose_horizon() {
-        static const float shares[] = {1.0f, 0.7f, 0.5f, 0.35f, 0.25f};
-        float best = 1;
+    // Shares of the beam that a walk may expand. A wide beam of which only the nearest are expanded finds as much with fewer
+    // hops and more exact rows: which is cheaper depends on the rows. Chosen is the cheapest at recall@10 of 0.95 and 0.99.
+    static constexpr float shares[] = {1.0f, 0.7f, 0.5f, 0.35f, 0.25f};
+    static constexpr u32 share_count = sizeof shares / sizeof *shares;
+
+    u32 choose_horizon() {
+        u32 best = 0;
         double least = 0;
-        for (const float share : shares) {
+        for (u32 share = 0; share < share_count; ++share) {
             const double cost = cost_of(share);
             if (least == 0 || cost < least) least = cost, best = share;
         }
@@ -149,22 +152,29 @@ private:
     }
 
     // The product of what both recalls cost; where they aren't reached, of twice the last effort tried.
-    double cost_of(float share) {
+    double cost_of(u32 share) {
         double at95 = 0, last = 0;
-        float reached = 0;
+        float recall_before = 0;
         for (u32 e = 0; e < steps && efforts[e] <= 400; ++e) {
             if (efforts[e] < 10) continue;
-            const Reached r = measure(efforts[e], share);
+            const Reached &r = reached(share, e);
             const auto at = [&](float recall) {
-                const double t = r.recall[1] > reached ? (recall - reached) / (r.recall[1] - reached) : 1;
+                const double t = r.recall[1] > recall_before ? (recall - recall_before) / (r.recall[1] - recall_before) : 1;
                 return last > 0 ? last + t * (r.nanoseconds - last) : r.nanoseconds;
             };
             if (at95 == 0 && r.recall[1] >= 0.95f) at95 = at(0.95f);
             if (r.recall[1] >= 0.99f) return at95 * at(0.99f);
-            reached = r.recall[1];
+            recall_before = r.recall[1];
             last = r.nanoseconds;
         }
         return (at95 > 0 ? at95 : 2 * last) * 2 * last;
+    }
+
+    // Measured when it is first asked for: what chose the horizon serves the calibration too.
+    const Reached &reached(u32 share, u32 e) {
+        if (!measured_[share][e]) reached_[share][e] = measure(efforts[e], shares[share]);
+        measured_[share][e] = true;
+        return reached_[share][e];
     }
 
     Reached measure(u32 effort, float share) {
@@ -204,29 +214,27 @@ private:
     void search(u32 q, u32 effort, float share, Worker &w) {
         const EncodedQuery query = w.encode(space_, h_, q);
         (void)w.beam.prepare(effort, horizon_of(share, effort), space_.rows, nullptr);
-        scan_entries(query.code, entries_.records.data(), space_.stride(), static_cast<u32>(entries_.rows.size()),
-                     [&](i32 estimate, u32 entry) { w.beam.add_entry(estimate, entries_.rows[entry]); });
-        while (w.beam.gather(graph_)) w.beam.score(graph_, query.code, [](i32, u32) {});
+        walk(graph_, entries_, query.code, w.beam);
         const ExactQuery exact = w.exact(rows_, h_, q);
         const Pool &pool = w.beam.pool;
         const u32 kept = pool.size();
         counts_[q] = Counts{kept, static_cast<u32>(w.beam.counts.distances), static_cast<u32>(w.beam.counts.hops)};
+        i32 anchors[3];
+        float spreads[3];
+        for (u32 j = 0; kept > 0 && j < 3; ++j) {
+            anchors[j] = pool.estimate(smaller(rerank_anchor(smaller(calibrated_k[j], h_.neighbours)), kept) - 1);
+            spreads[j] = query.spread(anchors[j]);
+        }
+        u32 hits[3] = {};
         for (u32 i = 0; i < kept; ++i) {
             const u32 row = row_of_slot_[pool.id(i)];
             const float distance = rows_.distance(exact, row);
             Candidate &c = candidate(q, i);
             for (u32 j = 0; j < 3; ++j) {
-                const u32 k = smaller(calibrated_k[j], h_.neighbours), anchor = smaller(rerank_anchor(k), kept);
-                c.hit[j] = distance <= h_.reach(q, k) && !h_.holds(row);
-                c.margin[j] = margin_of(query, pool.estimate(i), pool.estimate(anchor - 1));
-            }
-        }
-        // As near as the last of the true k are sometimes more than k: the first count.
-        for (u32 j = 0; j < 3; ++j) {
-            u32 hits = 0;
-            for (u32 i = 0; i < kept; ++i) {
-                bool &hit = candidate(q, i).hit[j];
-                hit = hit && hits++ < smaller(calibrated_k[j], h_.neighbours);
+                const u32 k = smaller(calibrated_k[j], h_.neighbours);
+                // As near as the last of the true k are sometimes more than k: the first count.
+                c.hit[j] = distance <= h_.reach(q, k) && !h_.holds(row) && hits[j]++ < k;
+                c.margin[j] = margin_of(pool.estimate(i), anchors[j], spreads[j]);
             }
         }
     }
@@ -244,6 +252,8 @@ private:
     Array<Counts> counts_;
     Array<Candidate> candidates_;
     Array<float> margins_;
+    Reached reached_[share_count][steps];
+    bool measured_[share_count][steps] = {};
     Worker workers_[max_threads];
 };
 

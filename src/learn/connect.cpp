@@ -54,9 +54,7 @@ private:
         const BuildGraph graph{&space_, &edges_};
         const QueryCode query = space_.query(row, code_.data());
         LEARNANN_RETURN_IF(beam_.prepare(32, 32, space_.rows, error));
-        scan_entries(query, entries_.records.data(), space_.stride(), static_cast<u32>(entries_.rows.size()),
-                     [&](i32 estimate, u32 entry) { beam_.add_entry(estimate, entries_.rows[entry]); });
-        while (beam_.gather(graph)) beam_.score(graph, query, [](i32, u32) {});
+        walk(graph, entries_, query, beam_);
         for (u32 i = 0; i < beam_.pool.size(); ++i)
             if (has_room(beam_.pool.id(i))) {
                 from = beam_.pool.id(i);

@@ -124,10 +124,7 @@ void GraphBuilder::find_candidates(Worker &w, u32 row, const u32 *seeds, u32 see
             if (seeds[i] != row) beam.pool.insert(estimates[i], seeds[i]);
         return;
     }
-    const BuildGraph graph{&space_, &edges_};
-    scan_entries(query, entries_.records.data(), space_.stride(), static_cast<u32>(entries_.rows.size()),
-                 [&](i32 estimate, u32 entry) { beam.add_entry(estimate, entries_.rows[entry]); });
-    while (beam.gather(graph)) beam.score(graph, query, [](i32, u32) {});
+    walk(BuildGraph{&space_, &edges_}, entries_, query, beam);
 }
 
 // The row's unpinned edges and `more`, without duplicates, as sorted Pool items in w.candidates.
@@ -172,20 +169,20 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
 u32 GraphBuilder::relink(Worker &w, u32 row, u32 *kept) {
     Beam &beam = w.beam;
     const QueryCode query = space_.query(row, w.code.data());
+    const BuildGraph graph{&space_, &edges_};
     const u32 *own = edges_.of(row), degree = edges_.degrees[row];
-    i32 estimates[max_out_degree];
+    i64 own_items[max_out_degree];
+    u32 own_count = 0;
     (void)beam.prepare(refine_candidates, 0, space_.rows, nullptr);     // the memory is there already
     beam.mark_seen(row);
-    beam.look_at(space_.records, space_.stride(), own, degree, space_.rows, query);
-    for (u32 i = 0; i < degree; ++i)
-        beam.look_at(space_.records, space_.stride(), edges_.of(own[i]), edges_.degrees[own[i]], space_.rows, query);
+    beam.look_at(graph, row, query, [&](i32 estimate, u32 id) { own_items[own_count++] = Pool::item(estimate, id); });
+    for (u32 i = 0; i < degree; ++i) beam.look_at(graph, own[i], query, [](i32, u32) {});
     u32 found = 0;
     for (u32 i = 0; i < beam.pool.size(); ++i)
         if (beam.pool.id(i) != row) w.candidates[found++] = beam.pool.item_at(i);      // the table of rows seen may forget
     const u32 near = found;
-    kernels().score(query, space_.records, space_.stride(), own, degree, estimates);
-    for (u32 i = 0; i < degree; ++i)
-        if (!beam.pool.holds(estimates[i], own[i])) w.candidates[found++] = Pool::item(estimates[i], own[i]);
+    for (u32 i = 0; i < own_count; ++i)
+        if (!beam.pool.holds(own_items[i])) w.candidates[found++] = own_items[i];
     std::sort(w.candidates.begin() + near, w.candidates.begin() + found);
     return prune(space_, options_, w.candidates.data(), found, options_.degree, w.other.data(), kept);
 }

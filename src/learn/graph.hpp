@@ -51,6 +51,13 @@ struct EntryTable {
     Status fill(const CodeSpace &space, learnann_error *error);
 };
 
+// A search of the graph being built, in a beam that is prepared.
+inline void walk(const BuildGraph &graph, const EntryTable &entries, const QueryCode &query, Beam &beam) {
+    scan_entries(query, entries.records.data(), graph.record_bytes(), static_cast<u32>(entries.rows.size()),
+                 [&](i32 estimate, u32 entry) { beam.add_entry(estimate, entries.rows[entry]); });
+    while (beam.gather(graph)) beam.score(graph, query, [](i32, u32) {});
+}
+
 struct GraphOptions {
     u32 degree = 32;        // out-edges that pruning leaves at most
     u32 beam = 64;          // width of the candidate search

@@ -91,9 +91,9 @@ public:
     static i32 estimate_of(i64 item) { return static_cast<i32>(static_cast<u32>(static_cast<u64>(item) >> 33) << 1); }
     static u32 id_of(i64 item) { return static_cast<u32>(static_cast<u64>(item) >> 1); }
 
-    bool would_keep(i32 estimate, u32 id) const { return item(estimate, id) < items_[width_ - 1]; }
-    // Of a row that was inserted before: whether it is still there.
-    bool holds(i32 estimate, u32 id) const { return item(estimate, id) <= (items_[width_ - 1] | 1); }
+    bool would_keep(i32 estimate, u32 id) const { return item(estimate, id) < worst(); }
+    // Of an item that was inserted before: whether it is still there.
+    bool holds(i64 item) const { return item <= (worst() | 1); }
     void insert(i32 estimate, u32 id) {
         const i64 fresh = item(estimate, id);
         insert(&fresh, 1);
@@ -102,16 +102,16 @@ public:
     void insert(const i64 *fresh, u32 count) {
         if (count > 0) cursor_ = smaller(cursor_, kernels().insert_sorted(items_.data(), width_, fresh, count));
     }
-    // Of the rows scored, those that the pool would keep now.
-    u32 nearer(const i32 *estimates, const u32 *ids, u32 count, i64 *near) const {
-        const i64 worst = items_[width_ - 1];
+    // Items of the rows scored that are better than `worst`; near has room for one more. id_at(i) names a row.
+    template <class IdAt> static u32 nearer(const i32 *estimates, u32 count, i64 worst, IdAt id_at, i64 *near) {
         u32 found = 0;
         for (u32 i = 0; i < count; ++i) {
-            near[found] = item(estimates[i], ids[i]);
+            near[found] = item(estimates[i], id_at(i));
             found += near[found] < worst;
         }
         return found;
     }
+    i64 worst() const { return items_[width_ - 1]; }
 
     // The nearest row that was not expanded yet, now marked as expanded; no_row where there is none.
     u32 take() {
@@ -127,7 +127,6 @@ public:
     u32 size() const {
         return static_cast<u32>(std::lower_bound(items_.begin(), items_.begin() + width_, nothing) - items_.begin());
     }
-    u32 width() const { return width_; }
     u32 rank() const { return cursor_; }    // of the row taken last
     i64 item_at(u32 i) const { return items_[i]; }
     u32 id(u32 i) const { return id_of(items_[i]); }
@@ -182,12 +181,7 @@ public:
         const u32 after = pool.peek();      // likely the next hop: its adjacency has this hop's time to arrive
         if (after != no_row) graph.prefetch_adjacency(after);
         fresh_count_ = 0;
-        for (u32 i = 0; i < taken; ++i) {
-            Neighbours list;
-            if (graph.neighbours(rows[i], list))
-                fresh_count_ += kernels().unseen(list.ids, list.degree, seen_.tags(), graph.rows(), fresh_ + fresh_count_, counts.bad_ids);
-            else ++counts.bad_ids;
-        }
+        for (u32 i = 0; i < taken; ++i) gather_row(graph, rows[i]);
         const u32 stride = graph.record_bytes();
         const u8 *records = graph.records();
         for (u32 i = 0; i < fresh_count_; ++i) {
@@ -197,24 +191,17 @@ public:
         return true;
     }
 
-    // Scores those of some rows that weren't seen yet, and keeps the best: a hop without a walk.
-    void look_at(const u8 *records, u32 stride, const u32 *ids, u32 count, u32 rows, const QueryCode &query) {
-        i32 estimates[most_fresh];
-        i64 near[most_fresh + 1];
-        fresh_count_ = kernels().unseen(reinterpret_cast<const u8 *>(ids), count, seen_.tags(), rows, fresh_, counts.bad_ids);
-        kernels().score(query, records, stride, fresh_, fresh_count_, estimates);
-        pool.insert(near, pool.nearer(estimates, fresh_, fresh_count_, near));
+    // A row is expanded without a walk: its neighbours are scored, and the best kept.
+    template <class Graph, class Visit> void look_at(const Graph &graph, u32 row, const QueryCode &query, Visit visit) {
+        fresh_count_ = 0;
+        gather_row(graph, row);
+        score_fresh(graph, query, visit);
     }
 
     // visit(estimate, id) is called for each row scored, whether or not the pool keeps it.
     template <class Graph, class Visit> void score(const Graph &graph, const QueryCode &query, Visit visit) {
         if (fresh_count_ == 0) return;
-        i32 estimates[most_fresh];
-        kernels().score(query, graph.records(), graph.record_bytes(), fresh_, fresh_count_, estimates);
-        counts.distances += fresh_count_;
-        for (u32 i = 0; i < fresh_count_; ++i) visit(estimates[i], fresh_[i]);
-        i64 near[most_fresh + 1];
-        pool.insert(near, pool.nearer(estimates, fresh_, fresh_count_, near));
+        score_fresh(graph, query, visit);
         const u32 next = pool.peek();
         if (next != no_row) graph.prefetch_adjacency(next);
     }
@@ -223,6 +210,23 @@ private:
     // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
     // memory is the other's.
     static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
+
+    // Adds those of a row's neighbours that weren't seen yet.
+    template <class Graph> void gather_row(const Graph &graph, u32 row) {
+        Neighbours list;
+        if (graph.neighbours(row, list))
+            fresh_count_ += kernels().unseen(list.ids, list.degree, seen_.tags(), graph.rows(), fresh_ + fresh_count_, counts.bad_ids);
+        else ++counts.bad_ids;
+    }
+
+    template <class Graph, class Visit> void score_fresh(const Graph &graph, const QueryCode &query, Visit visit) {
+        i32 estimates[most_fresh];
+        i64 near[most_fresh + 1];
+        kernels().score(query, graph.records(), graph.record_bytes(), fresh_, fresh_count_, estimates);
+        counts.distances += fresh_count_;
+        for (u32 i = 0; i < fresh_count_; ++i) visit(estimates[i], fresh_[i]);
+        pool.insert(near, Pool::nearer(estimates, fresh_count_, pool.worst(), [this](u32 i) { return fresh_[i]; }, near));
+    }
 
     SeenTable seen_;
     u32 fresh_[most_fresh + unseen_padding];
@@ -240,11 +244,7 @@ void scan_entries(const QueryCode &query, const u8 *entry_records, u32 stride, u
     for (u32 begin = 0; begin < count; begin += block) {
         const u32 size = smaller(block, count - begin);
         kernels().score(query, entry_records + static_cast<u64>(begin) * stride, stride, nullptr, size, estimates);
-        u32 found = 0;
-        for (u32 i = 0; i < size; ++i) {
-            near[found] = Pool::item(estimates[i], begin + i);
-            found += near[found] < best[kept - 1];
-        }
+        const u32 found = Pool::nearer(estimates, size, best[kept - 1], [=](u32 i) { return begin + i; }, near);
         if (found) kernels().insert_sorted(best, kept, near, found);
     }
     for (u32 b = 0; b < kept && best[b] != Pool::nothing; ++b) add(Pool::estimate_of(best[b]), Pool::id_of(best[b]));

@@ -23,19 +23,20 @@ constexpr float no_margin = 3e38f;      // everything is reranked
 
 inline u32 rerank_anchor(u32 k) { return larger(k, 10u); }
 
-// How far an estimate lies behind the anchor's, in margins.
-inline float margin_of(const EncodedQuery &query, i32 estimate, i32 anchor) {
-    return (static_cast<float>(estimate) - static_cast<float>(anchor)) / query.spread(anchor);
+// How far an estimate lies behind the anchor's, in spreads at the anchor.
+inline float margin_of(i32 estimate, i32 anchor, float spread) {
+    return (static_cast<float>(estimate) - static_cast<float>(anchor)) / spread;
 }
 
 inline u32 rerank_depth(const Pool &pool, const EncodedQuery &query, const RerankRule &rule) {
     const u32 size = pool.size();
     if (size <= rule.anchor) return size;
     const i32 anchor = pool.estimate(rule.anchor - 1);
+    const float spread = query.spread(anchor);
     u32 low = rule.anchor, high = size;
     while (low < high) {
         const u32 middle = (low + high) / 2;
-        if (margin_of(query, pool.estimate(middle), anchor) <= rule.margin) low = middle + 1;
+        if (margin_of(pool.estimate(middle), anchor, spread) <= rule.margin) low = middle + 1;
         else high = middle;
     }
     return low;

@@ -114,7 +114,6 @@ inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out)
 // ---- projection, linear algebra ----
 
 #if defined(__SSE2__)
-// xsimd has no multiply-add of 16-bit pairs; every x86-64 has.
 inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
     const auto read = [](const void *p) { return _mm_loadu_si128(static_cast<const __m128i *>(p)); };
     for (u32 r = 0; r < rows; ++r) {

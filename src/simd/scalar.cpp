@@ -80,18 +80,11 @@ inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
     return first;
 }
 
-inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
+// The projection, of i16, and the router's product, of i8.
+template <class T> void multiply(const i8 *matrix, u32 rows, u32 cols, const T *x, i32 *out) {
     for (u32 r = 0; r < rows; ++r) {
         i32 sum = 0;
         for (u32 c = 0; c < cols; ++c) sum += matrix[static_cast<u64>(r) * cols + c] * x[c];
-        out[r] = sum;
-    }
-}
-
-inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
-    for (u32 r = 0; r < rows; ++r) {
-        i32 sum = 0;
-        for (u32 c = 0; c < cols; ++c) sum += weights[static_cast<u64>(r) * cols + c] * x[c];
         out[r] = sum;
     }
 }
@@ -115,8 +108,8 @@ const Kernels &scalar_kernels() {
                                   l2_bytes<i8>,
                                   dot_bytes<u8>,
                                   dot_bytes<i8>,
-                                  project,
-                                  matvec,
+                                  multiply<i16>,
+                                  multiply<i8>,
                                   axpy4};
     return table;
 }

@@ -29,7 +29,7 @@ struct X86Features {
 };
 
 // cpuid leaves 1 and 7, and the registers that the system saves (XGETBV).
-inline X86Features x86_features() {
+inline X86Features detect_x86_features() {
     X86Features found;
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return found;
@@ -42,6 +42,12 @@ inline X86Features x86_features() {
     found.avx2 = b >> 5 & 1;
     const bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1, vnni = c >> 11 & 1;
     found.avx512 = found.avx2 && (low & 0xe6) == 0xe6 && f && dq && bw && vl && vnni;
+    return found;
+}
+
+// Asked once: under a hypervisor each cpuid is a trap of microseconds.
+inline const X86Features &x86_features() {
+    static const X86Features found = detect_x86_features();
     return found;
 }
 
@@ -64,16 +70,20 @@ LEARNANN_SSSE3 LEARNANN_INLINE void store4(i32 *out, __m128i four, u32 left) {
     std::memcpy(out, results, left * sizeof(i32));
 }
 
-// finish_estimate for four, from dots without the bias; from AVX2 on.
-LEARNANN_AVX2 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m128i tails, i32 *estimates) {
+// Their norms, in the query's units.
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i norms4(const QueryCode &q, __m128i tails) {
     __m128i norm = _mm_sll_epi32(_mm_srli_epi32(tails, 8), _mm_cvtsi32_si128(static_cast<int>(q.norm_left)));
     norm = _mm_srl_epi32(norm, _mm_cvtsi32_si128(static_cast<int>(q.norm_right)));
-    norm = _mm_and_si128(norm, _mm_set1_epi32(static_cast<i32>(q.norm_mask)));
+    return _mm_and_si128(norm, _mm_set1_epi32(static_cast<i32>(q.norm_mask)));
+}
+
+// finish_estimate for four, from dots without the bias; from AVX2 on.
+LEARNANN_AVX2 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m128i tails, i32 *estimates) {
     const __m128i residual = _mm_srai_epi32(
         _mm_mullo_epi32(_mm_and_si128(tails, _mm_set1_epi32(31)), _mm_set1_epi32(q.residual_weight)), 4);
     const __m128i exponents = _mm_add_epi32(_mm_and_si128(_mm_srli_epi32(tails, 5), _mm_set1_epi32(7)),
                                             _mm_set1_epi32(static_cast<i32>(q.exponent + 1)));
-    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norm, _mm_set1_epi32(q.offset)), _mm_sllv_epi32(dots, exponents));
+    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norms4(q, tails), _mm_set1_epi32(q.offset)), _mm_sllv_epi32(dots, exponents));
     _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
 }
 
