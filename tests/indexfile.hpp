@@ -54,7 +54,8 @@ enum AboutField : uint32_t {
     about_residual_unit = 80,
     about_residual_weight = 84,
     about_horizon = 88,
-    about_code_recall = 92
+    about_code_recall = 92,
+    about_entry_group = 96
 };
 
 // The bytes of an index, to be changed. Every access is checked: the bytes may be anything.

@@ -228,7 +228,7 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     EdgeLists lists;
     Array<u32> order(allocator_);
     LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), threads(), options_.seed + 6, allocator_, entries.rows, error));
-    LEARNANN_RETURN_IF(entries.fill(angular, error));
+    LEARNANN_RETURN_IF(entries.arrange(angular, allocator_, error));
     LEARNANN_RETURN_IF(lists.allocate(n, 24, allocator_, error));
     LEARNANN_RETURN_IF(order.allocate(n, error));
     shuffle(order.data(), n, options_.seed + 7);
@@ -243,7 +243,7 @@ Status Pipeline::link_by_angle(learnann_error *error) {
         const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
         edges_.degrees[slot] = edges_.pinned[slot] = static_cast<u8>(nearest_edges(angular, lists, slot, kept, edges_.of(slot)));
     });
-    return choose_inner_entries(space_, angular, 2 * entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error);
+    return choose_inner_entries(space_, angular, inner_entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error);
 }
 
 Status Pipeline::link(learnann_error *error) {
@@ -258,7 +258,7 @@ Status Pipeline::link(learnann_error *error) {
     } else {
         LEARNANN_RETURN_IF(choose_entries(space_, entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
     }
-    LEARNANN_RETURN_IF(entries_.fill(space_, error));
+    LEARNANN_RETURN_IF(entries_.arrange(space_, allocator_, error));
     LEARNANN_RETURN_IF(insertion_order(order, held, error));
     GraphOptions graph;
     graph.degree = options_.degree ? options_.degree : default_degree;
@@ -346,6 +346,7 @@ void Pipeline::collect_sections() {
     a.residual_weight = c.residual_weight;
     a.horizon = calibration_.horizon;
     a.code_recall = code_recall_;
+    a.entry_group = entries_.group;
 
     exact_.row_of_slot = row_of_slot_.data();
     writer_.add(section_about, &about_, sizeof about_);

@@ -24,7 +24,8 @@
 //                      exponent << 5 | residual, u32 offset of the slot's adjacency in units of 4 bytes                 (hot)
 //      4  adjacency    n blocks, each a multiple of 4 bytes: u8 degree, u8 0, half length_unit, u32 slot[degree],
 //                      u8 length[degree] (code distance / length_unit, ascending), zeroes to a multiple of 4            (hot)
-//      5  entries      e records as in section 3, then u32 slot[e]                                                      (hot)
+//      5  entries      e records as in section 3, then u32 slot[e]; in groups of about.entry_group, the last maybe smaller,
+//                      each of which begins with the entry nearest to its middle                                        (hot)
 //      6  row of slot  u32 row[n]
 //      7  slot of row  u32 slot[n]: the inverse
 //      8  keys         u64 key[n] by row; absent where keys are row numbers
@@ -135,7 +136,8 @@ struct About {
     float residual_weight;  // rho
     float horizon;          // a walk expands the nearest share of its beam: more of it is kept for reranking only
     float code_recall;      // held-out, -1 where unknown
-    u32 zero[10];
+    u32 entry_group;        // 1 to e
+    u32 zero[9];
 };
 static_assert(sizeof(About) == 136, "the about section is 136 bytes");
 

@@ -85,7 +85,8 @@ Status FileView::read_about(learnann_error *error) {
     about_ = load<About>(section(section_about));
     const About &a = about_;
     const bool sizes = a.rows >= 1 && a.rows < no_row && a.dim >= 1 && a.dim <= max_dim && a.entries >= 1 &&
-                       a.entries <= smaller<u64>(a.rows, max_entries) && a.max_degree <= max_out_degree;
+                       a.entries <= smaller<u64>(a.rows, max_entries) && a.max_degree <= max_out_degree &&
+                       a.entry_group >= 1 && a.entry_group <= a.entries;
     if (!sizes) return corrupt(error, "F5: rows, dimension, entries or degree out of range", at);
     const bool kinds = a.metric >= LEARNANN_L2 && a.metric <= LEARNANN_COS && a.input_type >= LEARNANN_F32 &&
                        a.input_type <= LEARNANN_U8 && a.exact_type <= LEARNANN_U8 && a.exact_tail <= 1;

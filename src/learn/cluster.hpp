@@ -21,6 +21,7 @@ struct CodeSpace {
 };
 
 u32 entry_count(u32 rows);
+u32 inner_entry_count(u32 rows);
 
 // Distinct rows, at most `count`: of a sample, those nearest to the centres of Lloyd's k-means in code space.
 Status choose_entries(const CodeSpace &space, u32 count, u32 threads, u64 seed, const Allocator &allocator,

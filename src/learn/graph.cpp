@@ -16,13 +16,6 @@ Status EdgeLists::allocate(u32 row_count, u32 edge_capacity, const Allocator &al
     return pinned.zeroes(rows, error);
 }
 
-Status EntryTable::fill(const CodeSpace &space, learnann_error *error) {
-    LEARNANN_RETURN_IF(records.allocate(rows.size() * space.stride(), error));
-    for (u32 i = 0; i < rows.size(); ++i)
-        std::memcpy(records.data() + static_cast<u64>(i) * space.stride(), space.record(rows[i]), space.stride());
-    return LEARNANN_OK;
-}
-
 constexpr u32 prune_candidates = 384;    // room for the fullest list (192 at degree 128) and as many new ones
 
 u32 prune(const CodeSpace &space, const GraphOptions &options, i64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {

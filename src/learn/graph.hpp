@@ -6,8 +6,7 @@
 #pragma once
 
 #include "base/parallel.hpp"
-#include "learn/cluster.hpp"
-#include "search/beam.hpp"
+#include "learn/entries.hpp"
 
 LEARNANN_BEGIN
 
@@ -44,16 +43,9 @@ struct BuildGraph {
     }
 };
 
-// Entry rows with their records side by side.
-struct EntryTable {
-    Array<u32> rows;
-    Array<u8> records;
-    Status fill(const CodeSpace &space, learnann_error *error);
-};
-
 // A search of the graph being built, in a beam that is prepared.
 inline void walk(const BuildGraph &graph, const EntryTable &entries, const QueryCode &query, Beam &beam) {
-    scan_entries(query, entries.records.data(), graph.record_bytes(), static_cast<u32>(entries.rows.size()),
+    scan_entries(query, entries.view(graph.record_bytes()),
                  [&](i32 estimate, u32 entry) { beam.add_entry(estimate, entries.rows[entry]); });
     while (beam.gather(graph)) beam.score(graph, query, [](i32, u32) {});
 }

@@ -233,21 +233,67 @@ private:
     u32 fresh_count_ = 0;
 };
 
-// Scores every entry and adds the nearest few: add(estimate, entry).
-template <class AddEntry>
-void scan_entries(const QueryCode &query, const u8 *entry_records, u32 stride, u32 count, AddEntry add) {
-    constexpr u32 block = 32, kept = 16;      // small blocks: the first tells what the others must beat
-    i32 estimates[block];
-    i64 near[block + 1];
-    alignas(64) i64 best[kept];
-    for (i64 &item : best) item = Pool::nothing;
-    for (u32 begin = 0; begin < count; begin += block) {
-        const u32 size = smaller(block, count - begin);
-        kernels().score(query, entry_records + static_cast<u64>(begin) * stride, stride, nullptr, size, estimates);
-        const u32 found = Pool::nearer(estimates, size, best[kept - 1], [=](u32 i) { return begin + i; }, near);
-        if (found) kernels().insert_sorted(best, kept, near, found);
+// Entries in groups of `group`, the last maybe smaller, each with its middle first: their records side by side.
+struct EntryView {
+    const u8 *records;
+    u32 stride;
+    u32 count;
+    u32 group;
+    u32 groups() const { return (count + group - 1) / group; }
+};
+
+// Finds the nearest few entries of those groups whose middles are nearest, and adds them: add(estimate, entry). Returns how many
+// records were scored.
+class EntryScan {
+public:
+    EntryScan(const QueryCode &query, const EntryView &entries) : query_(query), entries_(entries) {}
+
+    template <class AddEntry> u32 run(AddEntry add) {
+        const u32 groups = entries_.groups();
+        const bool all = groups <= scanned_groups;
+        alignas(64) i64 nearest[round_up(scanned_groups, sorted_padding)], best[kept];
+        if (!all) find_groups(groups, nearest);
+        for (i64 &item : best) item = Pool::nothing;
+        for (u32 g = 0; g < smaller(groups, scanned_groups); ++g) scan(all ? g : Pool::id_of(nearest[g]), best);
+        for (u32 b = 0; b < kept && best[b] != Pool::nothing; ++b) add(Pool::estimate_of(best[b]), Pool::id_of(best[b]));
+        return scored_;
     }
-    for (u32 b = 0; b < kept && best[b] != Pool::nothing; ++b) add(Pool::estimate_of(best[b]), Pool::id_of(best[b]));
+
+private:
+    static constexpr u32 scanned_groups = 4, kept = 16;
+    static constexpr u32 block = 32;        // small: the first tells what the others must beat
+
+    void find_groups(u32 groups, i64 *nearest) {
+        for (u32 i = 0; i < round_up(scanned_groups, sorted_padding); ++i) nearest[i] = Pool::nothing;
+        u32 middles[block];
+        for (u32 begin = 0; begin < groups; begin += block) {
+            const u32 size = smaller(block, groups - begin);
+            for (u32 i = 0; i < size; ++i) middles[i] = (begin + i) * entries_.group;
+            keep(entries_.records, middles, begin, size, nearest, scanned_groups);
+        }
+    }
+    void scan(u32 group, i64 *best) {
+        const u32 first = group * entries_.group, end = smaller(first + entries_.group, entries_.count);
+        for (u32 begin = first; begin < end; begin += block)
+            keep(entries_.records + static_cast<u64>(begin) * entries_.stride, nullptr, begin, smaller(block, end - begin), best, kept);
+    }
+    // The nearest of `size` records, named from `first` on.
+    void keep(const u8 *records, const u32 *ids, u32 first, u32 size, i64 *nearest, u32 width) {
+        i32 estimates[block];
+        i64 near[block + 1];
+        kernels().score(query_, records, entries_.stride, ids, size, estimates);
+        scored_ += size;
+        const u32 found = Pool::nearer(estimates, size, nearest[width - 1], [=](u32 i) { return first + i; }, near);
+        if (found) kernels().insert_sorted(nearest, width, near, found);
+    }
+
+    const QueryCode &query_;
+    const EntryView &entries_;
+    u32 scored_ = 0;
+};
+
+template <class AddEntry> u32 scan_entries(const QueryCode &query, const EntryView &entries, AddEntry add) {
+    return EntryScan(query, entries).run(add);
 }
 
 LEARNANN_END

@@ -101,7 +101,8 @@ Status Searcher::start(Lane &lane, learnann_error *error) const {
     const About &a = view.about();
     LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
     if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, plan.kept, error));
-    scan_entries(lane.encoded.code, view.entry_records(), a.record_bytes, a.entries, [&](i32 estimate, u32 entry) {
+    const EntryView entries{view.entry_records(), a.record_bytes, a.entries, a.entry_group};
+    lane.beam.counts.entry_distances = scan_entries(lane.encoded.code, entries, [&](i32 estimate, u32 entry) {
         const u32 slot = view.entry_slot(entry);
         if (slot >= view.rows()) {
             ++lane.beam.counts.bad_ids;
@@ -110,7 +111,6 @@ Status Searcher::start(Lane &lane, learnann_error *error) const {
         lane.beam.add_entry(estimate, slot);
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
     });
-    lane.beam.counts.entry_distances = a.entries;
     lane.walking = true;
     return LEARNANN_OK;
 }

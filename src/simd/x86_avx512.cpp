@@ -136,6 +136,13 @@ LEARNANN_AVX512 inline void matvec(const i8 *weights, u32 rows, u32 cols, const 
     }
 }
 
+// A load that reaches into another cache line waits for it, even where the mask leaves nothing of it: no wider than need be.
+LEARNANN_AVX512 LEARNANN_INLINE __m512i load_ids(const u8 *ids, __mmask16 m, u32 left) {
+    if (left > 8) return _mm512_maskz_loadu_epi32(m, ids);
+    if (left > 4) return _mm512_castsi256_si512(_mm256_maskz_loadu_epi32(static_cast<__mmask8>(m), ids));
+    return _mm512_castsi128_si512(_mm_maskz_loadu_epi32(static_cast<__mmask8>(m), ids));
+}
+
 LEARNANN_AVX512 inline u32 unseen(const u8 *ids, u32 count, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad) {
     const __m512i factor = _mm512_set1_epi32(static_cast<i32>(2654435769u)), base = _mm512_set1_epi32(static_cast<i32>(seen.base));
     const __m512i limit = _mm512_set1_epi32(static_cast<i32>(rows));
@@ -143,7 +150,7 @@ LEARNANN_AVX512 inline u32 unseen(const u8 *ids, u32 count, const SeenTags &seen
     u32 found = 0;
     for (u32 i = 0; i < count; i += 16) {
         const __mmask16 all = count - i >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << (count - i)) - 1);
-        const __m512i id = _mm512_maskz_loadu_epi32(all, ids + 4ull * i);
+        const __m512i id = load_ids(ids + 4ull * i, all, count - i);
         const __mmask16 good = _mm512_mask_cmplt_epu32_mask(all, id, limit);
         if (good != all) bad += static_cast<u32>(__builtin_popcount(static_cast<u32>(all ^ good)));
         const __m512i place = _mm512_srl_epi32(_mm512_mullo_epi32(id, factor), shift), tag = _mm512_add_epi32(id, base);

@@ -368,6 +368,8 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
                  {about_record_bytes, 1040},
                  {about_entries, 0},
                  {about_entries, 301},
+                 {about_entry_group, 0},
+                 {about_entry_group, 301},
                  {about_max_degree, 256},
                  {about_norm_left, 8},
                  {about_code_step, 0},

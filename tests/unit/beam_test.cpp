@@ -114,31 +114,39 @@ TEST_CASE("seen table: few ids are all remembered") {
     CHECK(forgotten <= 10);     // direct-mapped: some share a place
 }
 
-TEST_CASE("entries: the nearest are started from") {
+TEST_CASE("entries: the nearest of the groups with the nearest middles are started from") {
     testdata::Random random(4);
-    for (const u32 count : {1u, 5u, 16u, 17u, 255u, 256u, 257u, 1000u}) {
-        constexpr u32 stride = 32;
-        std::vector<u8> records(count * stride);
-        for (u8 &b : records) b = static_cast<u8>(1 + random.below(255));
-        alignas(64) i8 code[stride] = {};
-        i32 sum = 0;
-        for (u32 i = 0; i < stride - record_tail; ++i)
-            sum += code[i] = static_cast<i8>(static_cast<i32>(random.below(255)) - 127);
-        QueryCode q{};
-        q.code = code;
-        q.bias = 128 * sum;
-        q.norm_mask = ~0u;
-        std::vector<i32> estimates(count);
-        scalar_kernels().score(q, records.data(), stride, nullptr, count, estimates.data());
-        std::vector<i64> items;
-        for (u32 i = 0; i < count; ++i) items.push_back(Pool::item(estimates[i], i));
-        std::sort(items.begin(), items.end());
-        std::vector<i64> got;
-        scan_entries(q, records.data(), stride, count,
-                     [&](i32 estimate, u32 entry) { got.push_back(Pool::item(estimate, entry)); });
-        REQUIRE(!got.empty());
-        CHECK(got.size() <= count);
-        std::sort(got.begin(), got.end());
-        CHECK(std::equal(got.begin(), got.end(), items.begin()));
-    }
+    for (const u32 count : {1u, 5u, 16u, 17u, 255u, 256u, 257u, 1000u})
+        for (const u32 group : {1u, 3u, 20u, 64u, 300u, count}) {
+            if (group > count) continue;
+            constexpr u32 stride = 32;
+            std::vector<u8> records(count * stride);
+            for (u8 &b : records) b = static_cast<u8>(1 + random.below(255));
+            alignas(64) i8 code[stride] = {};
+            i32 sum = 0;
+            for (u32 i = 0; i < stride - record_tail; ++i)
+                sum += code[i] = static_cast<i8>(static_cast<i32>(random.below(255)) - 127);
+            QueryCode q{};
+            q.code = code;
+            q.bias = 128 * sum;
+            q.norm_mask = ~0u;
+            std::vector<i32> estimates(count);
+            scalar_kernels().score(q, records.data(), stride, nullptr, count, estimates.data());
+            std::vector<i64> middles, items;
+            for (u32 i = 0; i < count; i += group) middles.push_back(Pool::item(estimates[i], i));
+            std::sort(middles.begin(), middles.end());
+            const u32 groups = static_cast<u32>(middles.size());
+            u32 scanned = groups > 4 ? groups : 0;
+            middles.resize(std::min<size_t>(middles.size(), 4));
+            for (const i64 middle : middles)
+                for (u32 i = Pool::id_of(middle); i < std::min(Pool::id_of(middle) + group, count); ++i, ++scanned)
+                    items.push_back(Pool::item(estimates[i], i));
+            std::sort(items.begin(), items.end());
+            items.resize(std::min<size_t>(items.size(), 16));
+            std::vector<i64> got;
+            const u32 scored = scan_entries(q, EntryView{records.data(), stride, count, group},
+                                            [&](i32 estimate, u32 entry) { got.push_back(Pool::item(estimate, entry)); });
+            CHECK(scored == scanned);
+            CHECK(got == items);
+        }
 }
