@@ -21,7 +21,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 a_row = 2 * record + lists + angular + adjacency + 6 * 4;
     const u64 sample = smaller<u64>(rows, dim <= 1024 ? 8192 : 4096) * dim * 4;
     const u64 matrices = dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272;
-    return rows * a_row + sample + 2 * matrices + (4u << 20);
+    return rows * a_row + sample + 2 * matrices + (12u << 20);
 }
 
 Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
@@ -151,7 +151,8 @@ Status Pipeline::fit(learnann_error *error) {
         if (enough) break;
     }
     const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width;    // the trial took all rows
-    return done ? LEARNANN_OK : fit_width(rows_, width, measured_best, error);
+    if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, measured_best, error));
+    return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
 }
 
 // ---- order ----

@@ -7,17 +7,16 @@ LEARNANN_BEGIN
 
 namespace {
 
-struct Worker {
+// Working memory for one query of the holdout.
+struct QueryMemory {
     CodecScratch codec;
     Array<i8> code;
     Array<u8> bytes;
-    Beam beam;
 
     Status prepare(const CodeSpace &space, u32 dim, const Allocator &a, learnann_error *error) {
         codec.use(a);
         code.use(a);
         bytes.use(a);
-        beam.use(a);
         LEARNANN_RETURN_IF(codec.allocate(*space.codec, error));
         LEARNANN_RETURN_IF(code.allocate(space.stride(), error));
         return bytes.allocate(dim, error);
@@ -32,44 +31,98 @@ struct Worker {
     }
 };
 
+struct Scanner : QueryMemory {
+    Pool pool;
+};
+
+struct Walker : QueryMemory {
+    Beam beam;
+};
+
+// Every thread takes a few queries at a time, so that they share each block of records while it is in cache.
+constexpr u32 together = 8;
+
+// The best rows by code that are not held out, for queries [first, end) of the holdout: in the workers' pools.
+void best_by_code(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 first, u32 end, u32 best, Scanner *workers) {
+    constexpr u32 block = 256;
+    EncodedQuery queries[together];
+    for (u32 q = first; q < end; ++q) {
+        queries[q - first] = workers[q - first].encode(space, h, q);
+        (void)workers[q - first].pool.prepare(best, best, nullptr);
+    }
+    i32 estimates[block];
+    i64 near[block + 1];
+    for (u32 begin = 0; begin < space.rows; begin += block) {
+        const u32 size = smaller(block, space.rows - begin);
+        for (u32 q = 0; q < end - first; ++q) {
+            Pool &pool = workers[q].pool;
+            kernels().score(queries[q].code, space.record(begin), space.stride(), nullptr, size, estimates);
+            const u32 found = Pool::nearer(estimates, size, pool.worst(), [=](u32 i) { return begin + i; }, near);
+            u32 kept = 0;
+            for (u32 i = 0; i < found; ++i)
+                if (!h.holds(Pool::id_of(near[i]) * rows.step)) near[kept++] = near[i];
+            pool.insert(near, kept);
+        }
+    }
+}
+
+// Calls for every query of the holdout in [begin, end), with its best rows by code in the worker's pool.
+template <class Visit>
+Status each_best(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 begin, u32 end, u32 best, u32 threads,
+                 const Allocator &allocator, Visit visit, learnann_error *error) {
+    Scanner workers[max_threads][together];
+    for (u32 t = 0; t < threads; ++t)
+        for (Scanner &w : workers[t]) {
+            w.pool.use(allocator);
+            LEARNANN_RETURN_IF(w.prepare(space, space.codec->dim, allocator, error));
+            LEARNANN_RETURN_IF(w.pool.prepare(best, best, error));
+        }
+    parallel(threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
+        const u32 first = begin + static_cast<u32>(item) * together, last = smaller(first + together, end);
+        best_by_code(space, rows, h, first, last, best, workers[worker]);
+        for (u32 q = first; q < last; ++q) visit(q, workers[worker][q - first]);
+    });
+    return LEARNANN_OK;
+}
+
 }  // namespace
 
 Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 best, u32 threads,
                      const Allocator &allocator, float &recall, learnann_error *error) {
-    constexpr u32 block = 1024;
     const u32 depth = smaller(10u, h.neighbours);
     recall = -1;
     if (h.count == 0 || depth == 0) return LEARNANN_OK;
-    Worker workers[max_threads];
-    for (u32 t = 0; t < threads; ++t) {
-        LEARNANN_RETURN_IF(workers[t].prepare(space, space.codec->dim, allocator, error));
-        LEARNANN_RETURN_IF(workers[t].beam.pool.prepare(best, best, error));
-    }
     Array<u32> found(allocator), wanted(allocator);
-    LEARNANN_RETURN_IF(found.zeroes(h.count, error));
-    LEARNANN_RETURN_IF(wanted.zeroes(h.count, error));
-    parallel(threads, h.count, 1, [&](u64 q, u32 worker) {
-        Worker &w = workers[worker];
-        const EncodedQuery query = w.encode(space, h, static_cast<u32>(q));
-        Pool &pool = w.beam.pool;
-        (void)pool.prepare(best, best, nullptr);
-        i32 estimates[block];
-        for (u32 begin = 0; begin < space.rows; begin += block) {
-            const u32 size = smaller(block, space.rows - begin);
-            kernels().score(query.code, space.record(begin), space.stride(), nullptr, size, estimates);
-            for (u32 i = 0; i < size; ++i)
-                if (pool.would_keep(estimates[i], begin + i) && !h.holds((begin + i) * rows.step)) pool.insert(estimates[i], begin + i);
-        }
-        const ExactQuery exact = w.exact(rows, h, static_cast<u32>(q));
-        const float reach = h.reach(static_cast<u32>(q), depth);
-        const u32 *truth = h.truth_rows.data() + q * Holdout::depth;
+    LEARNANN_RETURN_IF(found.zeroes(h.measured, error));
+    LEARNANN_RETURN_IF(wanted.zeroes(h.measured, error));
+    const auto count = [&](u32 q, Scanner &w) {
+        const Pool &pool = w.pool;
+        const ExactQuery exact = w.exact(rows, h, q);
+        const float reach = h.reach(q, depth);
+        const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
         for (u32 i = 0; i < depth; ++i) wanted[q] += truth[i] % rows.step == 0 && truth[i] / rows.step < rows.count();
         for (u32 i = 0; i < pool.size() && found[q] < wanted[q]; ++i) found[q] += rows.distance(exact, pool.id(i)) <= reach;
-    });
+    };
+    LEARNANN_RETURN_IF(each_best(space, rows, h, 0, h.measured, best, threads, allocator, count, error));
     u64 sum = 0, all = 0;
-    for (u32 q = 0; q < h.count; ++q) sum += found[q], all += wanted[q];
+    for (u32 q = 0; q < h.measured; ++q) sum += found[q], all += wanted[q];
     if (all > 0) recall = static_cast<float>(static_cast<double>(sum) / static_cast<double>(all));
     return LEARNANN_OK;
+}
+
+Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, const Allocator &allocator, Holdout &h,
+                        learnann_error *error) {
+    constexpr u32 best = 256;
+    const auto note = [&](u32 q, Scanner &w) {
+        const Pool &pool = w.pool;
+        const u32 size = pool.size(), depth = smaller(Holdout::shallow_depth, smaller(h.neighbours, size));
+        const ExactQuery exact = w.exact(rows, h, q);
+        float distances[best];
+        for (u32 i = 0; i < size; ++i) distances[i] = rows.distance(exact, pool.id(i));
+        std::partial_sort(distances, distances + depth, distances + size);
+        std::memcpy(h.truth.data() + static_cast<u64>(q) * Holdout::depth, distances, depth * sizeof(float));
+    };
+    return each_best(space, rows, h, h.measured, h.count, best, threads, allocator, note, error);
 }
 
 namespace {
@@ -100,15 +153,21 @@ public:
         LEARNANN_RETURN_IF(candidates_.allocate(static_cast<u64>(most_kept) * h_.count, error));
         LEARNANN_RETURN_IF(margins_.allocate(static_cast<u64>(Holdout::depth) * h_.count, error));
         for (u32 t = 0; t < threads_; ++t) {
+            workers_[t].beam.use(allocator_);
             LEARNANN_RETURN_IF(workers_[t].prepare(space_, rows_.dim(), allocator_, error));
             LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
+        // Shares are compared on some of the queries. What the chosen one reaches is measured on all of them at small efforts, where
+        // queries differ most, and take least time.
+        const u32 some = smaller(h_.count, 128u);
+        queries_ = some;
         const u32 share = choose_horizon();
         out.horizon = shares[share];
         Reached at[steps];
         u32 used = 0;
         for (u32 e = 0; e < steps; ++e) {
-            at[e] = reached(share, e);
+            queries_ = efforts[e] <= 60 ? h_.count : some;
+            at[e] = measure(efforts[e], shares[share]);
             for (u32 j = 0; e > 0 && j < 3; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
             used = e + 1;
             if (at[e].recall[0] >= 0.999f && at[e].recall[1] >= 0.999f && at[e].recall[2] >= 0.99f) break;
@@ -157,7 +216,7 @@ private:
         float recall_before = 0;
         for (u32 e = 0; e < steps && efforts[e] <= 400; ++e) {
             if (efforts[e] < 10) continue;
-            const Reached &r = reached(share, e);
+            const Reached r = measure(efforts[e], shares[share]);
             const auto at = [&](float recall) {
                 const double t = r.recall[1] > recall_before ? (recall - recall_before) / (r.recall[1] - recall_before) : 1;
                 return last > 0 ? last + t * (r.nanoseconds - last) : r.nanoseconds;
@@ -170,21 +229,14 @@ private:
         return (at95 > 0 ? at95 : 2 * last) * 2 * last;
     }
 
-    // Measured when it is first asked for: what chose the horizon serves the calibration too.
-    const Reached &reached(u32 share, u32 e) {
-        if (!measured_[share][e]) reached_[share][e] = measure(efforts[e], shares[share]);
-        measured_[share][e] = true;
-        return reached_[share][e];
-    }
-
     Reached measure(u32 effort, float share) {
-        parallel(threads_, h_.count, 4, [&](u64 q, u32 worker) {
+        parallel(threads_, queries_, 4, [&](u64 q, u32 worker) {
             search(static_cast<u32>(q), effort, share, workers_[worker]);
         });
         Reached r;
         for (u32 j = 0; j < 3; ++j) r.margin[j] = fit_margin(j, r.recall[j]);
         double distances = 0, hops = 0, reranked = 0;
-        for (u32 q = 0; q < h_.count; ++q) {
+        for (u32 q = 0; q < queries_; ++q) {
             distances += counts_[q].distances;
             hops += counts_[q].hops;
             for (u32 i = 0; i < counts_[q].kept; ++i) reranked += candidate(q, i).margin[1] <= r.margin[1];
@@ -192,15 +244,16 @@ private:
         // Measured on a server: some 4 ns a cache line that comes from beyond the second cache, and the arithmetic beside it.
         const double record = 6 + space_.stride() / 16.0, hop = 60 + 0.3 * effort;
         const double exact = 15 + rows_.dim() * element_bytes(rows_.vectors.type) / 16.0;
-        r.nanoseconds = (distances * record + hops * hop + reranked * exact) / h_.count;
+        r.nanoseconds = (distances * record + hops * hop + reranked * exact) / queries_;
         return r;
     }
 
     // The least margin that keeps almost all the hits among the candidates, and the recall that is left.
     float fit_margin(u32 j, float &recall) {
-        const u64 all = static_cast<u64>(smaller(calibrated_k[j], h_.neighbours)) * h_.count;
+        const u32 queries = smaller(queries_, h_.knowing(calibrated_k[j]));
+        const u64 all = static_cast<u64>(smaller(calibrated_k[j], h_.neighbours)) * queries;
         u64 found = 0;
-        for (u32 q = 0; q < h_.count; ++q)
+        for (u32 q = 0; q < queries; ++q)
             for (u32 i = 0; i < counts_[q].kept; ++i)
                 if (candidate(q, i).hit[j] && found < margins_.size()) margins_[found++] = candidate(q, i).margin[j];
         const u64 lost = smaller(static_cast<u64>(margin_loss * static_cast<double>(all - smaller(found, all))), found / 2);
@@ -211,7 +264,7 @@ private:
     }
 
     // Walks as the reader will, and leaves the query's candidates and counts.
-    void search(u32 q, u32 effort, float share, Worker &w) {
+    void search(u32 q, u32 effort, float share, Walker &w) {
         const EncodedQuery query = w.encode(space_, h_, q);
         (void)w.beam.prepare(effort, horizon_of(share, effort), space_.rows, nullptr);
         walk(graph_, entries_, query.code, w.beam);
@@ -233,7 +286,7 @@ private:
             for (u32 j = 0; j < 3; ++j) {
                 const u32 k = smaller(calibrated_k[j], h_.neighbours);
                 // As near as the last of the true k are sometimes more than k: the first count.
-                c.hit[j] = distance <= h_.reach(q, k) && !h_.holds(row) && hits[j]++ < k;
+                c.hit[j] = q < h_.knowing(k) && distance <= h_.reach(q, k) && !h_.holds(row) && hits[j]++ < k;
                 c.margin[j] = margin_of(pool.estimate(i), anchors[j], spreads[j]);
             }
         }
@@ -247,14 +300,13 @@ private:
     const Rows &rows_;
     const Array<u32> &row_of_slot_;
     const Holdout &h_;
+    u32 queries_ = 0;       // so many of them are searched with
     u32 threads_;
     Allocator allocator_;
     Array<Counts> counts_;
     Array<Candidate> candidates_;
     Array<float> margins_;
-    Reached reached_[share_count][steps];
-    bool measured_[share_count][steps] = {};
-    Worker workers_[max_threads];
+    Walker workers_[max_threads];
 };
 
 }  // namespace

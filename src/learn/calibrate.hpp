@@ -12,6 +12,11 @@ LEARNANN_BEGIN
 Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 best, u32 threads, const Allocator &allocator, float &recall,
                      learnann_error *error);
 
+// Finds the nearest neighbours of those queries of the holdout that brute force left out, among the best few hundred by code.
+// Records are in row order.
+Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, const Allocator &allocator, Holdout &holdout,
+                        learnann_error *error);
+
 struct Calibration {
     static constexpr u32 most = 64;
     CalibrationPoint points[most];

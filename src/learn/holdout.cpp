@@ -9,19 +9,23 @@ constexpr u32 min_rows_to_hold_out = 1000;
 
 bool Holdout::holds(u32 row) const { return from_rows && std::binary_search(query_rows.begin(), query_rows.end(), row); }
 
-// Enough for a recall within a hundredth or two; fewer where brute force would take long.
-inline u32 holdout_size(const Rows &rows) {
+// By brute force: enough for a recall within a hundredth or two; fewer where it would take long.
+inline u32 measured_size(const Rows &rows) {
     const double work = static_cast<double>(rows.count()) * rows.dim();
     return static_cast<u32>(clamp(1e10 / work, 32.0, 128.0));
 }
+
+// In all: for a recall within half a hundredth, and to train a router on.
+inline u32 holdout_size(const Rows &rows) { return clamp(rows.count() / 32, measured_size(rows), Holdout::most); }
 
 inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 seed, Holdout &h, learnann_error *error) {
     const u32 d = rows.dim();
     h.from_rows = given == nullptr;
     h.count = holdout_size(rows);
-    if (given) h.count = static_cast<u32>(smaller<u64>(h.count * 2, given->count));
+    if (given) h.count = static_cast<u32>(smaller<u64>(h.count, given->count));
     else if (rows.count() < min_rows_to_hold_out) h.count = 0;
     if (h.count == 0) return LEARNANN_OK;
+    h.measured = smaller(h.count, given ? 2 * measured_size(rows) : measured_size(rows));
     LEARNANN_RETURN_IF(h.queries.allocate(static_cast<u64>(h.count) * d, error));
     if (given) {
         Rows sample = rows;
@@ -36,7 +40,9 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     u32 taken = 0;
     for (u32 row = 0; row < rows.count() && taken < h.count; ++row)
         if (random.below(rows.count() - row) < h.count - taken) h.query_rows[taken++] = row;
-    for (u32 i = 0; i < h.count; ++i) rows.floats(h.query_rows[i], h.queries.data() + static_cast<u64>(i) * d);
+    u32 order[Holdout::most];       // any but the rows': the first few are a sample of them all
+    shuffle(order, h.count, seed + 1);
+    for (u32 i = 0; i < h.count; ++i) rows.floats(h.query_rows[order[i]], h.queries.data() + static_cast<u64>(i) * d);
     return LEARNANN_OK;
 }
 
@@ -81,7 +87,7 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     LEARNANN_RETURN_IF(h.truth_rows.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
 
     constexpr u32 together = 8;     // queries that share each row while it is in cache
-    const u32 groups = (h.count + together - 1) / together, heap_size = Holdout::depth + 1;
+    const u32 groups = (h.measured + together - 1) / together, heap_size = Holdout::depth + 1;
     Array<Near> heaps(allocator);
     Array<u8> bytes(allocator);
     LEARNANN_RETURN_IF(heaps.allocate(static_cast<u64>(threads) * together * heap_size, error));
@@ -90,7 +96,7 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     for (u32 begin = 0; begin < groups; begin += threads) {
         LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / groups));
         parallel(threads, smaller(threads, groups - begin), 1, [&](u64 item, u32 worker) {
-            const u32 first = (begin + static_cast<u32>(item)) * together, count = smaller(together, h.count - first);
+            const u32 first = (begin + static_cast<u32>(item)) * together, count = smaller(together, h.measured - first);
             NearHeap nearest[together];
             ExactQuery queries[together];
             for (u32 i = 0; i < count; ++i) {

@@ -9,8 +9,12 @@ LEARNANN_BEGIN
 
 struct Holdout {
     static constexpr u32 depth = 100;   // true neighbours known of each query
+    static constexpr u32 shallow_depth = 10;
+    static constexpr u32 most = 512;    // queries
 
     u32 count = 0;
+    u32 measured = 0;           // of the first so many queries the truth is known by brute force; of the others the first
+                                // shallow_depth neighbours, once complete_holdout() found them by their codes
     u32 neighbours = 0;         // known of each: depth, or all rows there are
     bool from_rows = false;     // the queries are rows of the index
     Array<u32> query_rows;      // where from_rows: their row numbers, ascending
@@ -22,6 +26,8 @@ struct Holdout {
     // A hit at most this far away is one of the true k, or as near as the last of them.
     float reach(u32 i, u32 k) const { return truth[static_cast<u64>(i) * depth + k - 1]; }
     bool holds(u32 row) const;
+    // How many queries know k neighbours.
+    u32 knowing(u32 k) const { return k <= shallow_depth ? count : measured; }
 };
 
 // Takes the first of `given`, or, where that is NULL, random rows; brute force finds the truth. Empty for too few rows.
