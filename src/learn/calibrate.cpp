@@ -70,6 +70,7 @@ void best_by_code(const CodeSpace &space, const Rows &rows, const Holdout &h, u3
 template <class Visit>
 Status each_best(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 begin, u32 end, u32 best, u32 threads,
                  const Allocator &allocator, Visit visit, learnann_error *error) {
+    if (begin == end) return LEARNANN_OK;
     Scanner workers[max_threads][together];
     for (u32 t = 0; t < threads; ++t)
         for (Scanner &w : workers[t]) {
@@ -157,17 +158,12 @@ public:
             LEARNANN_RETURN_IF(workers_[t].prepare(space_, rows_.dim(), allocator_, error));
             LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
-        // Shares are compared on some of the queries. What the chosen one reaches is measured on all of them at small efforts, where
-        // queries differ most, and take least time.
-        const u32 some = smaller(h_.count, 128u);
-        queries_ = some;
         const u32 share = choose_horizon();
         out.horizon = shares[share];
         Reached at[steps];
         u32 used = 0;
         for (u32 e = 0; e < steps; ++e) {
-            queries_ = efforts[e] <= 60 ? h_.count : some;
-            at[e] = measure(efforts[e], shares[share]);
+            at[e] = efforts[e] <= 60 && h_.count > some_ ? measure(efforts[e], shares[share], h_.count) : reached(share, e);
             for (u32 j = 0; e > 0 && j < 3; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
             used = e + 1;
             if (at[e].recall[0] >= 0.999f && at[e].recall[1] >= 0.999f && at[e].recall[2] >= 0.99f) break;
@@ -216,7 +212,7 @@ private:
         float recall_before = 0;
         for (u32 e = 0; e < steps && efforts[e] <= 400; ++e) {
             if (efforts[e] < 10) continue;
-            const Reached r = measure(efforts[e], shares[share]);
+            const Reached &r = reached(share, e);
             const auto at = [&](float recall) {
                 const double t = r.recall[1] > recall_before ? (recall - recall_before) / (r.recall[1] - recall_before) : 1;
                 return last > 0 ? last + t * (r.nanoseconds - last) : r.nanoseconds;
@@ -229,14 +225,22 @@ private:
         return (at95 > 0 ? at95 : 2 * last) * 2 * last;
     }
 
-    Reached measure(u32 effort, float share) {
-        parallel(threads_, queries_, 4, [&](u64 q, u32 worker) {
+    // On some of the queries, measured when it is first asked for: what chose the horizon serves the calibration too.
+    const Reached &reached(u32 share, u32 e) {
+        if (!measured_[share][e]) reached_[share][e] = measure(efforts[e], shares[share], some_);
+        measured_[share][e] = true;
+        return reached_[share][e];
+    }
+
+    // On the first `queries`.
+    Reached measure(u32 effort, float share, u32 queries) {
+        parallel(threads_, queries, 4, [&](u64 q, u32 worker) {
             search(static_cast<u32>(q), effort, share, workers_[worker]);
         });
         Reached r;
-        for (u32 j = 0; j < 3; ++j) r.margin[j] = fit_margin(j, r.recall[j]);
+        for (u32 j = 0; j < 3; ++j) r.margin[j] = fit_margin(j, queries, r.recall[j]);
         double distances = 0, hops = 0, reranked = 0;
-        for (u32 q = 0; q < queries_; ++q) {
+        for (u32 q = 0; q < queries; ++q) {
             distances += counts_[q].distances;
             hops += counts_[q].hops;
             for (u32 i = 0; i < counts_[q].kept; ++i) reranked += candidate(q, i).margin[1] <= r.margin[1];
@@ -244,13 +248,13 @@ private:
         // Measured on a server: some 4 ns a cache line that comes from beyond the second cache, and the arithmetic beside it.
         const double record = 6 + space_.stride() / 16.0, hop = 60 + 0.3 * effort;
         const double exact = 15 + rows_.dim() * element_bytes(rows_.vectors.type) / 16.0;
-        r.nanoseconds = (distances * record + hops * hop + reranked * exact) / queries_;
+        r.nanoseconds = (distances * record + hops * hop + reranked * exact) / queries;
         return r;
     }
 
     // The least margin that keeps almost all the hits among the candidates, and the recall that is left.
-    float fit_margin(u32 j, float &recall) {
-        const u32 queries = smaller(queries_, h_.knowing(calibrated_k[j]));
+    float fit_margin(u32 j, u32 queries, float &recall) {
+        queries = smaller(queries, h_.knowing(calibrated_k[j]));
         const u64 all = static_cast<u64>(smaller(calibrated_k[j], h_.neighbours)) * queries;
         u64 found = 0;
         for (u32 q = 0; q < queries; ++q)
@@ -300,12 +304,16 @@ private:
     const Rows &rows_;
     const Array<u32> &row_of_slot_;
     const Holdout &h_;
-    u32 queries_ = 0;       // so many of them are searched with
+    // Shares are compared on some of the queries. What the chosen one reaches is measured on all of them at small efforts, where
+    // queries differ most and take least time.
+    const u32 some_ = smaller(h_.count, 128u);
     u32 threads_;
     Allocator allocator_;
     Array<Counts> counts_;
     Array<Candidate> candidates_;
     Array<float> margins_;
+    Reached reached_[share_count][steps];
+    bool measured_[share_count][steps] = {};
     Walker workers_[max_threads];
 };
 

@@ -18,7 +18,7 @@ inline u32 some_roots(u32 rows, double roots) {
 u32 entry_count(u32 rows) { return some_roots(rows, 3); }
 
 // Half a root from each of two sources: then a scan of all costs about what it saves.
-u32 inner_entry_count(u32 rows) { return smaller(2 * some_roots(rows, 0.5), rows); }
+u32 inner_entry_count(u32 rows) { return 2 * some_roots(rows, 0.5); }
 
 // Lloyd's algorithm on codes: the centres are records themselves, so that one kernel call compares a row with all of them.
 class KMeans {

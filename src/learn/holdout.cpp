@@ -15,7 +15,7 @@ inline u32 measured_size(const Rows &rows) {
     return static_cast<u32>(clamp(1e10 / work, 32.0, 128.0));
 }
 
-// In all: for a recall within half a hundredth, and to train a router on.
+// In all: for a recall within half a hundredth.
 inline u32 holdout_size(const Rows &rows) { return clamp(rows.count() / 32, measured_size(rows), Holdout::most); }
 
 inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 seed, Holdout &h, learnann_error *error) {
