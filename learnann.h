@@ -310,8 +310,8 @@ LEARNANN_API learnann_status learnann_fetch(const learnann_index *index, uint64_
 /* ---- build, verify: left out of a reader compiled with -DLEARNANN_READ_ONLY ---------------------------------- */
 #ifndef LEARNANN_READ_ONLY
 
-/* Reads every byte: all checksums, all invariants of the format (every id in range, every row reachable, lengths sorted).
- * OK, CORRUPT with the offset and the invariant's number in the message, or NOMEM (it needs about a byte a row). */
+/* Reads every byte: all checksums, all invariants of the format (every id in range, every row reachable).
+ * OK, CORRUPT with the offset and the invariant's number in the message, or NOMEM (it needs some five bytes a row). */
 LEARNANN_API learnann_status learnann_verify(const learnann_index *index, learnann_error *error);
 
 typedef struct learnann_builder learnann_builder;

@@ -55,7 +55,9 @@ enum AboutField : uint32_t {
     about_residual_weight = 84,
     about_horizon = 88,
     about_code_recall = 92,
-    about_entry_group = 96
+    about_entry_group = 96,
+    about_nibbles_at = 100,
+    about_nibble_shift = 104
 };
 
 // The bytes of an index, to be changed. Every access is checked: the bytes may be anything.
@@ -95,6 +97,29 @@ public:
     }
     uint64_t block(uint32_t slot) const {       // the slot's adjacency
         return offset(kind_adjacency) + 4ull * get<uint32_t>(record(slot) + about(about_record_bytes) - 4);
+    }
+
+    uint32_t degree(uint32_t slot) const { return get<uint8_t>(block(slot)); }
+    uint32_t id_bits() const {
+        uint32_t bits = 1;
+        while (bits < 32 && (rows() - 1) >> bits) ++bits;
+        return bits <= 25 ? bits : 32;
+    }
+    uint32_t neighbour(uint32_t slot, uint32_t i) const {
+        uint32_t id = 0;
+        for (uint64_t b = 0; b < id_bits(); ++b) {
+            const uint64_t bit = i * uint64_t{id_bits()} + b;
+            id |= uint32_t{get<uint8_t>(block(slot) + 1 + bit / 8)} >> bit % 8 << 31 >> (31 - b);
+        }
+        return id;
+    }
+    // The lower bits of id.
+    void put_neighbour(uint32_t slot, uint32_t i, uint32_t id) {
+        for (uint64_t b = 0; b < id_bits(); ++b) {
+            const uint64_t bit = i * uint64_t{id_bits()} + b, at = block(slot) + 1 + bit / 8;
+            const uint32_t others = get<uint8_t>(at) & ~(1u << bit % 8);
+            put(at, static_cast<uint8_t>(others | (id >> b & 1) << bit % 8));
+        }
     }
 
     // The checksums of one section, and of header and table.

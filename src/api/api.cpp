@@ -171,7 +171,7 @@ learnann_status learnann_open_memory(const void *bytes, size_t size, const learn
     clear(error);
     if (index) *index = nullptr;
     if (!index || (!bytes && size > 0)) return null_argument(error);
-    if (reinterpret_cast<std::uintptr_t>(bytes) % section_alignment != 0)
+    if (reinterpret_cast<std::uintptr_t>(bytes) % cache_line != 0)
         return fail(error, LEARNANN_ARGUMENT, "an index in memory must be 64-byte aligned");
     return open_index(nullptr, bytes, size, options, index, error);
 }

@@ -8,7 +8,7 @@ LEARNANN_BEGIN
 constexpr u32 default_degree = 32;
 constexpr u32 default_beam = 52;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
-constexpr float enough_code_recall = 0.97f;
+constexpr float enough_code_recall = 0.99f;
 constexpr u32 measured_best = 40;       // of codes, that must hold the true 10
 
 inline u32 edge_capacity(const learnann_build_options &o) { return (o.degree ? o.degree : default_degree) * 3 / 2; }
@@ -33,7 +33,6 @@ Pipeline::Pipeline(const learnann_build_options &options, const Allocator &alloc
     basis_.directions.use(allocator);
     fitted_.matrix.use(allocator);
     fitted_.unit.use(allocator);
-    fitted_.shift.use(allocator);
     fitted_.mean.use(allocator);
 }
 
@@ -106,9 +105,9 @@ Status Pipeline::measure_rows(learnann_error *error) {
 
 // Codes of that width for `rows`, in records_, and what they keep of the true neighbours.
 Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error) {
-    const u32 wanted = code_capacity(record_bytes);
+    const u32 wanted = code_room(record_bytes, best_nibbles_at(record_bytes, rows_.dim()));
     if (basis_.count < smaller(wanted, rows_.dim()))
-        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, 120u), threads(), options_.seed + 1, allocator_, basis_, error));
+        LEARNANN_RETURN_IF(fit_pca(rows_, wanted, threads(), options_.seed + 1, allocator_, basis_, error));
     LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, options_.seed + 2, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
     LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, threads(), progress(), allocator_, records_.data(), error));
@@ -299,7 +298,7 @@ Status Pipeline::finish(learnann_error *error) {
     u32 bridge_count = 0;
     adjacency_ = Adjacency{};
     LEARNANN_RETURN_IF(bridge_gaps(space_, edges_, entries_, allocator_, bridges, bridge_count, error));
-    LEARNANN_RETURN_IF(lay_out_edges(space_, edges_, bridges, bridge_count, records_.data(), threads(), allocator_, adjacency_, error));
+    LEARNANN_RETURN_IF(lay_out_edges(space_, edges_, bridges, bridge_count, records_.data(), allocator_, adjacency_, error));
     edges_ = EdgeLists{};
     report_.repaired = bridge_count;
 
@@ -311,11 +310,10 @@ Status Pipeline::finish(learnann_error *error) {
     std::memcpy(entry_section_.data() + entry_records, entries_.rows.data(), entries * 4);
 
     const u64 matrix = fitted_.matrix.size(), scales = fitted_.unit.size() * 4, mean = fitted_.mean.size() * 4;
-    LEARNANN_RETURN_IF(projection_section_.allocate(matrix + 2 * scales + mean, error));
+    LEARNANN_RETURN_IF(projection_section_.allocate(matrix + scales + mean, error));
     std::memcpy(projection_section_.data(), fitted_.matrix.data(), matrix);
     std::memcpy(projection_section_.data() + matrix, fitted_.unit.data(), scales);
-    std::memcpy(projection_section_.data() + matrix + scales, fitted_.shift.data(), scales);
-    std::memcpy(projection_section_.data() + matrix + 2 * scales, fitted_.mean.data(), mean);
+    std::memcpy(projection_section_.data() + matrix + scales, fitted_.mean.data(), mean);
 
     LEARNANN_RETURN_IF(order_keys(error));
     collect_sections();
@@ -330,7 +328,7 @@ void Pipeline::collect_sections() {
     a.rows = n;
     a.edges = adjacency_.edges;
     a.seed = options_.seed;
-    a.fingerprint = fnv1a(adjacency_.bytes.data(), adjacency_.used);
+    a.fingerprint = fnv1a(adjacency_.bytes.data(), adjacency_.bytes.size());
     a.dim = rows_.dim();
     a.metric = rows_.metric;
     a.input_type = rows_.vectors.type;
@@ -348,13 +346,15 @@ void Pipeline::collect_sections() {
     a.horizon = calibration_.horizon;
     a.code_recall = code_recall_;
     a.entry_group = entries_.group;
+    a.nibbles_at = c.nibbles_at;
+    a.nibble_shift = c.nibble_shift;
 
     exact_.row_of_slot = row_of_slot_.data();
     writer_.add(section_about, &about_, sizeof about_);
     writer_.add(section_projection, projection_section_.data(), projection_section_.size());
     writer_.add(section_entries, entry_section_.data(), entry_section_.size());
     writer_.add(section_records, records_.data(), records_.size());
-    writer_.add(section_adjacency, adjacency_.bytes.data(), adjacency_.used);
+    writer_.add(section_adjacency, adjacency_.bytes.data(), adjacency_.bytes.size());
     if (calibration_.count)
         writer_.add(section_calibration, calibration_.points, calibration_.count * sizeof(CalibrationPoint));
     writer_.add(section_row_of_slot, row_of_slot_.data(), 4ull * n);
@@ -371,7 +371,7 @@ void Pipeline::collect_sections() {
         s.context = &exact_;
         writer_.add(s);
     }
-    const double hot = static_cast<double>(projection_section_.size() + entry_section_.size() + records_.size() + adjacency_.used);
+    const double hot = static_cast<double>(projection_section_.size() + entry_section_.size() + records_.size() + adjacency_.bytes.size());
     report_.rows = n;
     report_.dim = a.dim;
     report_.metric = rows_.metric;

@@ -52,15 +52,19 @@ private:
     Status projection() {
         bool right = true;
         for (u32 i = 0; i < a_.code_dim; ++i)
-            right = right && std::isfinite(view_.unit()[i]) && view_.unit()[i] > 0 && std::isfinite(view_.shift()[i]);
+            right = right && std::isfinite(view_.unit()[i]) && view_.unit()[i] > 0;
         for (u32 i = 0; i < a_.dim; ++i) right = right && std::isfinite(view_.mean()[i]);
         return right ? LEARNANN_OK : bad("F19: a scale of the projection is out of range", at(section_projection, 0));
     }
 
     Status record(const u8 *record, u64 offset) {
-        const u32 capacity = code_capacity(a_.record_bytes);
-        for (u32 i = 0; i < capacity; ++i)
-            if (record[i] == 0 || (i >= a_.code_dim && record[i] != 128)) return bad("F8: a code is out of range", offset + i);
+        const u32 capacity = code_capacity(a_.record_bytes), bytes = smaller(a_.nibbles_at, capacity);
+        const auto unused = [this](u32 dim) { return dim >= a_.code_dim; };
+        for (u32 i = 0; i < bytes; ++i)
+            if (record[i] == 0 || (unused(i) && record[i] != 128)) return bad("F8: a code is out of range", offset + i);
+        for (u32 i = bytes; i < capacity; ++i)
+            if ((unused(i) && record[i] & 15) || (unused(capacity + i - bytes) && record[i] >> 4))
+                return bad("F8: a nibble is not 0", offset + i);
         return LEARNANN_OK;
     }
     Status records() {
@@ -72,16 +76,19 @@ private:
     Status adjacency() {
         const u32 n = view_.rows();
         u64 edges = 0;
+        LEARNANN_RETURN_IF(queue_.allocate(n, error_));
+        for (u32 &named_by : queue_) named_by = no_row;
         for (u32 slot = 0; slot < n; ++slot) {
-            Neighbours list;
+            IdList list;
             const u64 offset = at(section_records, (slot + 1ull) * a_.record_bytes - 4);
             if (!view_.neighbours(slot, list)) return bad("F9: a row's adjacency lies outside of its section", offset);
-            const u64 block = at(section_adjacency, static_cast<u64>(list.ids - view_.section(section_adjacency)));
-            if (list.degree > a_.max_degree) return bad("F9: a row has more neighbours than max_degree", block);
-            edges += list.degree;
-            for (u32 i = 0; i < list.degree; ++i) {
-                if (list.id(i) >= n || list.id(i) == slot) return bad("F10: a neighbour is out of range", block + 4ull * i);
-                if (i > 0 && list.lengths[i] < list.lengths[i - 1]) return bad("F11: edge lengths do not ascend", block);
+            const u64 block = at(section_adjacency, static_cast<u64>(list.bytes - view_.section(section_adjacency)));
+            if (list.count > a_.max_degree) return bad("F9: a row has more neighbours than max_degree", block);
+            edges += list.count;
+            for (u32 i = 0; i < list.count; ++i) {
+                if (list[i] >= n || list[i] == slot) return bad("F10: a neighbour is out of range", block);
+                if (queue_[list[i]] == slot) return bad("F11: a neighbour comes twice", block);
+                queue_[list[i]] = slot;
             }
         }
         return edges == a_.edges ? LEARNANN_OK : bad("F9: the number of edges is wrong", at(section_about, 8));
@@ -125,16 +132,15 @@ private:
     Status reachable() {
         const u32 n = view_.rows();
         LEARNANN_RETURN_IF(seen_.zeroes(n, error_));
-        LEARNANN_RETURN_IF(queue_.allocate(n, error_));
         u32 head = 0, tail = 0;
         const auto reach = [&](u32 slot) {
             if (!seen_[slot]) seen_[slot] = 1, queue_[tail++] = slot;
         };
         for (u32 i = 0; i < a_.entries; ++i) reach(view_.entry_slot(i));
         while (head < tail) {
-            Neighbours list;
+            IdList list;
             view_.neighbours(queue_[head++], list);
-            for (u32 i = 0; i < list.degree; ++i) reach(list.id(i));
+            for (u32 i = 0; i < list.count; ++i) reach(list[i]);
         }
         return tail == n ? LEARNANN_OK : bad("F14: a row can't be reached from the entries", at(section_adjacency, 0));
     }

@@ -1,4 +1,4 @@
-// format.hpp: THE file format, version 1. Little-endian, fixed width, offsets only; every section starts at a multiple of 64.
+// format.hpp: THE file format, version 1. Little-endian, fixed width, offsets only; every section starts at a multiple of 128.
 //
 //   offset  size  header
 //        0     8  magic "LEARNANN"
@@ -19,11 +19,14 @@
 //
 //   kind  section      contents (n rows, d dimensions, m code dimensions, w bytes a record, s slots = rows in file order)
 //      1  about        struct About
-//      2  projection   i8 matrix[m][cols], cols = d rounded up to 64; f32 unit[m]; f32 shift[m]; f32 mean[d]
-//      3  records      n records of w bytes: u8 code[w-8] (c + 128, c in [-127, 127]; 128 from m on), u32 norm << 8 |
-//                      exponent << 5 | residual, u32 offset of the slot's adjacency in units of 4 bytes                 (hot)
-//      4  adjacency    n blocks, each a multiple of 4 bytes: u8 degree, u8 0, half length_unit, u32 slot[degree],
-//                      u8 length[degree] (code distance / length_unit, ascending), zeroes to a multiple of 4            (hot)
+//      2  projection   u8 matrix[m][cols], v + 128, cols = d rounded up to 64; f32 unit[m]; f32 mean[d]
+//      3  records      n records of w bytes: code[w-8], u32 norm << 8 | exponent << 5 | residual, u32 offset of the slot's
+//                      adjacency in units of 4 bytes. The code: up to about.nibbles_at, u8 c + 128, c in [-127, 127]; then
+//                      bytes of two nibbles u, for c = (2u - 15) 2^(nibble_shift - 1), the lower ones of all before the
+//                      upper ones. From dimension m on bytes are 128 and nibbles 0                                      (hot)
+//      4  adjacency    n blocks at multiples of 4 bytes: u8 degree, then that many slots of b bits each, one behind the other
+//                      from the lowest bit on, b = 1 to 25, the fewest that hold n - 1, or 32. At least 3 bytes follow the
+//                      last block, and zeroes to a multiple of 64                                                       (hot)
 //      5  entries      e records as in section 3, then u32 slot[e]; in groups of about.entry_group, the last maybe smaller,
 //                      each of which begins with the entry nearest to its middle                                        (hot)
 //      6  row of slot  u32 row[n]
@@ -39,15 +42,15 @@
 // and every offset with its section.
 //   F1  O  the magic, the versions, and the CRC of header and table are right
 //   F2  O  the file is exactly as long as the header says
-//   F3  O  every section lies within the file behind the table, at a multiple of 64, and no kind comes twice
+//   F3  O  every section lies within the file behind the table, at a multiple of 128, and no kind comes twice
 //   F4  O  every required kind is known
 //   F5  O  sections 1 to 7 are present, and the about section's own values are within their ranges
 //   F6  O  the length of every section is what the about section implies
 //   F7     the CRC of every section is right (O for about and calibration)
-//   F8     codes are not 0 (c = -128), and 128 from m on
+//   F8     bytes of codes are not 0 (c = -128); from m on bytes are 128 and nibbles 0
 //   F9     every adjacency block lies within its section, and its degree is at most max_degree
 //   F10    every neighbour and every entry is a slot below n, no slot is its own neighbour
-//   F11    lengths ascend within a block
+//   F11    no slot names a neighbour twice
 //   F12    row of slot is a permutation of 0..n-1 and slot of row is its inverse
 //   F13    key order is a permutation that sorts the keys
 //   F14    every slot is reachable from the entries
@@ -55,7 +58,7 @@
 //   F16    calibration: k ascending, effort and recall ascending within k, recall within [0, 1], margin not negative
 //   F17    exact rows hold no NaN and no infinity
 //   F18    bytes between sections are 0
-//   F19    the projection's units are positive, its shifts and the mean finite
+//   F19    the projection's units are positive, the mean is finite
 #pragma once
 
 #include "base/base.hpp"
@@ -67,10 +70,12 @@ constexpr char file_magic[8] = {'L', 'E', 'A', 'R', 'N', 'A', 'N', 'N'};
 constexpr u32 format_version = 1;
 constexpr u32 oldest_reader = 1;
 constexpr u32 max_sections = 64;
-constexpr u32 section_alignment = 64;
+constexpr u32 cache_line = 64;
+constexpr u32 section_alignment = 128;      // lines are often fetched in pairs
 constexpr u32 max_dim = 65535;
 constexpr u32 min_record_bytes = 16;
 constexpr u32 max_record_bytes = 1024;
+constexpr u32 max_query_bytes = 2 * max_record_bytes;
 constexpr u32 max_out_degree = 255;
 constexpr u32 max_entries = 65536;
 constexpr u32 max_effort = 1u << 20;
@@ -137,7 +142,9 @@ struct About {
     float horizon;          // a walk expands the nearest share of its beam: more of it is kept for reranking only
     float code_recall;      // held-out, -1 where unknown
     u32 entry_group;        // 1 to e
-    u32 zero[9];
+    u32 nibbles_at;         // a multiple of 16, w where there are none
+    u32 nibble_shift;       // 1 to 4, 0 where there are none
+    u32 zero[7];
 };
 static_assert(sizeof(About) == 136, "the about section is 136 bytes");
 
@@ -158,8 +165,13 @@ static_assert(sizeof(CalibrationPoint) == 16, "a calibration point is 16 bytes")
 
 // ---- what About implies ----
 
-inline u32 projection_cols(u32 dim) { return static_cast<u32>(round_up(dim, projection_block)); }
+inline u32 projection_cols(u32 dim) { return static_cast<u32>(round_up(dim, cache_line)); }
 inline u32 code_capacity(u32 record_bytes) { return record_bytes - record_tail; }
+// The dimensions that a record has room for.
+inline u32 code_room(u32 record_bytes, u32 nibbles_at) {
+    const u32 capacity = code_capacity(record_bytes);
+    return nibbles_at < capacity ? nibbles_at + 2 * (capacity - nibbles_at) : capacity;
+}
 
 inline u32 exact_stride_of(u32 dim, u32 type, bool tail) {
     const u64 row = static_cast<u64>(dim) * element_bytes(static_cast<learnann_type>(type));
@@ -167,22 +179,14 @@ inline u32 exact_stride_of(u32 dim, u32 type, bool tail) {
 }
 
 inline u64 projection_bytes(const About &a) {
-    return static_cast<u64>(a.code_dim) * projection_cols(a.dim) + static_cast<u64>(a.code_dim) * 8 +
+    return static_cast<u64>(a.code_dim) * projection_cols(a.dim) + static_cast<u64>(a.code_dim) * 4 +
            static_cast<u64>(a.dim) * 4;
 }
 
-// ---- an adjacency block ----
+// ---- an adjacency block: the degree, the ids ----
 
-constexpr u32 adjacency_head = 4;
-inline u32 adjacency_bytes(u32 degree) { return adjacency_head + static_cast<u32>(round_up(degree * 5u, 4)); }
-
-struct Neighbours {
-    u32 degree = 0;
-    const u8 *ids = nullptr;        // u32, 4-byte aligned in the file
-    const u8 *lengths = nullptr;
-    float length_unit = 0;
-    u32 id(u32 i) const { return load<u32>(ids + 4u * i); }
-};
+constexpr u32 adjacency_head = 1, adjacency_slack = 3;
+inline u64 adjacency_bytes(u32 degree, u32 bits) { return adjacency_head + IdList::bytes_for(degree, bits); }
 
 u32 crc32c(u32 crc, const void *bytes, u64 size);
 u64 fnv1a(const void *bytes, u64 size);

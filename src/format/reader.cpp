@@ -83,6 +83,7 @@ Status FileView::read_about(learnann_error *error) {
     if (crc32c(0, section(section_about), sizeof(About)) != crcs_[section_about])
         return corrupt(error, "F7: the checksum of the about section is wrong", at);
     about_ = load<About>(section(section_about));
+    id_bits_ = IdList::bits_for(static_cast<u32>(smaller<u64>(about_.rows, no_row)));
     const About &a = about_;
     const bool sizes = a.rows >= 1 && a.rows < no_row && a.dim >= 1 && a.dim <= max_dim && a.entries >= 1 &&
                        a.entries <= smaller<u64>(a.rows, max_entries) && a.max_degree <= max_out_degree &&
@@ -92,7 +93,9 @@ Status FileView::read_about(learnann_error *error) {
                        a.input_type <= LEARNANN_U8 && a.exact_type <= LEARNANN_U8 && a.exact_tail <= 1;
     if (!kinds) return corrupt(error, "F5: metric or element type unknown", at);
     const bool record = a.record_bytes >= min_record_bytes && a.record_bytes <= max_record_bytes && a.record_bytes % 16 == 0 &&
-                        a.code_dim >= 1 && a.code_dim <= code_capacity(a.record_bytes) && a.norm_left <= 7;
+                        a.nibbles_at <= a.record_bytes && a.nibbles_at % 16 == 0 && a.nibble_shift <= max_nibble_shift &&
+                        (a.nibble_shift > 0) == (a.nibbles_at < a.record_bytes) &&
+                        a.code_dim >= 1 && a.code_dim <= code_room(a.record_bytes, a.nibbles_at) && a.norm_left <= 7;
     if (!record) return corrupt(error, "F5: record or code size out of range", at);
     const bool scales = positive(a.code_step) && positive(a.residual_unit) && a.horizon > 0 && a.horizon <= 1 &&
                         a.residual_weight >= -2 && a.residual_weight <= 2 && a.code_recall >= -1 && a.code_recall <= 1;
@@ -122,8 +125,8 @@ Status FileView::check_lengths(learnann_error *error) const {
             return corrupt(error, "F6: a section has the wrong length", section_offset(rule.kind));
     if ((section(section_keys) != nullptr) != (section(section_key_order) != nullptr))
         return corrupt(error, "F5: keys and their order come together or not at all", 64);
-    if (section_bytes(section_adjacency) < n * adjacency_head)
-        return corrupt(error, "F6: the adjacency section is too short", section_offset(section_adjacency));
+    if (section_bytes(section_adjacency) < n * adjacency_head || section_bytes(section_adjacency) % cache_line != 0)
+        return corrupt(error, "F6: the adjacency section has the wrong length", section_offset(section_adjacency));
     if (section(section_calibration)) {
         const u64 bytes = section_bytes(section_calibration), at = section_offset(section_calibration);
         if (bytes % sizeof(CalibrationPoint) != 0 || bytes > 4096)

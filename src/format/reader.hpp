@@ -27,12 +27,11 @@ public:
     void next_section(u64 from, u64 &begin, u64 &end) const;
     u32 section_crc(u32 kind) const { return crcs_[kind]; }
 
-    const i8 *matrix() const { return reinterpret_cast<const i8 *>(section(section_projection)); }
+    const u8 *matrix() const { return section(section_projection); }
     const float *unit() const {
         return reinterpret_cast<const float *>(matrix() + static_cast<u64>(about_.code_dim) * projection_cols(about_.dim));
     }
-    const float *shift() const { return unit() + about_.code_dim; }
-    const float *mean() const { return shift() + about_.code_dim; }
+    const float *mean() const { return unit() + about_.code_dim; }
 
     const u8 *records() const { return section(section_records); }
     const u8 *record(u32 slot) const { return records() + static_cast<u64>(slot) * about_.record_bytes; }
@@ -42,19 +41,20 @@ public:
     }
 
     // False where the block is not within its section: the file is damaged.
-    bool neighbours(u32 slot, Neighbours &out) const {
+    bool neighbours(u32 slot, IdList &out) const {
         const u64 at = 4ull * load<u32>(record(slot) + about_.record_bytes - 4);
         const u64 end = section_bytes(section_adjacency);
-        if (at + adjacency_head > end) return false;
+        if (at >= end) return false;
         const u8 *block = section(section_adjacency) + at;
         const u32 degree = block[0];
-        if (at + adjacency_bytes(degree) > end) return false;
-        out = Neighbours{degree, block + adjacency_head, block + adjacency_head + 4u * degree, half_to_float(load<u16>(block + 2))};
+        if (at + adjacency_bytes(degree, id_bits_) + adjacency_slack > end) return false;
+        out = IdList{block + adjacency_head, id_bits_, degree};
         return true;
     }
 
     // May be >= rows() in a damaged file: compare at use.
     u32 row_of_slot(u32 slot) const { return load<u32>(section(section_row_of_slot) + 4ull * slot); }
+    void prefetch_row_of_slot(u32 slot) const { prefetch(section(section_row_of_slot) + 4ull * slot); }
     u32 slot_of_row(u32 row) const { return load<u32>(section(section_slot_of_row) + 4ull * row); }
 
     bool has_keys() const { return section(section_keys) != nullptr; }
@@ -86,6 +86,7 @@ private:
     u64 offsets_[section_kinds] = {};
     u32 crcs_[section_kinds] = {};
     About about_{};
+    u32 id_bits_ = 32;
 };
 
 LEARNANN_END

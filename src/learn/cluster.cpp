@@ -34,7 +34,7 @@ public:
         LEARNANN_RETURN_IF(distance_.allocate(sample_.size(), error));
         LEARNANN_RETURN_IF(sums_.allocate(static_cast<u64>(count_) * dim, error));
         LEARNANN_RETURN_IF(sizes_.allocate(count_, error));
-        LEARNANN_RETURN_IF(codes_.allocate(static_cast<u64>(threads_) * max_record_bytes, error));
+        LEARNANN_RETURN_IF(codes_.allocate(static_cast<u64>(threads_) * max_query_bytes, error));
         LEARNANN_RETURN_IF(estimates_.allocate(static_cast<u64>(threads_) * count_, error));
         for (u32 c = 0; c < count_; ++c)
             std::memcpy(centres_.data() + static_cast<u64>(c) * stride, space_.record(sample_[c]), stride);
@@ -70,7 +70,7 @@ private:
     void assign() {
         parallel(threads_, sample_.size(), 64, [&](u64 i, u32 worker) {
             i32 *estimates = estimates_.data() + static_cast<u64>(worker) * count_;
-            const QueryCode q = space_.query(sample_[i], codes_.data() + static_cast<u64>(worker) * max_record_bytes);
+            const QueryCode q = space_.query(sample_[i], codes_.data() + static_cast<u64>(worker) * max_query_bytes);
             kernels().score(q, centres_.data(), space_.stride(), nullptr, count_, estimates);
             const i32 *best = std::min_element(estimates, estimates + count_);
             nearest_[i] = static_cast<u32>(best - estimates);
@@ -82,23 +82,22 @@ private:
         const u32 stride = space_.stride(), dim = space_.codec->code_dim;
         std::memset(sums_.data(), 0, sums_.size() * sizeof(i32));
         std::memset(sizes_.data(), 0, sizes_.size() * sizeof(u32));
+        i8 code[max_query_bytes];
+        float mean[max_query_bytes];
         for (u32 i = 0; i < sample_.size(); ++i) {
             const u8 *record = space_.record(sample_[i]);
             i32 *sum = sums_.data() + static_cast<u64>(nearest_[i]) * dim;
             const u32 exponent = tail_exponent(space_.tail(sample_[i]));
-            for (u32 j = 0; j < dim; ++j) sum[j] += (record[j] - 128) * (1 << exponent);
+            get_code(*space_.codec, record, code);
+            for (u32 j = 0; j < dim; ++j) sum[j] += code[j] * (1 << exponent);
             ++sizes_[nearest_[i]];
         }
         for (u32 c = 0; c < count_; ++c) {
             if (sizes_[c] == 0) continue;       // an empty cluster keeps its centre
             u8 *centre = centres_.data() + static_cast<u64>(c) * stride;
-            u32 norm = 0;
-            for (u32 j = 0; j < dim; ++j) {
-                const i64 sum = sums_[static_cast<u64>(c) * dim + j], size = sizes_[c];
-                const i32 mean = static_cast<i32>(clamp<i64>((sum + (sum < 0 ? -size : size) / 2) / size, -127, 127));
-                centre[j] = static_cast<u8>(mean + 128);
-                norm += static_cast<u32>(mean * mean);
-            }
+            for (u32 j = 0; j < dim; ++j)
+                mean[j] = static_cast<float>(sums_[static_cast<u64>(c) * dim + j]) / static_cast<float>(sizes_[c]);
+            const u32 norm = static_cast<u32>(put_code(*space_.codec, mean, 1, centre));
             store(centre + stride - record_tail, tail_of(norm >> space_.codec->norm_left, 0, 0));
         }
     }

@@ -20,7 +20,7 @@ public:
         LEARNANN_RETURN_IF(reached_.zeroes(n, error));
         LEARNANN_RETURN_IF(degrees_.allocate(n, error));
         LEARNANN_RETURN_IF(queue_.allocate(n, error));
-        LEARNANN_RETURN_IF(code_.allocate(max_record_bytes, error));
+        LEARNANN_RETURN_IF(code_.allocate(max_query_bytes, error));
         std::memcpy(degrees_.data(), edges_.degrees.data(), n);
         for (const u32 row : entries_.rows) reach_from(row);
         for (u32 row = 0; row < n; ++row) {
@@ -87,35 +87,8 @@ Status bridge_gaps(const CodeSpace &space, const EdgeLists &edges, const EntryTa
     return bridger.run(bridges, bridge_count, error);
 }
 
-namespace {
-
-// One block: see format.hpp, section 4. Lengths are distances in code space, whatever the metric.
-void write_block(const CodeSpace &space, u32 row, const u32 *ids, u32 degree, u8 *block) {
-    alignas(64) i8 code[max_record_bytes];
-    i32 estimates[max_out_degree];
-    u64 items[max_out_degree];
-    const QueryCode query = query_of_record(*space.codec, space.record(row), false, code);
-    kernels().score(query, space.records, space.stride(), ids, degree, estimates);
-    for (u32 i = 0; i < degree; ++i) items[i] = static_cast<u64>(larger(estimates[i], 0)) << 32 | ids[i];
-    std::sort(items, items + degree);
-
-    const float longest = degree ? std::sqrt(static_cast<float>(items[degree - 1] >> 32)) : 0;
-    const u16 unit = float_to_half(larger(longest / 255 * 1.001f, 1e-4f));
-    const float scale = 1 / half_to_float(unit);
-    std::memset(block, 0, adjacency_bytes(degree));
-    block[0] = static_cast<u8>(degree);
-    store(block + 2, unit);
-    for (u32 i = 0; i < degree; ++i) {
-        const float length = std::sqrt(static_cast<float>(items[i] >> 32));
-        store(block + adjacency_head + 4 * i, static_cast<u32>(items[i]));
-        block[adjacency_head + 4 * degree + i] = static_cast<u8>(smaller(length * scale + 0.5f, 255.0f));
-    }
-}
-
-}  // namespace
-
 Status lay_out_edges(const CodeSpace &space, const EdgeLists &edges, const Array<Bridge> &bridges, u32 bridge_count,
-                     u8 *records, u32 threads, const Allocator &allocator, Adjacency &out, learnann_error *error) {
+                     u8 *records, const Allocator &allocator, Adjacency &out, learnann_error *error) {
     const u32 n = space.rows;
     Array<u32> first_bridge(allocator);     // of each row, by a running count
     LEARNANN_RETURN_IF(first_bridge.zeroes(n + 1ull, error));
@@ -123,24 +96,28 @@ Status lay_out_edges(const CodeSpace &space, const EdgeLists &edges, const Array
     for (u32 row = 0; row < n; ++row) first_bridge[row + 1] += first_bridge[row];
     const auto degree_of = [&](u32 row) { return edges.degrees[row] + first_bridge[row + 1] - first_bridge[row]; };
 
+    const u32 bits = IdList::bits_for(n);
+    u64 used = 0;
     for (u32 row = 0; row < n; ++row) {
         const u32 degree = degree_of(row);
-        if (out.used / 4 > 0xffffffffull) return fail(error, LEARNANN_UNSUPPORTED, "the graph is larger than 16 GiB");
-        store(records + (row + 1ull) * space.stride() - 4, static_cast<u32>(out.used / 4));
-        out.used += adjacency_bytes(degree);
+        const u64 size = round_up(adjacency_bytes(degree, bits), 4);
+        // In no more lines than it fills.
+        if (used % cache_line + size > round_up(size, cache_line)) used = round_up(used, cache_line);
+        if (used / 4 > 0xffffffffull) return fail(error, LEARNANN_UNSUPPORTED, "the graph is larger than 16 GiB");
+        store(records + (row + 1ull) * space.stride() - 4, static_cast<u32>(used / 4));
+        used += size;
         out.edges += degree;
         out.max_degree = larger(out.max_degree, degree);
     }
     out.bytes.use(allocator);
-    LEARNANN_RETURN_IF(out.bytes.allocate(out.used, error));
-    parallel(threads, n, 256, [&](u64 item, u32) {
-        const u32 row = static_cast<u32>(item), degree = edges.degrees[row];
-        u32 ids[max_out_degree];
-        std::memcpy(ids, edges.of(row), degree * sizeof(u32));
-        for (u32 i = first_bridge[row]; i < first_bridge[row + 1]; ++i) ids[degree + i - first_bridge[row]] = bridges[i].to;
-        const u64 at = 4ull * load<u32>(records + (row + 1ull) * space.stride() - 4);
-        write_block(space, row, ids, degree_of(row), out.bytes.data() + at);
-    });
+    LEARNANN_RETURN_IF(out.bytes.zeroes(round_up(used + adjacency_slack, cache_line), error));
+    for (u32 row = 0; row < n; ++row) {
+        u8 *block = out.bytes.data() + 4ull * load<u32>(records + (row + 1ull) * space.stride() - 4);
+        const u32 own = edges.degrees[row], degree = degree_of(row);
+        block[0] = static_cast<u8>(degree);
+        for (u32 i = 0; i < degree; ++i)
+            put_id(block + adjacency_head, bits, i, i < own ? edges.of(row)[i] : bridges[first_bridge[row] + i - own].to);
+    }
     return LEARNANN_OK;
 }
 

@@ -15,14 +15,13 @@ struct Bridge {
 Status bridge_gaps(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Allocator &allocator,
                    Array<Bridge> &bridges, u32 &bridge_count, learnann_error *error);
 
-// The adjacency section: each row's edges and bridges sorted by length. Sets the offsets in the records.
+// The adjacency section: each row's edges and bridges. Sets the offsets in the records.
 struct Adjacency {
     Array<u8> bytes;
-    u64 used = 0;
     u64 edges = 0;
     u32 max_degree = 0;
 };
 Status lay_out_edges(const CodeSpace &space, const EdgeLists &edges, const Array<Bridge> &bridges, u32 bridge_count,
-                     u8 *records, u32 threads, const Allocator &allocator, Adjacency &out, learnann_error *error);
+                     u8 *records, const Allocator &allocator, Adjacency &out, learnann_error *error);
 
 LEARNANN_END

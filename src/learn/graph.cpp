@@ -50,7 +50,7 @@ u32 prune(const CodeSpace &space, const GraphOptions &options, i64 *candidates, 
 }
 
 u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 count, u32 *nearest) {
-    alignas(64) i8 code[max_record_bytes];
+    alignas(64) i8 code[max_query_bytes];
     i32 estimates[max_out_degree];
     i64 items[max_out_degree];
     const u32 degree = edges.degrees[row];
@@ -76,8 +76,8 @@ Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
         w.other.use(allocator_);
         w.candidates.use(allocator_);
         LEARNANN_RETURN_IF(w.beam.prepare(larger(options_.beam, refine_candidates), options_.beam, space_.rows, error));
-        LEARNANN_RETURN_IF(w.code.allocate(max_record_bytes, error));
-        LEARNANN_RETURN_IF(w.other.allocate(max_record_bytes, error));
+        LEARNANN_RETURN_IF(w.code.allocate(max_query_bytes, error));
+        LEARNANN_RETURN_IF(w.other.allocate(max_query_bytes, error));
         LEARNANN_RETURN_IF(w.candidates.allocate(prune_candidates, error));
     }
     return LEARNANN_OK;

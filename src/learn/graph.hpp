@@ -31,9 +31,8 @@ struct BuildGraph {
     u32 rows() const { return space->rows; }
     const u8 *records() const { return space->records; }
     u32 record_bytes() const { return space->stride(); }
-    bool neighbours(u32 row, Neighbours &out) const {
-        out.degree = edges->degrees[row];
-        out.ids = reinterpret_cast<const u8 *>(edges->of(row));
+    bool neighbours(u32 row, IdList &out) const {
+        out = IdList{reinterpret_cast<const u8 *>(edges->of(row)), 32, edges->degrees[row]};
         return true;
     }
     void prefetch_adjacency(u32 row) const {
@@ -45,8 +44,7 @@ struct BuildGraph {
 
 // A search of the graph being built, in a beam that is prepared.
 inline void walk(const BuildGraph &graph, const EntryTable &entries, const QueryCode &query, Beam &beam) {
-    scan_entries(query, entries.view(graph.record_bytes()),
-                 [&](i32 estimate, u32 entry) { beam.add_entry(estimate, entries.rows[entry]); });
+    beam.add_entries(query, entries.view(graph.record_bytes()), [&](u32 entry) { return entries.rows[entry]; }, [](i32, u32) {});
     while (beam.gather(graph)) beam.score(graph, query, [](i32, u32) {});
 }
 

@@ -18,7 +18,7 @@ struct Cell {
 
 // The dimension along which a sample of the cell varies most.
 u32 widest(const CodeSpace &space, const u32 *order, Cell cell) {
-    const u32 dims = smaller(space.codec->code_dim, split_dims), size = cell.end - cell.begin, sample = smaller(size, 128u);
+    const u32 dims = smaller(space.codec->byte_dims(), split_dims), size = cell.end - cell.begin, sample = smaller(size, 128u);
     i64 sum[split_dims] = {}, square[split_dims] = {};
     for (u32 i = 0; i < sample; ++i) {
         const u8 *record = space.record(order[cell.begin + static_cast<u32>(static_cast<u64>(i) * size / sample)]);

@@ -148,7 +148,6 @@ inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, l
     const u32 d = basis.dim, cols = projection_cols(d);
     LEARNANN_RETURN_IF(f.matrix.zeroes(static_cast<u64>(code_dim) * cols, error));
     LEARNANN_RETURN_IF(f.unit.allocate(code_dim, error));
-    LEARNANN_RETURN_IF(f.shift.allocate(code_dim, error));
     LEARNANN_RETURN_IF(f.mean.allocate(d, error));
     std::memcpy(f.mean.data(), basis.mean.data(), d * sizeof(float));
     // Eight bits are enough: rows and queries go through the same matrix, so what rounding does is a map a little off the
@@ -156,21 +155,27 @@ inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, l
     for (u32 k = 0; k < code_dim; ++k) {
         const float *direction = basis.directions.data() + static_cast<u64>(k) * d;
         const float peak = kernels().loops.peak(direction, d), unit = peak > 0 ? peak / 127 : 1;
-        i8 *to = f.matrix.data() + static_cast<u64>(k) * cols;
-        double shift = 0;
-        kernels().loops.quantise(direction, d, 1 / unit, to);
-        for (u32 i = 0; i < d; ++i) shift += static_cast<double>(to[i]) * basis.mean[i];
+        u8 *to = f.matrix.data() + static_cast<u64>(k) * cols;
+        std::memset(to, 128, cols);
+        kernels().loops.quantise(direction, d, 1 / unit, reinterpret_cast<i8 *>(to));
+        for (u32 i = 0; i < d; ++i) to[i] ^= 128;
         f.unit[k] = unit;
-        f.shift[k] = static_cast<float>(shift * unit);
     }
     Codec &c = f.codec;
     c.matrix = f.matrix.data();
     c.unit = f.unit.data();
-    c.shift = f.shift.data();
     c.mean = f.mean.data();
     c.dim = d;
     c.code_dim = code_dim;
     return LEARNANN_OK;
+}
+
+// Bytes, where they hold (almost) all dimensions; else the first cache line has bytes and all others nibbles, or where there is
+// but one line, its first quarter.
+u32 best_nibbles_at(u32 record_bytes, u32 dim) {
+    const u32 capacity = code_capacity(record_bytes);
+    if (dim <= capacity + capacity / 8 || capacity < 16) return record_bytes;
+    return record_bytes > 64 ? 64 : 16;
 }
 
 // Projections of a sample: y (n x code_dim) and residuals.
@@ -216,6 +221,21 @@ inline float farthest_row(const Rows &rows, const Codec &codec) {
     return longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim()));
 }
 
+// What nibbles of a shift get wrong of the sample's weaker dimensions, squared, in code steps.
+inline double nibble_error(const SampleCodes &sample, const Codec &c, u32 shift) {
+    const float scale = 1 / (c.code_step * static_cast<float>(1u << shift));
+    const u32 bytes = c.byte_dims(), nibbles = c.code_dim - bytes;
+    double error = 0;
+    for (u32 i = 0; i < sample.count; ++i) {
+        const float *y = sample.y.data() + static_cast<u64>(i) * c.code_dim + bytes;
+        for (u32 j = 0; j < nibbles; ++j) {
+            const float v = y[j] * scale, off = v - (clamp(std::floor(v), -8.0f, 7.0f) + 0.5f);
+            error += static_cast<double>(off) * off;
+        }
+    }
+    return std::ldexp(error, static_cast<int>(2 * shift));
+}
+
 // The step: all but the farthest rows fit into 127 of them; those take an exponent. Then the units that let every norm fit.
 inline void set_scales(SampleCodes &sample, float longest, Codec &c) {
     float longest_residual = 0;
@@ -224,6 +244,15 @@ inline void set_scales(SampleCodes &sample, float longest, Codec &c) {
     step = larger(step, longest / max_steps);
     if (!(step > 1e-30f) || !(step < 1e30f)) step = 1;      // all rows equal, or not finite
     c.code_step = step;
+    c.nibble_shift = 0;
+    if (c.nibbles_at < c.record_bytes) {
+        c.nibble_shift = 1;
+        double least = nibble_error(sample, c, 1);
+        for (u32 shift = 2; shift <= max_nibble_shift; ++shift) {
+            const double error = nibble_error(sample, c, shift);
+            if (error < least) least = error, c.nibble_shift = shift;
+        }
+    }
     const double steps2 = 1.01 * static_cast<double>(longest) * longest / (static_cast<double>(step) * step);
     c.norm_left = 0;
     while (c.norm_left < 7 && steps2 / (1u << c.norm_left) > 16777215.0) ++c.norm_left;
@@ -291,7 +320,9 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 see
     fitted.codec = Codec{};
     fitted.codec.metric = rows.metric;
     fitted.codec.record_bytes = record_bytes;
-    LEARNANN_RETURN_IF(set_projection(basis, smaller(basis.count, code_capacity(record_bytes)), fitted, error));
+    fitted.codec.nibbles_at = best_nibbles_at(record_bytes, basis.dim);
+    const u32 room = code_room(record_bytes, fitted.codec.nibbles_at);
+    LEARNANN_RETURN_IF(set_projection(basis, smaller(basis.count, room), fitted, error));
     Array<u32> ids(allocator);
     SampleCodes sample;
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));

@@ -21,12 +21,14 @@ struct Basis {
 Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error);
 
+// Where a record's nibbles best begin, for so many dimensions.
+u32 best_nibbles_at(u32 record_bytes, u32 dim);
+
 // The codec of a basis cut to a record width, with the arrays that the file will hold.
 struct FittedCodec {
     Codec codec;
-    Array<i8> matrix;
+    Array<u8> matrix;
     Array<float> unit;
-    Array<float> shift;
     Array<float> mean;
 };
 

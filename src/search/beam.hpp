@@ -12,19 +12,18 @@ LEARNANN_BEGIN
 
 // What a search walks on: a file's sections, or a build's arrays. `Graph` is anything with
 //     u32 rows() const;  const u8 *records() const;  u32 record_bytes() const;
-//     bool neighbours(u32 row, Neighbours &) const;  void prefetch_adjacency(u32 row) const;
+//     bool neighbours(u32 row, IdList &) const;  void prefetch_adjacency(u32 row) const;
 struct FileGraph {
     const FileView *view;
     u32 rows() const { return view->rows(); }
     const u8 *records() const { return view->records(); }
     u32 record_bytes() const { return view->about().record_bytes; }
-    bool neighbours(u32 slot, Neighbours &out) const { return view->neighbours(slot, out); }
+    bool neighbours(u32 slot, IdList &out) const { return view->neighbours(slot, out); }
     void prefetch_adjacency(u32 slot) const {
         const u64 at = 4ull * load<u32>(view->record(slot) + view->about().record_bytes - 4);
         if (at >= view->section_bytes(section_adjacency)) return;
         const u8 *block = view->section(section_adjacency) + at;
         prefetch(block);
-        prefetch(block + 64);
     }
 };
 
@@ -140,6 +139,71 @@ private:
     u32 cursor_ = 0;
 };
 
+// Entries in groups of `group`, the last maybe smaller, each with its middle first: their records side by side.
+struct EntryView {
+    const u8 *records;
+    u32 stride;
+    u32 count;
+    u32 group;
+    u32 groups() const { return (count + group - 1) / group; }
+};
+
+// Finds the nearest few entries of those groups whose middles are nearest, and adds them: add(estimate, entry). Returns how many
+// records were scored.
+class EntryScan {
+public:
+    static constexpr u32 kept = 16;
+
+    EntryScan(const QueryCode &query, const EntryView &entries) : query_(query), entries_(entries) {}
+
+    template <class AddEntry> u32 run(AddEntry add) {
+        const u32 groups = entries_.groups();
+        const bool all = groups <= scanned_groups;
+        alignas(64) i64 nearest[round_up(scanned_groups, sorted_padding)], best[kept];
+        if (!all) find_groups(groups, nearest);
+        for (i64 &item : best) item = Pool::nothing;
+        for (u32 g = 0; g < smaller(groups, scanned_groups); ++g) scan(all ? g : Pool::id_of(nearest[g]), best);
+        for (u32 b = 0; b < kept && best[b] != Pool::nothing; ++b) add(Pool::estimate_of(best[b]), Pool::id_of(best[b]));
+        return scored_;
+    }
+
+private:
+    static constexpr u32 scanned_groups = 4;
+    static constexpr u32 block = 32;        // small: the first tells what the others must beat
+
+    void find_groups(u32 groups, i64 *nearest) {
+        for (u32 i = 0; i < round_up(scanned_groups, sorted_padding); ++i) nearest[i] = Pool::nothing;
+        u32 middles[block];
+        for (u32 begin = 0; begin < groups; begin += block) {
+            const u32 size = smaller(block, groups - begin);
+            for (u32 i = 0; i < size; ++i) middles[i] = (begin + i) * entries_.group;
+            keep(entries_.records, middles, begin, size, nearest, scanned_groups);
+        }
+    }
+    void scan(u32 group, i64 *best) {
+        const u32 first = group * entries_.group, end = smaller(first + entries_.group, entries_.count);
+        for (u32 begin = first; begin < end; begin += block)
+            keep(entries_.records + static_cast<u64>(begin) * entries_.stride, nullptr, begin, smaller(block, end - begin), best, kept);
+    }
+    // The nearest of `size` records, named from `first` on.
+    void keep(const u8 *records, const u32 *ids, u32 first, u32 size, i64 *nearest, u32 width) {
+        i32 estimates[block];
+        i64 near[block + 1];
+        kernels().score(query_, records, entries_.stride, ids, size, estimates);
+        scored_ += size;
+        const u32 found = Pool::nearer(estimates, size, nearest[width - 1], [=](u32 i) { return first + i; }, near);
+        if (found) kernels().insert_sorted(nearest, width, near, found);
+    }
+
+    const QueryCode &query_;
+    const EntryView &entries_;
+    u32 scored_ = 0;
+};
+
+template <class AddEntry> u32 scan_entries(const QueryCode &query, const EntryView &entries, AddEntry add) {
+    return EntryScan(query, entries).run(add);
+}
+
 struct BeamCounts {
     u64 distances = 0;
     u64 entry_distances = 0;
@@ -166,8 +230,21 @@ public:
     u64 bytes() const { return pool.bytes() + seen_.bytes(); }
 
     void mark_seen(u32 id) { (void)seen_.add(id); }
-    void add_entry(i32 estimate, u32 id) {
-        if (seen_.add(id)) pool.insert(estimate, id);
+    // Where a search starts: at the nearest entries. row_of(entry) is no_row where it is out of range; visit(estimate, id).
+    template <class RowOf, class Visit>
+    void add_entries(const QueryCode &query, const EntryView &entries, RowOf row_of, Visit visit) {
+        i64 fresh[EntryScan::kept];
+        u32 count = 0;
+        counts.entry_distances = scan_entries(query, entries, [&](i32 estimate, u32 entry) {
+            const u32 row = row_of(entry);
+            if (row == no_row) {
+                ++counts.bad_ids;
+            } else if (seen_.add(row)) {
+                fresh[count++] = Pool::item(estimate, row);
+                visit(estimate, row);
+            }
+        });
+        pool.insert(fresh, count);
     }
 
     // False where the search is done.
@@ -213,9 +290,9 @@ private:
 
     // Adds those of a row's neighbours that weren't seen yet.
     template <class Graph> void gather_row(const Graph &graph, u32 row) {
-        Neighbours list;
+        IdList list;
         if (graph.neighbours(row, list))
-            fresh_count_ += kernels().unseen(list.ids, list.degree, seen_.tags(), graph.rows(), fresh_ + fresh_count_, counts.bad_ids);
+            fresh_count_ += kernels().unseen(list, seen_.tags(), graph.rows(), fresh_ + fresh_count_, counts.bad_ids);
         else ++counts.bad_ids;
     }
 
@@ -232,68 +309,5 @@ private:
     u32 fresh_[most_fresh + unseen_padding];
     u32 fresh_count_ = 0;
 };
-
-// Entries in groups of `group`, the last maybe smaller, each with its middle first: their records side by side.
-struct EntryView {
-    const u8 *records;
-    u32 stride;
-    u32 count;
-    u32 group;
-    u32 groups() const { return (count + group - 1) / group; }
-};
-
-// Finds the nearest few entries of those groups whose middles are nearest, and adds them: add(estimate, entry). Returns how many
-// records were scored.
-class EntryScan {
-public:
-    EntryScan(const QueryCode &query, const EntryView &entries) : query_(query), entries_(entries) {}
-
-    template <class AddEntry> u32 run(AddEntry add) {
-        const u32 groups = entries_.groups();
-        const bool all = groups <= scanned_groups;
-        alignas(64) i64 nearest[round_up(scanned_groups, sorted_padding)], best[kept];
-        if (!all) find_groups(groups, nearest);
-        for (i64 &item : best) item = Pool::nothing;
-        for (u32 g = 0; g < smaller(groups, scanned_groups); ++g) scan(all ? g : Pool::id_of(nearest[g]), best);
-        for (u32 b = 0; b < kept && best[b] != Pool::nothing; ++b) add(Pool::estimate_of(best[b]), Pool::id_of(best[b]));
-        return scored_;
-    }
-
-private:
-    static constexpr u32 scanned_groups = 4, kept = 16;
-    static constexpr u32 block = 32;        // small: the first tells what the others must beat
-
-    void find_groups(u32 groups, i64 *nearest) {
-        for (u32 i = 0; i < round_up(scanned_groups, sorted_padding); ++i) nearest[i] = Pool::nothing;
-        u32 middles[block];
-        for (u32 begin = 0; begin < groups; begin += block) {
-            const u32 size = smaller(block, groups - begin);
-            for (u32 i = 0; i < size; ++i) middles[i] = (begin + i) * entries_.group;
-            keep(entries_.records, middles, begin, size, nearest, scanned_groups);
-        }
-    }
-    void scan(u32 group, i64 *best) {
-        const u32 first = group * entries_.group, end = smaller(first + entries_.group, entries_.count);
-        for (u32 begin = first; begin < end; begin += block)
-            keep(entries_.records + static_cast<u64>(begin) * entries_.stride, nullptr, begin, smaller(block, end - begin), best, kept);
-    }
-    // The nearest of `size` records, named from `first` on.
-    void keep(const u8 *records, const u32 *ids, u32 first, u32 size, i64 *nearest, u32 width) {
-        i32 estimates[block];
-        i64 near[block + 1];
-        kernels().score(query_, records, entries_.stride, ids, size, estimates);
-        scored_ += size;
-        const u32 found = Pool::nearer(estimates, size, nearest[width - 1], [=](u32 i) { return first + i; }, near);
-        if (found) kernels().insert_sorted(nearest, width, near, found);
-    }
-
-    const QueryCode &query_;
-    const EntryView &entries_;
-    u32 scored_ = 0;
-};
-
-template <class AddEntry> u32 scan_entries(const QueryCode &query, const EntryView &entries, AddEntry add) {
-    return EntryScan(query, entries).run(add);
-}
 
 LEARNANN_END

@@ -8,11 +8,12 @@ Codec Codec::of(const FileView &view) {
     Codec c;
     c.matrix = view.matrix();
     c.unit = view.unit();
-    c.shift = view.shift();
     c.mean = view.mean();
     c.dim = a.dim;
     c.code_dim = a.code_dim;
     c.record_bytes = a.record_bytes;
+    c.nibbles_at = a.nibbles_at;
+    c.nibble_shift = a.nibble_shift;
     c.metric = static_cast<learnann_metric>(a.metric);
     c.norm_left = a.norm_left;
     c.code_step = a.code_step;
@@ -45,21 +46,20 @@ void normalise(float *x, u32 dim) {
 
 Projected project(const Codec &codec, CodecScratch &scratch) {
     const Loops &loops = kernels().loops;
-    const float *x = scratch.x.data();
     const u32 cols = projection_cols(codec.dim);
-    const double length = length_of(x, codec.dim);
-    const double scale = length > 0 ? fixed_point_norm / length : 0;
-    const float to_fixed = scale < 3e38 ? static_cast<float>(scale) : 0;
-    i16 *fixed = scratch.fixed.data();
-    loops.to_fixed(x, codec.dim, to_fixed, fixed);
-    for (u32 i = codec.dim; i < cols; ++i) fixed[i] = 0;
+    float *centred = scratch.centred.data();
+    const double whole = loops.centre(scratch.x.data(), codec.mean, codec.dim, centred);
+    const float peak = loops.peak(centred, codec.dim), scale = peak > 1e-35f && peak < 3e38f ? 127 / peak : 0;
+    i8 *bytes = scratch.bytes.data();
+    (void)loops.quantise(centred, codec.dim, scale, bytes);
+    std::memset(bytes + codec.dim, 0, cols - codec.dim);
     i32 *sums = scratch.sums.data();
-    kernels().project(codec.matrix, codec.code_dim, cols, fixed, sums);
+    kernels().matvec(codec.matrix, codec.code_dim, cols, bytes, sums);
 
     Projected p;
     p.y = scratch.y.data();
-    loops.from_fixed(sums, codec.unit, codec.shift, codec.code_dim, to_fixed > 0 ? 1 / to_fixed : 0, p.y);
-    const double kept = loops.square_sum(p.y, codec.code_dim), whole = loops.square_distance(x, codec.mean, codec.dim);
+    loops.from_fixed(sums, codec.unit, codec.code_dim, scale > 0 ? 1 / scale : 0, p.y);
+    const double kept = loops.square_sum(p.y, codec.code_dim);
     p.residual2 = static_cast<float>(smaller(larger(whole - kept, 0.0), 3e38));
     return p;
 }
@@ -71,31 +71,58 @@ inline u32 exponent_for(double steps, u32 most) {
     return exponent;
 }
 
-// The squares of what clamping to 127 cuts off.
-inline double clamped_off(const float *y, u32 dim, float scale) {
+double put_code(const Codec &codec, const float *y, float scale, u8 *record) {
+    const u32 capacity = code_capacity(codec.record_bytes), bytes = codec.byte_dims(), lower = codec.lower_dims(), all = codec.code_dim;
+    const Loops &loops = kernels().loops;
+    i8 code[max_record_bytes];
+    double squares = loops.quantise(y, bytes, scale, code);
+    for (u32 i = 0; i < bytes; ++i) record[i] = static_cast<u8>(code[i] + 128);
+    std::memset(record + bytes, 128, smaller(codec.nibbles_at, capacity) - bytes);
+    if (codec.nibbles_at >= capacity) return squares;
+    u8 nibbles[2 * max_record_bytes];
+    squares += loops.nibbles(y + bytes, all - bytes, scale / static_cast<float>(1u << codec.nibble_shift), nibbles) *
+               std::ldexp(1.0, 2 * (static_cast<i32>(codec.nibble_shift) - 1));
+    std::memset(record + codec.nibbles_at, 0, capacity - codec.nibbles_at);
+    for (u32 i = bytes; i < lower; ++i) record[i] = nibbles[i - bytes];
+    for (u32 i = lower; i < all; ++i) record[bytes + i - lower] |= static_cast<u8>(nibbles[i - bytes] << 4);
+    return squares;
+}
+
+void get_code(const Codec &codec, const u8 *record, i8 *code) {
+    const u32 bytes = codec.byte_dims(), lower = codec.lower_dims();
+    const i32 half = codec.nibble_shift ? 1 << (codec.nibble_shift - 1) : 0;
+    for (u32 i = 0; i < bytes; ++i) code[i] = static_cast<i8>(record[i] ^ 128);
+    for (u32 i = bytes; i < lower; ++i) code[i] = static_cast<i8>((2 * (record[i] & 15) - 15) * half);
+    for (u32 i = lower; i < codec.code_dim; ++i) code[i] = static_cast<i8>((2 * (record[bytes + i - lower] >> 4) - 15) * half);
+}
+
+// The squares of what clamping cuts off.
+inline double clamped_off(const float *y, u32 dim, float scale, float most) {
     double lost = 0;
     for (u32 i = 0; i < dim; ++i) {
-        const double over = larger(std::fabs(y[i] * scale) - 127.0f, 0.0f);
+        const double over = larger(std::fabs(y[i] * scale) - most, 0.0f);
         lost += over * over;
     }
     return lost;
 }
+inline double clamped_off(const Codec &codec, const float *y, float peak, float scale) {
+    const u32 bytes = codec.byte_dims(), nibbles = codec.code_dim - bytes;
+    const float widest = static_cast<float>(8u << codec.nibble_shift);
+    double lost = peak * scale > 127 ? clamped_off(y, bytes, scale, 127) : 0;
+    if (nibbles && kernels().loops.peak(y + bytes, nibbles) * scale > widest) lost += clamped_off(y + bytes, nibbles, scale, widest);
+    return lost;
+}
 
 void encode_record(const Codec &codec, const Projected &p, u8 *record) {
-    i8 code[max_record_bytes];
-    const Loops &loops = kernels().loops;
-    const float peak = loops.peak(p.y, codec.code_dim);
+    const float peak = kernels().loops.peak(p.y, codec.byte_dims());
     const u32 exponent = exponent_for(0.98 * peak / codec.code_step, max_exponent);
     const double up = static_cast<double>(1u << exponent), step2 = static_cast<double>(codec.code_step) * codec.code_step;
     const float scale = static_cast<float>(1 / (codec.code_step * up));
-    const double code2 = loops.quantise(p.y, codec.code_dim, scale, code) * up * up;
-    const double lost = peak * scale > 127 ? clamped_off(p.y, codec.code_dim, scale) : 0;
-    const u32 capacity = code_capacity(codec.record_bytes);
-    for (u32 i = 0; i < capacity; ++i) record[i] = i < codec.code_dim ? static_cast<u8>(code[i] + 128) : 128;
-
-    const double residual2 = p.residual2 / step2 + lost * up * up;
+    const double code2 = put_code(codec, p.y, scale, record) * up * up;
+    const double residual2 = p.residual2 / step2 + clamped_off(codec, p.y, peak, scale) * up * up;
     const double whole = smaller((code2 + residual2) / (1u << codec.norm_left) + 0.5, 16777215.0);
     const double residual = smaller(std::sqrt(residual2) / codec.residual_unit + 0.5, static_cast<double>(max_residual));
+    const u32 capacity = code_capacity(codec.record_bytes);
     store(record + capacity, tail_of(static_cast<u32>(whole), exponent, static_cast<u32>(residual)));
     store(record + capacity + 4, u32{0});
 }
@@ -106,16 +133,28 @@ inline i32 sum_of(const i8 *code, u32 count) {
     return sum;
 }
 
+// Puts the code_dim codes at the beginning of q.code in the places where records have theirs.
+inline void place_code(const Codec &codec, i8 *code, QueryCode &q) {
+    const u32 bytes = codec.byte_dims(), lower = codec.lower_dims(), upper = codec.code_dim - lower, stride = codec.record_bytes;
+    q.code = code;
+    q.nibbles_at = codec.nibbles_at;
+    q.nibble_shift = codec.nibble_shift;
+    q.bias = 128 * sum_of(code, bytes);
+    q.nibble_bias = codec.nibble_shift ? 15 * (1 << (codec.nibble_shift - 1)) * sum_of(code + bytes, codec.code_dim - bytes) : 0;
+    std::memmove(code + stride + codec.nibbles_at, code + lower, upper);
+    std::memset(code + lower, 0, stride + codec.nibbles_at - lower);
+    std::memset(code + stride + codec.nibbles_at + upper, 0, stride - codec.nibbles_at - upper);
+}
+
 inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)); }
 
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     const u32 dim = codec.code_dim;
-    std::memset(code, 0, codec.record_bytes);
     const Loops &loops = kernels().loops;
     const double length = p.residual2 + loops.square_sum(p.y, dim), largest = loops.peak(p.y, dim);
     const double s = codec.code_step, residual = std::sqrt(p.residual2);
     EncodedQuery q{};
-    q.code.code = code;
+    q.rounding = 0.6f * static_cast<float>(1u << codec.nibble_shift);
     if (codec.metric == LEARNANN_IP) {      // only the direction matters: the query has a step of its own
         const double step = largest > 0 ? largest / 127 : 1;
         loops.quantise(p.y, dim, static_cast<float>(1 / step), code);
@@ -139,19 +178,16 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         q.up = static_cast<float>(up);
         q.base = static_cast<float>(smaller(length * scale, 3e38));
     }
-    q.code.bias = 128 * sum_of(code, dim);
+    place_code(codec, code, q.code);
     return q;
 }
 
 QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *code) {
-    const u32 capacity = code_capacity(codec.record_bytes);
-    for (u32 i = 0; i < capacity; ++i) code[i] = static_cast<i8>(record[i] ^ 128);
-    std::memset(code + capacity, 0, record_tail);
-    const u32 tail = load<u32>(record + capacity);
+    const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
     const double residual = tail_residual(tail) * static_cast<double>(codec.residual_unit);
     QueryCode q{};
-    q.code = code;
-    q.bias = 128 * sum_of(code, capacity);
+    get_code(codec, record, code);
+    place_code(codec, code, q);
     q.residual_weight = as_weight(32 * codec.residual_weight * residual * codec.residual_unit);
     q.exponent = tail_exponent(tail);
     if (!inner) {

@@ -1,5 +1,5 @@
-// codec.hpp: a vector's way into code space: floats -> 16-bit integers -> projection -> int8 code with its norms.
-// From the 16-bit integers on, all arithmetic that a search compares is integer: every instruction set walks the same way.
+// codec.hpp: a vector's way into code space: floats -> bytes -> projection -> code with its norms. Sums of integers are exact and
+// those of floats have a fixed order, so every instruction set walks the same way.
 #pragma once
 
 #include "format/reader.hpp"
@@ -8,17 +8,19 @@
 LEARNANN_BEGIN
 
 // The projection and its scales, wherever they lie (a file's sections, or a build's arrays).
-//   y = P (x - mean) = unit (matrix x) - shift      code = y / (code_step 2^exponent), rounded, in [-127, 127]
+//   y = P (x - mean) = unit (matrix bytes(x - mean))      code = y / (code_step 2^exponent), rounded to a byte or a nibble (kernels.hpp)
 //   residual^2 = |x - mean|^2 - |y|^2 + what clamping cuts    norm = |code 2^exponent|^2 + (residual / code_step)^2
-// Under cosine x is normalised first; under inner product mean and shift are 0.
+// where bytes() rounds to 127 steps each way: what that gets wrong is little beside what the projection cuts off and the code
+// rounds. Under cosine x is normalised first; under inner product the mean is 0.
 struct Codec {
-    const i8 *matrix = nullptr;
+    const u8 *matrix = nullptr;         // entries v + 128
     const float *unit = nullptr;        // of each matrix row
-    const float *shift = nullptr;
     const float *mean = nullptr;
     u32 dim = 0;
     u32 code_dim = 0;
     u32 record_bytes = 0;
+    u32 nibbles_at = 0;
+    u32 nibble_shift = 0;
     learnann_metric metric = LEARNANN_L2;
     u32 norm_left = 0;
     float code_step = 1;
@@ -26,13 +28,15 @@ struct Codec {
     float residual_weight = 0;
 
     static Codec of(const FileView &view);
+
+    // How many dimensions are bytes.
+    u32 byte_dims() const { return smaller(code_dim, smaller(nibbles_at, code_capacity(record_bytes))); }
+    // And how many lie in bytes or lower halves of bytes, one after the other from the record's beginning.
+    u32 lower_dims() const { return smaller(code_dim, code_capacity(record_bytes)); }
 };
 
 // Rows are at most this many code steps long (from the mean): then no estimate between two rows overflows 32 bits.
 constexpr float max_steps = 20000.0f;
-
-// |x| as integers. Matrix rows are no longer than 127 sqrt(65535), so the products stay below 2^31.
-constexpr float fixed_point_norm = 32000.0f;
 
 // A vector in the spectral space.
 struct Projected {
@@ -43,23 +47,26 @@ struct Projected {
 // Working memory for one vector at a time.
 struct CodecScratch {
     Array<float> x;         // dim
-    Array<i16> fixed;       // cols
+    Array<float> centred;   // dim
+    Array<i8> bytes;        // cols
     Array<i32> sums;        // code_dim
     Array<float> y;         // code_dim
 
     void use(const Allocator &allocator) {
         x.use(allocator);
-        fixed.use(allocator);
+        centred.use(allocator);
+        bytes.use(allocator);
         sums.use(allocator);
         y.use(allocator);
     }
     Status allocate(const Codec &codec, learnann_error *error) {
         LEARNANN_RETURN_IF(x.at_least(codec.dim, error));
-        LEARNANN_RETURN_IF(fixed.at_least(projection_cols(codec.dim), error));
+        LEARNANN_RETURN_IF(centred.at_least(codec.dim, error));
+        LEARNANN_RETURN_IF(bytes.at_least(projection_cols(codec.dim), error));
         LEARNANN_RETURN_IF(sums.at_least(codec.code_dim, error));
         return y.at_least(codec.code_dim, error);
     }
-    u64 bytes() const { return x.bytes() + fixed.bytes() + sums.bytes() + y.bytes(); }
+    u64 memory() const { return x.bytes() + centred.bytes() + bytes.bytes() + sums.bytes() + y.bytes(); }
 };
 
 // Any element type to floats. False where a value is NaN or infinite.
@@ -71,10 +78,15 @@ void normalise(float *x, u32 dim);
 // Projects scratch.x; the result lives in scratch.y.
 Projected project(const Codec &codec, CodecScratch &scratch);
 
+// Rounds y * scale to a record's codes, and returns the sum of their squares.
+double put_code(const Codec &codec, const float *y, float scale, u8 *record);
+// The code_dim codes of a record, in steps of 2^exponent; all fit [-127, 127].
+void get_code(const Codec &codec, const u8 *record, i8 *code);
+
 // A row's record, without its adjacency offset.
 void encode_record(const Codec &codec, const Projected &p, u8 *record);
 
-// A query: `code` has record_bytes bytes, 64-byte aligned. distance = base + unit * estimate, as the codes see it.
+// A query: `code` has query_bytes(record_bytes) bytes, 64-byte aligned. distance = base + unit * estimate, as the codes see it.
 struct EncodedQuery {
     QueryCode code;
     float base;
@@ -82,11 +94,12 @@ struct EncodedQuery {
     float residual;     // what the code doesn't hold of the query, in its steps
     float origin;       // squared distance from the query, in code steps = origin + up * estimate; both 0 under inner product
     float up;
+    float rounding;     // standard deviation of a code's error, twice
 
     // The error of an estimate, roughly, in its units: from the residuals, and from rounding, which counts the more the farther
     // the row is. A measure only: how many of it are enough is calibrated.
     float spread(i32 estimate) const {
-        return residual + 1 + 0.6f * std::sqrt(larger(origin + up * static_cast<float>(estimate), 0.0f));
+        return residual + 1 + rounding * std::sqrt(larger(origin + up * static_cast<float>(estimate), 0.0f));
     }
 };
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code);

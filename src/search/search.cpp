@@ -16,7 +16,7 @@ void Lane::use(const Allocator &allocator) {
     accepted.use(allocator);
 }
 
-u64 Lane::memory() const { return codec.bytes() + code.bytes() + bytes.bytes() + beam.bytes() + accepted.bytes(); }
+u64 Lane::memory() const { return codec.memory() + code.bytes() + bytes.bytes() + beam.bytes() + accepted.bytes(); }
 
 // ---- how a request is answered ----
 
@@ -75,7 +75,7 @@ struct Searcher {
 Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const {
     const About &a = view.about();
     LEARNANN_RETURN_IF(lane.codec.allocate(codec, error));
-    LEARNANN_RETURN_IF(lane.code.at_least(a.record_bytes, error));
+    LEARNANN_RETURN_IF(lane.code.at_least(query_bytes(a.record_bytes), error));
     LEARNANN_RETURN_IF(lane.bytes.at_least(a.dim, error));
     float *x = lane.codec.x.data();
     if (!to_floats(vector_at(queries, i), queries.type, a.dim, x))
@@ -102,13 +102,11 @@ Status Searcher::start(Lane &lane, learnann_error *error) const {
     LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
     if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, plan.kept, error));
     const EntryView entries{view.entry_records(), a.record_bytes, a.entries, a.entry_group};
-    lane.beam.counts.entry_distances = scan_entries(lane.encoded.code, entries, [&](i32 estimate, u32 entry) {
+    const auto slot_of = [&](u32 entry) {
         const u32 slot = view.entry_slot(entry);
-        if (slot >= view.rows()) {
-            ++lane.beam.counts.bad_ids;
-            return;
-        }
-        lane.beam.add_entry(estimate, slot);
+        return slot < view.rows() ? slot : no_row;
+    };
+    lane.beam.add_entries(lane.encoded.code, entries, slot_of, [&](i32 estimate, u32 slot) {
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
     });
     lane.walking = true;
@@ -148,6 +146,7 @@ void Searcher::rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hit
             const u8 *row = view.exact_row(from.id(i));
             for (u32 line = 0; line < stride; line += 64) prefetch(row + line);
             prefetch(row + stride - 1);     // rows don't start at a cache line
+            view.prefetch_row_of_slot(from.id(i));
         };
         for (u32 i = 0; i < smaller(depth, ahead); ++i) fetch(i);
         for (u32 i = 0; i < depth; ++i) {

@@ -11,15 +11,6 @@ const Kernels &kernels();
 // Every table this machine can run, slowest ("scalar", the oracle) first, for the tests. NULL past the last.
 const Kernels *kernels_at(u32 index);
 
-// Brings the cache line of an address near, where the compiler knows how.
-inline void prefetch(const void *address) {
-#if defined(__GNUC__)
-    __builtin_prefetch(address);
-#else
-    (void)address;
-#endif
-}
-
 const Kernels &scalar_kernels();
 const Kernels &portable_kernels();  // scalar_kernels() where there is no xsimd
 const Kernels *ssse3_kernels();     // these: NULL where the machine or the compiler lacks it

@@ -7,12 +7,16 @@
 
 LEARNANN_BEGIN
 
-// A record is `stride` bytes, a multiple of 16: the code as bytes c + 128 with c in [-127, 127], then a u32 that holds the
-// squared norm (upper 24 bits), the code's exponent (3 bits) and the residual norm (lower 5 bits), then a u32 that is not the
-// kernels' business. The exponent is 0 but for rows far out, whose code is in steps of 2^exponent.
+// A record is `stride` bytes, a multiple of 16: the code, then a u32 that holds the squared norm (upper 24 bits), the code's
+// exponent (3 bits) and the residual norm (lower 5 bits), then a u32 that is not the kernels' business. The exponent is 0 but for
+// rows far out, whose code is in steps of 2^exponent.
+//   The code's strongest dimensions are bytes c + 128 with c in [-127, 127]. From the byte `nibbles_at` on, a multiple of 16, each
+// holds two weaker ones: nibbles u for c = (2u - 15) 2^(nibble_shift - 1), the middle of its sixteenth of the range. First come
+// the lower halves of all those bytes, then the upper ones. nibbles_at = stride: there are none.
 constexpr u32 record_tail = 8;
 constexpr u32 max_exponent = 7;
 constexpr u32 max_residual = 31;
+constexpr u32 max_nibble_shift = 4;
 
 inline u32 tail_of(u32 norm, u32 exponent, u32 residual) { return norm << 8 | exponent << 5 | residual; }
 inline u32 tail_norm(u32 tail) { return tail >> 8; }
@@ -22,11 +26,15 @@ inline u32 tail_residual(u32 tail) { return tail & 31u; }
 // The query's side of an estimate, in units of one squared code step:
 //     estimate = ((norm << norm_left) >> norm_right & norm_mask) + offset - (2 dot(code, query) << exponents)
 //              - (residual * residual_weight >> 4)
-// where dot is over the true codes, without the 128, and the exponents are the record's and the query's. 32-bit arithmetic
+// where dot is over the true codes c, and the exponents are the record's and the query's. 32-bit arithmetic
 // that wraps: for files that keep their promises (format.hpp) it never does.
 struct QueryCode {
-    const i8 *code;         // `stride` bytes, 64-byte aligned, zero in the last record_tail
-    i32 bias;               // 128 * sum(code)
+    const i8 *code;         // 64-byte aligned: for each byte of a record, then (query_bytes) for each upper half of one;
+                            // zero in the tail, and for upper halves before nibbles_at
+    i32 bias;               // 128 * sum(code of bytes)
+    i32 nibble_bias;        // 15 * 2^(nibble_shift - 1) * sum(code of nibbles)
+    u32 nibbles_at;
+    u32 nibble_shift;       // 1 to max_nibble_shift
     i32 offset;
     i32 residual_weight;
     u32 exponent;
@@ -35,11 +43,36 @@ struct QueryCode {
     u32 norm_mask;          // all ones, or 0 where norms don't matter (inner product)
 };
 
-inline i32 finish_estimate(const QueryCode &q, i32 biased_dot, u32 tail) {
-    const u32 dots = static_cast<u32>(biased_dot - q.bias) << (tail_exponent(tail) + q.exponent + 1);
+inline u32 query_bytes(u32 stride) { return 2 * stride; }
+
+inline i32 finish_estimate(const QueryCode &q, i32 dot, u32 tail) {
+    const u32 dots = static_cast<u32>(dot) << (tail_exponent(tail) + q.exponent + 1);
     const u32 norm = (tail_norm(tail) << q.norm_left >> q.norm_right) & q.norm_mask;
     const i32 residual = static_cast<i32>(tail_residual(tail)) * q.residual_weight >> 4;
     return static_cast<i32>(norm + static_cast<u32>(q.offset) - dots - static_cast<u32>(residual));
+}
+
+// `count` ids of `bits` bits each, 1 to 25 or 32, one behind the other from the lowest bit of the first byte on. Each of the
+// 64-byte lines that the ids and three more bytes lie in may be read whole.
+struct IdList {
+    const u8 *bytes = nullptr;
+    u32 bits = 32;
+    u32 count = 0;
+
+    static u32 bits_for(u32 rows) {
+        u32 bits = 1;
+        while (bits < 32 && (rows - 1) >> bits) ++bits;
+        return bits <= 25 ? bits : 32;
+    }
+    static u64 bytes_for(u64 count, u32 bits) { return (count * bits + 7) / 8; }
+    u32 mask() const { return ~0u >> (32 - bits); }
+    u32 operator[](u32 i) const { return load<u32>(bytes + (i * bits >> 3)) >> (i * bits & 7) & mask(); }
+};
+
+// Puts id i of a list whose memory was 0.
+inline void put_id(u8 *bytes, u32 bits, u32 i, u32 id) {
+    u8 *at = bytes + (i * bits >> 3);
+    for (u64 rest = static_cast<u64>(id) << (i * bits & 7); rest; rest >>= 8) *at++ |= static_cast<u8>(rest);
 }
 
 // Rows seen: tags[place(id)] == base + id. See SeenTable.
@@ -52,7 +85,6 @@ struct SeenTags {
 
 constexpr u32 unseen_padding = 16;      // `fresh` has room for so many more
 constexpr u32 unseen_block = 16;        // so many ids are looked up before they are marked
-constexpr u32 projection_block = 64;
 constexpr u32 sorted_padding = 8;       // sorted items lie in whole blocks of so many
 
 // The first place in sorted items that is not below `item`; branchless: compilers make the choice a conditional move.
@@ -88,9 +120,9 @@ struct Kernels {
     const char *name;
     // estimates[i] of record ids[i], or of record i where ids is NULL.
     void (*score)(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates);
-    // Those of `count` ids (u32, any alignment) that were not seen yet, in order; all are marked as seen. Ids that are not below
-    // `rows` are left out and counted.
-    u32 (*unseen)(const u8 *ids, u32 count, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad);
+    // Those ids of a list that were not seen yet, in order; all are marked as seen. Ids that are not below `rows` are left out and
+    // counted.
+    u32 (*unseen)(const IdList &ids, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad);
     // Inserts each fresh item into the sorted items, of which the last falls out; one that differs from an item in the lowest bit
     // at most is dropped. Items are 64-byte aligned and padded to whole blocks, whose rest belongs to the kernel. Fresh items have
     // a lowest bit of 0. Returns the first place that may have changed.
@@ -103,12 +135,9 @@ struct Kernels {
     u32 (*l2_i8)(const u8 *, const u8 *, u32 dim);
     u32 (*dot_u8)(const u8 *, const u8 *, u32 dim);
     u32 (*dot_i8)(const u8 *, const u8 *, u32 dim);     // two's complement of the signed sum
-    // out[i] = row i of the matrix (rows x cols, cols a multiple of projection_block, 64-byte aligned, no entry -128) times x.
-    // |row| |x| < 2^31 by the caller's scaling: sums may wrap on the way, the result is exact.
-    void (*project)(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out);
-    // out[r] = row r of the weights (rows x cols, cols a multiple of 16 and at most 65,536; 16-byte aligned) times x, which has
-    // any alignment. No value is -128.
-    void (*matvec)(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out);
+    // out[r] = row r of the matrix (rows x cols bytes v + 128, cols a multiple of 16 and at most 65,536) times x. No v and no x is
+    // -128.
+    void (*matvec)(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out);
     // y += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats.
     void (*axpy4)(float *y, const float *const x[4], const float a[4], u32 n);
 };

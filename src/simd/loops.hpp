@@ -77,15 +77,22 @@ LEARNANN_INLINE float square_sum(const float *x, u32 count) {
                     [=](u32 i) LEARNANN_LAMBDA { return x[i] * x[i]; });
 }
 
-LEARNANN_INLINE float square_distance(const float *x, const float *y, u32 count) {
+// out = x - mean; returns its squared length.
+LEARNANN_INLINE float centre(const float *LEARNANN_RESTRICT x, const float *LEARNANN_RESTRICT mean, u32 count,
+                             float *LEARNANN_RESTRICT out) {
     return lane_sum(count,
-                    [=](u32 i, EightFloats &out) LEARNANN_LAMBDA {
+                    [=](u32 i, EightFloats &squares) LEARNANN_LAMBDA {
                         EightFloats a, b;
                         read(x + i, a);
-                        read(y + i, b);
-                        out = (a - b) * (a - b);
+                        read(mean + i, b);
+                        a = a - b;
+                        std::memcpy(out + i, &a, 32);
+                        squares = a * a;
                     },
-                    [=](u32 i) LEARNANN_LAMBDA { return (x[i] - y[i]) * (x[i] - y[i]); });
+                    [=](u32 i) LEARNANN_LAMBDA {
+                        out[i] = x[i] - mean[i];
+                        return out[i] * out[i];
+                    });
 }
 
 template <class T> LEARNANN_INLINE void widen_all(const T *LEARNANN_RESTRICT from, u32 count, float *LEARNANN_RESTRICT to) {
@@ -127,18 +134,10 @@ LEARNANN_INLINE bool narrow(const float *LEARNANN_RESTRICT x, u32 count, float l
 // Nearest integer, halves away from zero.
 LEARNANN_INLINE i32 rounded(float v) { return static_cast<i32>(v + std::copysign(0.5f, v)); }
 
-// The caller sees to it that |x| scale < 32,767.
-LEARNANN_INLINE void to_fixed(const float *LEARNANN_RESTRICT x, u32 count, float scale, i16 *LEARNANN_RESTRICT fixed) {
-    for (u32 i = 0; i < count; ++i) fixed[i] = static_cast<i16>(rounded(x[i] * scale));
-}
-
-// y = sums * units * scale - shift.
-LEARNANN_INLINE void from_fixed(const i32 *LEARNANN_RESTRICT sums, const float *LEARNANN_RESTRICT units,
-                                const float *LEARNANN_RESTRICT shift, u32 count, float scale, float *LEARNANN_RESTRICT y) {
-    for (u32 i = 0; i < count; ++i) {
-        const float product = static_cast<float>(sums[i]) * units[i] * scale;
-        y[i] = product - shift[i];
-    }
+// y = sums * units * scale.
+LEARNANN_INLINE void from_fixed(const i32 *LEARNANN_RESTRICT sums, const float *LEARNANN_RESTRICT units, u32 count, float scale,
+                                float *LEARNANN_RESTRICT y) {
+    for (u32 i = 0; i < count; ++i) y[i] = static_cast<float>(sums[i]) * units[i] * scale;
 }
 
 // To [-127, 127], by the bits of the magnitude: compilers make vectors of integer minima, and of comparing floats they don't.
@@ -159,6 +158,19 @@ LEARNANN_INLINE i32 quantise(const float *LEARNANN_RESTRICT y, u32 count, float 
     return norm;
 }
 
+// Rounds y * scale + 7.5 to nibbles u in [0, 15] and returns the sum of (2u - 15)^2. The caller sees to it that |y| scale < 2^24.
+LEARNANN_INLINE i32 nibbles(const float *LEARNANN_RESTRICT y, u32 count, float scale, u8 *LEARNANN_RESTRICT nibble) {
+    i32 squares = 0;
+    for (u32 i = 0; i < count; ++i) {
+        const float v = y[i] * scale;
+        const i32 whole = static_cast<i32>(v), floor = whole - (static_cast<float>(whole) > v);
+        const i32 u = clamp(floor + 8, 0, 15), c = 2 * u - 15;
+        nibble[i] = static_cast<u8>(u);
+        squares += c * c;
+    }
+    return squares;
+}
+
 // The largest magnitude. Magnitudes as bits sort like integers, of which compilers make vectors more readily.
 LEARNANN_INLINE float peak(const float *x, u32 count) {
     i32 peak = 0;
@@ -172,13 +184,13 @@ LEARNANN_INLINE float peak(const float *x, u32 count) {
 struct Loops {
     float (*sum)(const float *x, u32 count);
     float (*square_sum)(const float *x, u32 count);
-    float (*square_distance)(const float *x, const float *y, u32 count);
+    float (*centre)(const float *x, const float *mean, u32 count, float *out);
     float (*peak)(const float *x, u32 count);
     bool (*widen)(const void *from, u32 type, u32 count, float *to);
     bool (*narrow)(const float *x, u32 count, float low, float high, u8 *bytes);
-    void (*to_fixed)(const float *x, u32 count, float scale, i16 *fixed);
-    void (*from_fixed)(const i32 *sums, const float *units, const float *shift, u32 count, float scale, float *y);
+    void (*from_fixed)(const i32 *sums, const float *units, u32 count, float scale, float *y);
     i32 (*quantise)(const float *y, u32 count, float scale, i8 *code);
+    i32 (*nibbles)(const float *y, u32 count, float scale, u8 *nibble);
 };
 
 // Compiles them for a target, in the namespace where it stands, and names the table `compiled_loops`.
@@ -186,20 +198,20 @@ struct Loops {
     struct LoopsHere {                                                                                                      \
         TARGET static float sum(const float *x, u32 n) { return loops::sum(x, n); }                                         \
         TARGET static float square_sum(const float *x, u32 n) { return loops::square_sum(x, n); }                           \
-        TARGET static float square_distance(const float *x, const float *y, u32 n) { return loops::square_distance(x, y, n); } \
+        TARGET static float centre(const float *x, const float *mean, u32 n, float *out) { return loops::centre(x, mean, n, out); } \
         TARGET static float peak(const float *x, u32 n) { return loops::peak(x, n); }                                       \
         TARGET static bool widen(const void *from, u32 type, u32 n, float *to) { return loops::widen(from, type, n, to); }  \
         TARGET static bool narrow(const float *x, u32 n, float low, float high, u8 *bytes) {                                \
             return loops::narrow(x, n, low, high, bytes);                                                                   \
         }                                                                                                                   \
-        TARGET static void to_fixed(const float *x, u32 n, float scale, i16 *fixed) { loops::to_fixed(x, n, scale, fixed); } \
-        TARGET static void from_fixed(const i32 *sums, const float *units, const float *shift, u32 n, float scale, float *y) { \
-            loops::from_fixed(sums, units, shift, n, scale, y);                                                             \
+        TARGET static void from_fixed(const i32 *sums, const float *units, u32 n, float scale, float *y) {                  \
+            loops::from_fixed(sums, units, n, scale, y);                                                                    \
         }                                                                                                                   \
         TARGET static i32 quantise(const float *y, u32 n, float scale, i8 *code) { return loops::quantise(y, n, scale, code); } \
+        TARGET static i32 nibbles(const float *y, u32 n, float scale, u8 *to) { return loops::nibbles(y, n, scale, to); }   \
     };                                                                                                                      \
-    constexpr Loops compiled_loops = {LoopsHere::sum,   LoopsHere::square_sum, LoopsHere::square_distance,                  \
-                                      LoopsHere::peak,  LoopsHere::widen,      LoopsHere::narrow,                           \
-                                      LoopsHere::to_fixed, LoopsHere::from_fixed, LoopsHere::quantise}
+    constexpr Loops compiled_loops = {LoopsHere::sum,   LoopsHere::square_sum, LoopsHere::centre,   LoopsHere::peak,        \
+                                      LoopsHere::widen, LoopsHere::narrow,     LoopsHere::from_fixed,                       \
+                                      LoopsHere::quantise, LoopsHere::nibbles}
 
 LEARNANN_END

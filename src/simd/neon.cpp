@@ -98,16 +98,16 @@ template <class T, bool Squared> u32 byte_kernel(const u8 *x, const u8 *y, u32 d
     return vaddvq_u32(vaddq_u32(s0, s1));
 }
 
-// ---- records, the router ----
+// ---- records, matrices ----
 
-// Four rows, records or signed bytes, times a code; `count` is a multiple of 16. Two products of 127 * 127 fit 16 bits; a
+// Four rows of bytes v + 128 times a code; `count` is a multiple of 16. Two products of 127 * 127 fit 16 bits; a
 // record's tail may be anything: the code is 0 there.
-template <bool Record> LEARNANN_INLINE int32x4_t dots4(const u8 *const r[4], const i8 *code, u32 count) {
+LEARNANN_INLINE int32x4_t dots4(const u8 *const r[4], const i8 *code, u32 count) {
     int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
     for (u32 j = 0; j < count; j += 16) {
         const int8x16_t q = vld1q_s8(code + j);
         for (int k = 0; k < 4; ++k) {
-            const int8x16_t x = Record ? load_record(r[k] + j) : load_signed(r[k] + j);
+            const int8x16_t x = load_record(r[k] + j);
             const int16x8_t pairs = vmull_s8(vget_low_s8(x), vget_low_s8(q));
             sums[k] = vpadalq_s16(sums[k], vmlal_high_s8(pairs, x, q));
         }
@@ -115,44 +115,40 @@ template <bool Record> LEARNANN_INLINE int32x4_t dots4(const u8 *const r[4], con
     return sum4(sums);
 }
 
+// The nibbles of four records times the query's code, less their bias. Four products of 15 * 127 fit 16 bits.
+LEARNANN_INLINE int32x4_t nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+    for (u32 j = query.nibbles_at; j < stride; j += 16) {
+        const int8x16_t lower = vld1q_s8(query.code + j), upper = vld1q_s8(query.code + stride + j);
+        for (int k = 0; k < 4; ++k) {
+            const int8x16_t l = lower_nibbles(r[k] + j), u = upper_nibbles(r[k] + j);
+            int16x8_t products = vmlal_high_s8(vmull_s8(vget_low_s8(l), vget_low_s8(lower)), l, lower);
+            products = vmlal_high_s8(vmlal_s8(products, vget_low_s8(u), vget_low_s8(upper)), u, upper);
+            sums[k] = vpadalq_s16(sums[k], products);
+        }
+    }
+    return scale_nibbles(query, sum4(sums));
+}
+
+LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
+    int32x4_t dots = dots4(r, query.code, query.nibbles_at);
+    if (query.nibbles_at < stride) dots = vaddq_s32(dots, nibbles4(query, r, stride));
+    finish4(query, dots, r, stride, estimates);
+}
+
 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {
     u32 i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const FourRows four(records, stride, ids, i);
-        finish4(query, dots4<true>(four.at, query.code, stride), four.at, stride, estimates + i);
-    }
+    for (; i + 4 <= count; i += 4) score4(query, FourRows(records, stride, ids, i).at, stride, estimates + i);
     if (i == count) return;
-    const FourRows four(records, stride, ids, i, count);
     i32 rest[4];
-    finish4(query, dots4<true>(four.at, query.code, stride), four.at, stride, rest);
+    score4(query, FourRows(records, stride, ids, i, count).at, stride, rest);
     std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
 }
 
-inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 4) {
-        const FourRows four(reinterpret_cast<const u8 *>(weights), cols, nullptr, r, rows);
-        store4(out + r, dots4<false>(four.at, x, cols), rows - r);
-    }
-}
-
-// ---- projection ----
-
-inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    for (u32 r = 0; r < rows; r += 4) {
-        const FourRows four(reinterpret_cast<const u8 *>(matrix), cols, nullptr, r, rows);
-        int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-        for (u32 c = 0; c < cols; c += 16) {
-            const int16x8_t x0 = vld1q_s16(x + c), x1 = vld1q_s16(x + c + 8);
-            for (int k = 0; k < 4; ++k) {
-                const int8x16_t row = load_signed(four.at[k] + c);
-                const int16x8_t low = vmovl_s8(vget_low_s8(row)), high = vmovl_high_s8(row);
-                int32x4_t sum = vmlal_s16(sums[k], vget_low_s16(low), vget_low_s16(x0));
-                sum = vmlal_high_s16(sum, low, x0);
-                sum = vmlal_s16(sum, vget_low_s16(high), vget_low_s16(x1));
-                sums[k] = vmlal_high_s16(sum, high, x1);
-            }
-        }
-        store4(out + r, sum4(sums), rows - r);
+        const FourRows four(matrix, cols, nullptr, r, rows);
+        store4(out + r, dots4(four.at, x, cols), rows - r);
     }
 }
 
@@ -174,7 +170,6 @@ const Kernels *neon_kernels() {
         k.l2_i8 = byte_kernel<i8, true>;
         k.dot_u8 = byte_kernel<u8, false>;
         k.dot_i8 = byte_kernel<i8, false>;
-        k.project = project;
         k.matvec = matvec;
         return k;
     }();

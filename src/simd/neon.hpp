@@ -35,13 +35,19 @@ namespace neon {
 LEARNANN_INLINE uint8x16_t load16(const u8 *p) { return vld1q_u8(p); }
 LEARNANN_INLINE int8x16_t load16(const i8 *p) { return vld1q_s8(p); }
 LEARNANN_INLINE int8x16_t load_record(const u8 *p) { return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(128))); }
-LEARNANN_INLINE int8x16_t load_signed(const u8 *p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
 
 LEARNANN_INLINE uint8x16_t difference(uint8x16_t a, uint8x16_t b) { return vabdq_u8(a, b); }
 LEARNANN_INLINE uint8x16_t difference(int8x16_t a, int8x16_t b) { return vreinterpretq_u8_s8(vabdq_s8(a, b)); }
 
 LEARNANN_INLINE int32x4_t sum4(const int32x4_t sums[4]) {
     return vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
+}
+
+LEARNANN_INLINE int8x16_t lower_nibbles(const u8 *p) { return vreinterpretq_s8_u8(vandq_u8(vld1q_u8(p), vdupq_n_u8(15))); }
+LEARNANN_INLINE int8x16_t upper_nibbles(const u8 *p) { return vreinterpretq_s8_u8(vshrq_n_u8(vld1q_u8(p), 4)); }
+
+LEARNANN_INLINE int32x4_t scale_nibbles(const QueryCode &q, int32x4_t dots) {
+    return vsubq_s32(vshlq_s32(dots, vdupq_n_s32(static_cast<i32>(q.nibble_shift))), vdupq_n_s32(q.nibble_bias));
 }
 
 // Four results, or the first of them where fewer are left.

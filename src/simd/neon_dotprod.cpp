@@ -57,59 +57,49 @@ template <class T, bool Squared> LEARNANN_DOTPROD u32 byte_kernel(const u8 *x, c
     return vaddvq_u32(vaddq_u32(s0, s1));
 }
 
-// Four rows, records or signed bytes, times a code; `count` is a multiple of 16.
-template <bool Record> LEARNANN_DOTPROD LEARNANN_INLINE int32x4_t dots4(const u8 *const r[4], const i8 *code, u32 count) {
+// Four rows of bytes v + 128 times a code; `count` is a multiple of 16.
+LEARNANN_DOTPROD LEARNANN_INLINE int32x4_t dots4(const u8 *const r[4], const i8 *code, u32 count) {
     int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
     for (u32 j = 0; j < count; j += 16) {
         const int8x16_t q = vld1q_s8(code + j);
-        for (int k = 0; k < 4; ++k) sums[k] = vdotq_s32(sums[k], Record ? load_record(r[k] + j) : load_signed(r[k] + j), q);
+        for (int k = 0; k < 4; ++k) sums[k] = vdotq_s32(sums[k], load_record(r[k] + j), q);
     }
     return sum4(sums);
+}
+
+// The nibbles of four records times the query's code, less their bias.
+LEARNANN_DOTPROD LEARNANN_INLINE int32x4_t nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+    for (u32 j = query.nibbles_at; j < stride; j += 16) {
+        const int8x16_t lower = vld1q_s8(query.code + j), upper = vld1q_s8(query.code + stride + j);
+        for (int k = 0; k < 4; ++k) {
+            sums[k] = vdotq_s32(sums[k], lower_nibbles(r[k] + j), lower);
+            sums[k] = vdotq_s32(sums[k], upper_nibbles(r[k] + j), upper);
+        }
+    }
+    return scale_nibbles(query, sum4(sums));
+}
+
+LEARNANN_DOTPROD LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
+    int32x4_t dots = dots4(r, query.code, query.nibbles_at);
+    if (query.nibbles_at < stride) dots = vaddq_s32(dots, nibbles4(query, r, stride));
+    finish4(query, dots, r, stride, estimates);
 }
 
 LEARNANN_DOTPROD inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
                                    i32 *estimates) {
     u32 i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const FourRows four(records, stride, ids, i);
-        finish4(query, dots4<true>(four.at, query.code, stride), four.at, stride, estimates + i);
-    }
+    for (; i + 4 <= count; i += 4) score4(query, FourRows(records, stride, ids, i).at, stride, estimates + i);
     if (i == count) return;
-    const FourRows four(records, stride, ids, i, count);
     i32 rest[4];
-    finish4(query, dots4<true>(four.at, query.code, stride), four.at, stride, rest);
+    score4(query, FourRows(records, stride, ids, i, count).at, stride, rest);
     std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
 }
 
-LEARNANN_DOTPROD inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+LEARNANN_DOTPROD inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 4) {
-        const FourRows four(reinterpret_cast<const u8 *>(weights), cols, nullptr, r, rows);
-        store4(out + r, dots4<false>(four.at, x, cols), rows - r);
-    }
-}
-
-// x as a signed high byte, and a low byte that is made signed by taking 128 off:
-//     m x = 256 m high + m low + 128 m
-LEARNANN_DOTPROD inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    const int8x16_t ones = vdupq_n_s8(1);
-    for (u32 r = 0; r < rows; r += 4) {
-        const FourRows four(reinterpret_cast<const u8 *>(matrix), cols, nullptr, r, rows);
-        int32x4_t h[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-        int32x4_t l[4] = {h[0], h[0], h[0], h[0]}, s[4] = {h[0], h[0], h[0], h[0]};
-        for (u32 c = 0; c < cols; c += 16) {
-            const u8 *bytes = reinterpret_cast<const u8 *>(x + c);
-            const uint8x16x2_t parts = vld2q_u8(bytes);     // low bytes, high bytes
-            const int8x16_t low = vreinterpretq_s8_u8(veorq_u8(parts.val[0], vdupq_n_u8(128)));
-            const int8x16_t high = vreinterpretq_s8_u8(parts.val[1]);
-            for (int k = 0; k < 4; ++k) {
-                const int8x16_t row = load_signed(four.at[k] + c);
-                h[k] = vdotq_s32(h[k], row, high);
-                l[k] = vdotq_s32(l[k], row, low);
-                s[k] = vdotq_s32(s[k], row, ones);
-            }
-        }
-        const int32x4_t sum = vaddq_s32(vshlq_n_s32(sum4(h), 8), vaddq_s32(sum4(l), vshlq_n_s32(sum4(s), 7)));
-        store4(out + r, sum, rows - r);
+        const FourRows four(matrix, cols, nullptr, r, rows);
+        store4(out + r, dots4(four.at, x, cols), rows - r);
     }
 }
 
@@ -126,7 +116,6 @@ const Kernels *dotprod_kernels() {
         k.l2_i8 = dotprod::byte_kernel<i8, true>;
         k.dot_u8 = dotprod::byte_kernel<u8, false>;
         k.dot_i8 = dotprod::byte_kernel<i8, false>;
-        k.project = dotprod::project;
         k.matvec = dotprod::matvec;
         return k;
     }();

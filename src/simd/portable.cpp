@@ -85,55 +85,58 @@ template <class T, bool Squared> u32 sum_bytes(const u8 *a, const u8 *b, u32 dim
     return total;
 }
 
-// ---- records, the router ----
+// ---- records, matrices ----
 
-template <class T> i32 dot_code(const T *row, const i8 *code, u32 count) {
+// Bytes v + 128 against signed ones, without the 128.
+inline i32 dot_code(const u8 *row, const i8 *code, u32 count) {
+    const Words offset(i16(128));
     Ints sum(0);
     u32 j = 0;
     for (; j + batch_bytes <= count; j += batch_bytes) {
         const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(row + j));
         const Words y = Words::load_unaligned(reinterpret_cast<const i16 *>(code + j));
-        sum = sum + multiply_add(low_bytes<T>(x), low_bytes<i8>(y)) + multiply_add(high_bytes<T>(x), high_bytes<i8>(y));
+        const Words low = low_bytes<u8>(x) - offset, high = high_bytes<u8>(x) - offset;
+        sum = sum + multiply_add(low, low_bytes<i8>(y)) + multiply_add(high, high_bytes<i8>(y));
     }
     i32 total = batch_sum(sum);
-    for (; j < count; ++j) total += row[j] * code[j];
+    for (; j < count; ++j) total += (row[j] - 128) * code[j];
+    return total;
+}
+
+// The nibbles of bytes against the codes of their lower and their upper halves; `count` is a multiple of 16.
+inline i32 dot_nibbles(const u8 *row, const i8 *lower, const i8 *upper, u32 count) {
+    const Words mask(i16(15));
+    Ints sum(0);
+    u32 j = 0;
+    for (; j + batch_bytes <= count; j += batch_bytes) {
+        const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(row + j));
+        const Words l = Words::load_unaligned(reinterpret_cast<const i16 *>(lower + j));
+        const Words u = Words::load_unaligned(reinterpret_cast<const i16 *>(upper + j));
+        sum = sum + multiply_add(x & mask, low_bytes<i8>(l)) + multiply_add((x >> 8) & mask, high_bytes<i8>(l));
+        sum = sum + multiply_add((x >> 4) & mask, low_bytes<i8>(u)) + multiply_add((x >> 12) & mask, high_bytes<i8>(u));
+    }
+    i32 total = batch_sum(sum);
+    for (; j < count; ++j) total += (row[j] & 15) * lower[j] + (row[j] >> 4) * upper[j];
     return total;
 }
 
 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {
+    const u32 at = query.nibbles_at;
     for (u32 i = 0; i < count; ++i) {
         const u8 *record = records + static_cast<u64>(ids ? ids[i] : i) * stride;
-        estimates[i] = finish_estimate(query, dot_code(record, query.code, stride), load<u32>(record + stride - record_tail));
+        i32 dot = dot_code(record, query.code, at);
+        if (at < stride)
+            dot += dot_nibbles(record + at, query.code + at, query.code + stride + at, stride - at) * (1 << query.nibble_shift) -
+                   query.nibble_bias;
+        estimates[i] = finish_estimate(query, dot, load<u32>(record + stride - record_tail));
     }
 }
 
-inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
-    for (u32 r = 0; r < rows; ++r) out[r] = dot_code(weights + static_cast<u64>(r) * cols, x, cols);
+inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
+    for (u32 r = 0; r < rows; ++r) out[r] = dot_code(matrix + static_cast<u64>(r) * cols, x, cols);
 }
 
-// ---- projection, linear algebra ----
-
-#if defined(__SSE2__)
-inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    const auto read = [](const void *p) { return _mm_loadu_si128(static_cast<const __m128i *>(p)); };
-    for (u32 r = 0; r < rows; ++r) {
-        const i8 *row = matrix + static_cast<u64>(r) * cols;
-        __m128i sum = _mm_setzero_si128();
-        for (u32 c = 0; c < cols; c += 16) {
-            const __m128i bytes = read(row + c);
-            const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8), high = _mm_srai_epi16(_mm_unpackhi_epi8(bytes, bytes), 8);
-            sum = _mm_add_epi32(sum, _mm_madd_epi16(low, read(x + c)));
-            sum = _mm_add_epi32(sum, _mm_madd_epi16(high, read(x + c + 8)));
-        }
-        sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));     // not a batch's sum: with -mavx batches are wider
-        out[r] = _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
-    }
-}
-#else
-inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    scalar_kernels().project(matrix, rows, cols, x, out);   // a loop that compilers make vectors of
-}
-#endif
+// ---- linear algebra ----
 
 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
     u32 i = 0;
@@ -167,7 +170,6 @@ const Kernels &portable_kernels() {
                                   sum_bytes<i8, true>,
                                   sum_bytes<u8, false>,
                                   sum_bytes<i8, false>,
-                                  project,
                                   matvec,
                                   axpy4};
     return table;

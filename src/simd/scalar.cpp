@@ -45,19 +45,22 @@ template <class T> u32 dot_bytes(const u8 *a, const u8 *b, u32 dim) {
 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {
     for (u32 i = 0; i < count; ++i) {
         const u8 *record = records + static_cast<u64>(ids ? ids[i] : i) * stride;
-        i32 sum = 0;
-        for (u32 j = 0; j < stride - record_tail; ++j) sum += record[j] * query.code[j];
-        estimates[i] = finish_estimate(query, sum, load<u32>(record + stride - record_tail));
+        i32 bytes = 0, nibbles = 0;
+        for (u32 j = 0; j < smaller(query.nibbles_at, stride - record_tail); ++j) bytes += record[j] * query.code[j];
+        for (u32 j = query.nibbles_at; j < stride; ++j)
+            nibbles += (record[j] & 15) * query.code[j] + (record[j] >> 4) * query.code[stride + j];
+        const i32 dot = bytes - query.bias + nibbles * (1 << query.nibble_shift) - query.nibble_bias;
+        estimates[i] = finish_estimate(query, dot, load<u32>(record + stride - record_tail));
     }
 }
 
 // Looked up in blocks before they are marked, as vectors do: two ids of a block that share a place are both fresh.
-inline u32 unseen(const u8 *ids, u32 count, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad) {
+inline u32 unseen(const IdList &ids, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad) {
     u32 found = 0;
-    for (u32 begin = 0; begin < count; begin += unseen_block) {
-        const u32 end = smaller(begin + unseen_block, count), first = found;
+    for (u32 begin = 0; begin < ids.count; begin += unseen_block) {
+        const u32 end = smaller(begin + unseen_block, ids.count), first = found;
         for (u32 i = begin; i < end; ++i) {
-            const u32 id = load<u32>(ids + 4ull * i);
+            const u32 id = ids[i];
             bad += id >= rows;
             fresh[found] = id;
             found += id < rows && seen.tags[seen.place(id)] != seen.base + id;
@@ -80,11 +83,10 @@ inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
     return first;
 }
 
-// The projection, of i16, and the router's product, of i8.
-template <class T> void multiply(const i8 *matrix, u32 rows, u32 cols, const T *x, i32 *out) {
+inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
     for (u32 r = 0; r < rows; ++r) {
         i32 sum = 0;
-        for (u32 c = 0; c < cols; ++c) sum += matrix[static_cast<u64>(r) * cols + c] * x[c];
+        for (u32 c = 0; c < cols; ++c) sum += (matrix[static_cast<u64>(r) * cols + c] - 128) * x[c];
         out[r] = sum;
     }
 }
@@ -108,8 +110,7 @@ const Kernels &scalar_kernels() {
                                   l2_bytes<i8>,
                                   dot_bytes<u8>,
                                   dot_bytes<i8>,
-                                  multiply<i16>,
-                                  multiply<i8>,
+                                  matvec,
                                   axpy4};
     return table;
 }

@@ -87,6 +87,26 @@ LEARNANN_AVX2 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m
     _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
 }
 
+// The same for eight, of one query.
+struct Finish8 {
+    __m128i norm_left, norm_right;
+    __m256i norm_mask, offset, residual_weight, exponent;
+
+    LEARNANN_AVX2 LEARNANN_INLINE explicit Finish8(const QueryCode &q)
+        : norm_left(_mm_cvtsi32_si128(static_cast<int>(q.norm_left))), norm_right(_mm_cvtsi32_si128(static_cast<int>(q.norm_right))),
+          norm_mask(_mm256_set1_epi32(static_cast<i32>(q.norm_mask))), offset(_mm256_set1_epi32(q.offset)),
+          residual_weight(_mm256_set1_epi32(q.residual_weight)), exponent(_mm256_set1_epi32(static_cast<i32>(q.exponent + 1))) {}
+
+    LEARNANN_AVX2 LEARNANN_INLINE __m256i operator()(__m256i dots, __m256i tails) const {
+        const __m256i norm = _mm256_srl_epi32(_mm256_sll_epi32(_mm256_srli_epi32(tails, 8), norm_left), norm_right);
+        const __m256i residual =
+            _mm256_srai_epi32(_mm256_mullo_epi32(_mm256_and_si256(tails, _mm256_set1_epi32(31)), residual_weight), 4);
+        const __m256i exponents = _mm256_add_epi32(_mm256_and_si256(_mm256_srli_epi32(tails, 5), _mm256_set1_epi32(7)), exponent);
+        const __m256i sum = _mm256_sub_epi32(_mm256_add_epi32(_mm256_and_si256(norm, norm_mask), offset), residual);
+        return _mm256_sub_epi32(sum, _mm256_sllv_epi32(dots, exponents));
+    }
+};
+
 }  // namespace x86
 
 LEARNANN_END

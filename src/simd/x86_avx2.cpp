@@ -10,6 +10,9 @@ namespace avx2 {
 LEARNANN_LOOPS(__attribute__((target("avx2"))));
 
 LEARNANN_AVX2 LEARNANN_INLINE __m256i load_bytes(const void *p) { return _mm256_loadu_si256(static_cast<const __m256i *>(p)); }
+LEARNANN_AVX2 LEARNANN_INLINE __m256i load_half(const void *p) {    // the upper half is 0
+    return _mm256_zextsi128_si256(_mm_loadu_si128(static_cast<const __m128i *>(p)));
+}
 
 LEARNANN_AVX2 LEARNANN_INLINE i32 sum_ints(__m256i v) {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -94,60 +97,87 @@ template <class T, bool Squared> LEARNANN_AVX2 u32 byte_kernel(const u8 *a, cons
     return static_cast<u32>(sum_ints(_mm256_add_epi32(s0, s1)));
 }
 
-// u8 * i8 pairs would overflow maddubs' 16 bits, so signed rows (records are first made so) lend their sign to the code:
+// The sums of four vectors' lanes.
+LEARNANN_AVX2 LEARNANN_INLINE __m128i sum_ints4(const __m256i v[4]) {
+    const __m256i abcd = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+    return _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256(abcd, 1));
+}
+
+// u8 * i8 pairs would overflow maddubs' 16 bits, so rows are made signed and lend their sign to the code:
 // |code| * sign(row, code) stays within 2 * 127 * 127. A record's tail may be anything: the code is 0 there.
-template <bool Record>
 LEARNANN_AVX2 LEARNANN_INLINE __m256i code_step(__m256i sum, const u8 *row, __m256i code, __m256i magnitude) {
-    __m256i x = load_bytes(row);
-    if (Record) x = _mm256_xor_si256(x, _mm256_set1_epi8(-128));
+    const __m256i x = _mm256_xor_si256(load_bytes(row), _mm256_set1_epi8(-128));
     const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, code));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-template <bool Record> LEARNANN_AVX2 LEARNANN_INLINE __m128i half_step(const u8 *row, const i8 *code) {
+LEARNANN_AVX2 LEARNANN_INLINE __m128i half_step(const u8 *row, const i8 *code) {
     const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i *>(code));
-    __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i *>(row));
-    if (Record) x = _mm_xor_si128(x, _mm_set1_epi8(-128));
+    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row)), _mm_set1_epi8(-128));
     return _mm_madd_epi16(_mm_maddubs_epi16(_mm_abs_epi8(q), _mm_sign_epi8(x, q)), _mm_set1_epi16(1));
 }
 
-// Four rows, records or signed bytes, times a code; `count` is a multiple of 16.
-template <bool Record> LEARNANN_AVX2 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
+// Four rows of bytes v + 128 times a code; `count` is a multiple of 16.
+LEARNANN_AVX2 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
     __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
     u32 j = 0;
     for (; j + 32 <= count; j += 32) {
         const __m256i q = load_bytes(code + j), magnitude = _mm256_abs_epi8(q);
-        for (int k = 0; k < 4; ++k) sums[k] = code_step<Record>(sums[k], r[k] + j, q, magnitude);
+        for (int k = 0; k < 4; ++k) sums[k] = code_step(sums[k], r[k] + j, q, magnitude);
     }
-    const __m256i ab = _mm256_hadd_epi32(sums[0], sums[1]), cd = _mm256_hadd_epi32(sums[2], sums[3]);
-    const __m256i abcd = _mm256_hadd_epi32(ab, cd);
-    __m128i dots = _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256(abcd, 1));
+    __m128i dots = sum_ints4(sums);
     if (j < count) {
         __m128i halves[4];
-        for (int k = 0; k < 4; ++k) halves[k] = half_step<Record>(r[k] + j, code + j);
+        for (int k = 0; k < 4; ++k) halves[k] = half_step(r[k] + j, code + j);
         dots = _mm_add_epi32(dots, _mm_hadd_epi32(_mm_hadd_epi32(halves[0], halves[1]), _mm_hadd_epi32(halves[2], halves[3])));
     }
     return dots;
 }
 
+// Four products of 15 * 127 fit 16 bits.
+LEARNANN_AVX2 LEARNANN_INLINE __m256i nibble_step(__m256i sum, __m256i x, __m256i lower, __m256i upper, __m256i scale) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(x, nibble), lower);
+    const __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(x, 4), nibble), upper);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), scale));
+}
+
+// The nibbles of four records times the query's code, less their bias.
+LEARNANN_AVX2 LEARNANN_INLINE __m128i nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    const __m256i scale = _mm256_set1_epi16(static_cast<i16>(1 << query.nibble_shift));
+    u32 j = query.nibbles_at;
+    for (; j + 32 <= stride; j += 32) {
+        const __m256i lower = load_bytes(query.code + j), upper = load_bytes(query.code + stride + j);
+        for (int k = 0; k < 4; ++k) sums[k] = nibble_step(sums[k], load_bytes(r[k] + j), lower, upper, scale);
+    }
+    if (j < stride) {
+        const __m256i lower = load_half(query.code + j), upper = load_half(query.code + stride + j);
+        for (int k = 0; k < 4; ++k) sums[k] = nibble_step(sums[k], load_half(r[k] + j), lower, upper, scale);
+    }
+    return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.nibble_bias));
+}
+
+LEARNANN_AVX2 LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
+    __m128i dots = dots4(r, query.code, query.nibbles_at);
+    if (query.nibbles_at < stride) dots = _mm_add_epi32(dots, nibbles4(query, r, stride));
+    x86::finish4(query, dots, x86::tails4(r, stride), estimates);
+}
+
 LEARNANN_AVX2 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
                                 i32 *estimates) {
     u32 i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const FourRows four(records, stride, ids, i);
-        x86::finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), estimates + i);
-    }
+    for (; i + 4 <= count; i += 4) score4(query, FourRows(records, stride, ids, i).at, stride, estimates + i);
     if (i == count) return;
-    const FourRows four(records, stride, ids, i, count);
     i32 rest[4];
-    x86::finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), rest);
+    score4(query, FourRows(records, stride, ids, i, count).at, stride, rest);
     std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
 }
 
-LEARNANN_AVX2 inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+LEARNANN_AVX2 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 4) {
-        const FourRows four(reinterpret_cast<const u8 *>(weights), cols, nullptr, r, rows);
-        x86::store4(out + r, dots4<false>(four.at, x, cols), rows - r);
+        const FourRows four(matrix, cols, nullptr, r, rows);
+        x86::store4(out + r, dots4(four.at, x, cols), rows - r);
     }
 }
 
@@ -190,22 +220,6 @@ LEARNANN_AVX2 LEARNANN_INLINE __m256i widen_row(const i8 *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
 }
 
-LEARNANN_AVX2 inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    for (u32 r = 0; r < rows; r += 2) {     // two rows share each load of x
-        const i8 *a = matrix + static_cast<u64>(r) * cols, *b = r + 1 < rows ? a + cols : a;
-        __m256i s0 = _mm256_setzero_si256(), s1 = s0, t0 = s0, t1 = s0;
-        for (u32 c = 0; c < cols; c += 32) {
-            const __m256i x0 = load_bytes(x + c), x1 = load_bytes(x + c + 16);
-            s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(widen_row(a + c), x0));
-            s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(widen_row(a + c + 16), x1));
-            t0 = _mm256_add_epi32(t0, _mm256_madd_epi16(widen_row(b + c), x0));
-            t1 = _mm256_add_epi32(t1, _mm256_madd_epi16(widen_row(b + c + 16), x1));
-        }
-        out[r] = sum_ints(_mm256_add_epi32(s0, s1));
-        if (r + 1 < rows) out[r + 1] = sum_ints(_mm256_add_epi32(t0, t1));
-    }
-}
-
 LEARNANN_AVX2 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
     const __m256 a0 = _mm256_set1_ps(a[0]), a1 = _mm256_set1_ps(a[1]), a2 = _mm256_set1_ps(a[2]), a3 = _mm256_set1_ps(a[3]);
     u32 i = 0;
@@ -237,7 +251,6 @@ const Kernels *avx2_kernels() {
                                   byte_kernel<i8, true>,
                                   byte_kernel<u8, false>,
                                   byte_kernel<i8, false>,
-                                  project,
                                   matvec,
                                   axpy4};
     return &table;

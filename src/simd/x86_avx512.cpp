@@ -86,53 +86,169 @@ template <class T, bool Squared> LEARNANN_AVX512 u32 byte_kernel(const u8 *a, co
 }
 
 // The sums of four vectors' lanes.
-LEARNANN_AVX512 LEARNANN_INLINE __m128i sum_ints4(const __m512i v[4]) {
-    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+LEARNANN_AVX512 LEARNANN_INLINE __m128i sum_ints4(__m512i a, __m512i b, __m512i c, __m512i d) {
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
     const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
     return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-// Four rows, records or signed bytes, times the query's code, less its bias; `count` is a multiple of 16. Records are
-// multiplied as they are. Signed rows take the code's signs, for the other factor must be unsigned: their bias is 0.
-template <bool Record>
-LEARNANN_AVX512 LEARNANN_INLINE __m128i dots4(const QueryCode &query, const u8 *const r[4], u32 count) {
-    __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-    for (u32 j = 0; j < count; j += 64) {
-        const u32 left = count - j;
-        const __mmask64 m = left >= 64 ? ~0ull : (1ull << left) - 1;
-        const __m512i q = _mm512_maskz_loadu_epi8(m, query.code + j), magnitude = _mm512_abs_epi8(q);
-        const __mmask64 negative = _mm512_movepi8_mask(q);
-        for (int k = 0; k < 4; ++k) {
-            const __m512i x = _mm512_maskz_loadu_epi8(m, r[k] + j);
-            const __m512i turned = _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
-            sums[k] = Record ? _mm512_dpbusd_epi32(sums[k], x, q) : _mm512_dpbusd_epi32(sums[k], magnitude, turned);
-        }
+LEARNANN_AVX512 LEARNANN_INLINE __mmask64 first_bytes(u32 count) { return count >= 64 ? ~0ull : (1ull << count) - 1; }
+
+// The product of one row of a FourRows with the code, added to the sum of its lanes.
+LEARNANN_AVX512 LEARNANN_INLINE __m512i add_product(__m512i sum, const u8 *row, __mmask64 m, __m512i code) {
+    return _mm512_dpbusd_epi32(sum, _mm512_maskz_loadu_epi8(m, row), code);
+}
+
+// Four rows of bytes v + 128 times a code, less its bias; `count` is a multiple of 16. Of whole cache lines no load is masked:
+// masks cost nearly as much as the products.
+LEARNANN_AVX512 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count, i32 bias) {
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+    u32 j = 0;
+    for (; j + 64 <= count; j += 64) {
+        const __m512i q = _mm512_loadu_si512(code + j);
+        s0 = _mm512_dpbusd_epi32(s0, _mm512_loadu_si512(r[0] + j), q);
+        s1 = _mm512_dpbusd_epi32(s1, _mm512_loadu_si512(r[1] + j), q);
+        s2 = _mm512_dpbusd_epi32(s2, _mm512_loadu_si512(r[2] + j), q);
+        s3 = _mm512_dpbusd_epi32(s3, _mm512_loadu_si512(r[3] + j), q);
     }
-    return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.bias));
+    if (j < count) {
+        const __mmask64 m = first_bytes(count - j);
+        const __m512i q = _mm512_maskz_loadu_epi8(m, code + j);
+        s0 = add_product(s0, r[0] + j, m, q);
+        s1 = add_product(s1, r[1] + j, m, q);
+        s2 = add_product(s2, r[2] + j, m, q);
+        s3 = add_product(s3, r[3] + j, m, q);
+    }
+    return _mm_sub_epi32(sum_ints4(s0, s1, s2, s3), _mm_set1_epi32(bias));
+}
+
+LEARNANN_AVX512 LEARNANN_INLINE __m512i add_nibbles(__m512i sum, const u8 *row, __mmask64 m, __m512i lower, __m512i upper) {
+    const __m512i x = _mm512_maskz_loadu_epi8(m, row), nibble = _mm512_set1_epi8(15);
+    sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(x, nibble), lower);
+    return _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble), upper);
+}
+
+// As dots4, of records with nibbles. Bytes and nibbles of a cache line come by one load: one that only reaches into the next line
+// would wait for it.
+LEARNANN_AVX512 LEARNANN_INLINE __m128i nibble_dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    const __m512i shift = _mm512_set1_epi32(static_cast<i32>(query.nibble_shift));
+    const u32 at = query.nibbles_at, bytes_end = static_cast<u32>(round_up(at, 64)), nibbles_begin = at / 64 * 64;
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+    for (u32 j = nibbles_begin; j < stride; j += 64) {
+        const __mmask64 m = first_bytes(stride - j);
+        const __m512i lower = _mm512_maskz_loadu_epi8(at > j ? m & ~first_bytes(at - j) : m, query.code + j);
+        const __m512i upper = _mm512_maskz_loadu_epi8(m, query.code + stride + j);
+        s0 = add_nibbles(s0, r[0] + j, m, lower, upper);
+        s1 = add_nibbles(s1, r[1] + j, m, lower, upper);
+        s2 = add_nibbles(s2, r[2] + j, m, lower, upper);
+        s3 = add_nibbles(s3, r[3] + j, m, lower, upper);
+    }
+    s0 = _mm512_sllv_epi32(s0, shift);
+    s1 = _mm512_sllv_epi32(s1, shift);
+    s2 = _mm512_sllv_epi32(s2, shift);
+    s3 = _mm512_sllv_epi32(s3, shift);
+    for (u32 j = 0; j < bytes_end; j += 64) {
+        const __mmask64 m = first_bytes(stride - j);
+        const __m512i code = _mm512_maskz_loadu_epi8(first_bytes(at - j), query.code + j);
+        s0 = add_product(s0, r[0] + j, m, code);
+        s1 = add_product(s1, r[1] + j, m, code);
+        s2 = add_product(s2, r[2] + j, m, code);
+        s3 = add_product(s3, r[3] + j, m, code);
+    }
+    return _mm_sub_epi32(sum_ints4(s0, s1, s2, s3), _mm_set1_epi32(query.bias + query.nibble_bias));
+}
+
+LEARNANN_AVX512 LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
+    const __m128i dots = query.nibbles_at < stride ? nibble_dots4(query, r, stride) : dots4(r, query.code, stride, query.bias);
+    x86::finish4(query, dots, x86::tails4(r, stride), estimates);
+}
+
+// Records of any width.
+LEARNANN_AVX512 inline void score_any(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
+                                      i32 *estimates) {
+    u32 i = 0;
+    for (; i + 4 <= count; i += 4) score4(query, FourRows(records, stride, ids, i).at, stride, estimates + i);
+    if (i == count) return;
+    i32 rest[4];
+    score4(query, FourRows(records, stride, ids, i, count).at, stride, rest);
+    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+}
+
+// Records of one or two whole cache lines: the query stays in registers. Where there are nibbles, they are the last line, or
+// the rest of the only one.
+template <u32 Lines, bool Nibbles> struct LineQuery {
+    static constexpr u32 stride = 64 * Lines, last = stride - 64;
+    __m512i bytes[Lines], lower, upper, shift;
+    __m128i bias;
+
+    LEARNANN_AVX512 LEARNANN_INLINE explicit LineQuery(const QueryCode &q) {
+        for (u32 l = 0; l < Lines; ++l) bytes[l] = _mm512_loadu_si512(q.code + 64 * l);
+        if (Nibbles) {
+            const __mmask64 in_bytes = Lines == 1 ? first_bytes(q.nibbles_at) : 0;
+            lower = _mm512_maskz_mov_epi8(~in_bytes, bytes[Lines - 1]);
+            bytes[Lines - 1] = _mm512_maskz_mov_epi8(in_bytes, bytes[Lines - 1]);
+            upper = _mm512_loadu_si512(q.code + stride + last);
+            shift = _mm512_set1_epi32(static_cast<i32>(q.nibble_shift));
+        }
+        bias = _mm_set1_epi32(q.bias + (Nibbles ? q.nibble_bias : 0));
+    }
+    LEARNANN_AVX512 LEARNANN_INLINE __m512i dot(const u8 *row) const {
+        const __m512i x = _mm512_loadu_si512(row + last);
+        __m512i sum = _mm512_setzero_si512();
+        if (Nibbles) {
+            const __m512i nibble = _mm512_set1_epi8(15);
+            sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(x, nibble), lower);
+            sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble), upper);
+            sum = _mm512_sllv_epi32(sum, shift);
+        }
+        if (Lines == 1 || !Nibbles) sum = _mm512_dpbusd_epi32(sum, x, bytes[Lines - 1]);
+        if (Lines == 2) sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(row), bytes[0]);
+        return sum;
+    }
+    LEARNANN_AVX512 LEARNANN_INLINE __m128i dots(const u8 *const r[4]) const {
+        return _mm_sub_epi32(sum_ints4(dot(r[0]), dot(r[1]), dot(r[2]), dot(r[3])), bias);
+    }
+};
+
+template <u32 Lines, bool Nibbles>
+LEARNANN_AVX512 void score_lines(const QueryCode &query, const u8 *records, const u32 *ids, u32 count, i32 *estimates) {
+    constexpr u32 stride = 64 * Lines;
+    const LineQuery<Lines, Nibbles> lines(query);
+    const x86::Finish8 finish(query);
+    u32 i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const FourRows a(records, stride, ids, i), b(records, stride, ids, i + 4);
+        _mm256_storeu_si256(reinterpret_cast<__m256i *>(estimates + i),
+                            finish(_mm256_set_m128i(lines.dots(b.at), lines.dots(a.at)),
+                                   _mm256_set_m128i(x86::tails4(b.at, stride), x86::tails4(a.at, stride))));
+    }
+    for (; i < count; i += 4) {
+        const FourRows four(records, stride, ids, i, count);
+        const __m256i rest = finish(_mm256_zextsi128_si256(lines.dots(four.at)), _mm256_zextsi128_si256(x86::tails4(four.at, stride)));
+        x86::store4(estimates + i, _mm256_castsi256_si128(rest), count - i);
+    }
 }
 
 LEARNANN_AVX512 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
                                   i32 *estimates) {
-    u32 i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const FourRows four(records, stride, ids, i);
-        x86::finish4(query, dots4<true>(query, four.at, stride), x86::tails4(four.at, stride), estimates + i);
-    }
-    if (i == count) return;
-    const FourRows four(records, stride, ids, i, count);
-    i32 rest[4];
-    x86::finish4(query, dots4<true>(query, four.at, stride), x86::tails4(four.at, stride), rest);
-    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+    const bool nibbles = query.nibbles_at < stride;
+    if (stride == 64 && nibbles) score_lines<1, true>(query, records, ids, count, estimates);
+    else if (stride == 64) score_lines<1, false>(query, records, ids, count, estimates);
+    else if (stride == 128 && query.nibbles_at == 64) score_lines<2, true>(query, records, ids, count, estimates);
+    else if (stride == 128 && !nibbles) score_lines<2, false>(query, records, ids, count, estimates);
+    else score_any(query, records, stride, ids, count, estimates);
 }
 
-LEARNANN_AVX512 inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
-    QueryCode query{};
-    query.code = x;
+LEARNANN_AVX512 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
+    __m512i sum = _mm512_setzero_si512();
+    for (u32 j = 0; j < cols; j += 64)
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), _mm512_maskz_loadu_epi8(first_bytes(cols - j), x + j));    // 128 x
+    const i32 bias = sum_ints(sum);
     for (u32 r = 0; r < rows; r += 4) {
-        const FourRows four(reinterpret_cast<const u8 *>(weights), cols, nullptr, r, rows);
-        x86::store4(out + r, dots4<false>(query, four.at, cols), rows - r);
+        const FourRows four(matrix, cols, nullptr, r, rows);
+        x86::store4(out + r, dots4(four.at, x, cols, bias), rows - r);
     }
 }
 
@@ -143,14 +259,49 @@ LEARNANN_AVX512 LEARNANN_INLINE __m512i load_ids(const u8 *ids, __mmask16 m, u32
     return _mm512_castsi128_si512(_mm_maskz_loadu_epi32(static_cast<__mmask8>(m), ids));
 }
 
-LEARNANN_AVX512 inline u32 unseen(const u8 *ids, u32 count, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad) {
+// Ids of a list, sixteen at a time. Most lists lie in one line, which is read once.
+class IdReader {
+public:
+    LEARNANN_AVX512 LEARNANN_INLINE explicit IdReader(const IdList &ids) : ids_(ids) {
+        first_bit_ = static_cast<u32>(reinterpret_cast<uintptr_t>(ids.bytes) % 64 * 8);
+        in_line_ = ids.bits < 32 && first_bit_ + ids.count * ids.bits <= 512;
+        if (in_line_) line_ = _mm512_load_si512(ids.bytes - first_bit_ / 8);
+    }
+    LEARNANN_AVX512 LEARNANN_INLINE __m512i read(u32 i, __mmask16 m) const {
+        if (ids_.bits == 32) return load_ids(ids_.bytes + 4ull * i, m, ids_.count - i);
+        const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512i from = _mm512_mullo_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<i32>(i))),
+                                                _mm512_set1_epi32(static_cast<i32>(ids_.bits)));
+        const __m512i mask = _mm512_set1_epi32(static_cast<i32>(ids_.mask()));
+        if (!in_line_) {
+            const __m512i window = _mm512_mask_i32gather_epi32(lanes, m, _mm512_srli_epi32(from, 3), ids_.bytes, 1);
+            return _mm512_and_si512(_mm512_srlv_epi32(window, _mm512_and_si512(from, _mm512_set1_epi32(7))), mask);
+        }
+        const __m512i bit = _mm512_add_epi32(from, _mm512_set1_epi32(static_cast<i32>(first_bit_)));
+        const __m512i word = _mm512_srli_epi32(bit, 5), low = _mm512_and_si512(bit, _mm512_set1_epi32(31));
+        const __m512i high = _mm512_sub_epi32(_mm512_set1_epi32(32), low);
+        const __m512i next = _mm512_permutexvar_epi32(_mm512_add_epi32(word, _mm512_set1_epi32(1)), line_);
+        const __m512i window = _mm512_or_si512(_mm512_srlv_epi32(_mm512_permutexvar_epi32(word, line_), low), _mm512_sllv_epi32(next, high));
+        return _mm512_and_si512(window, mask);
+    }
+
+private:
+    const IdList &ids_;
+    u32 first_bit_;
+    bool in_line_;
+    __m512i line_ = _mm512_setzero_si512();
+};
+
+LEARNANN_AVX512 inline u32 unseen(const IdList &ids, const SeenTags &seen, u32 rows, u32 *fresh, u64 &bad) {
     const __m512i factor = _mm512_set1_epi32(static_cast<i32>(2654435769u)), base = _mm512_set1_epi32(static_cast<i32>(seen.base));
     const __m512i limit = _mm512_set1_epi32(static_cast<i32>(rows));
     const __m128i shift = _mm_cvtsi32_si128(static_cast<i32>(seen.shift));
+    const IdReader reader(ids);
+    const u32 count = ids.count;
     u32 found = 0;
     for (u32 i = 0; i < count; i += 16) {
         const __mmask16 all = count - i >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << (count - i)) - 1);
-        const __m512i id = load_ids(ids + 4ull * i, all, count - i);
+        const __m512i id = reader.read(i, all);
         const __mmask16 good = _mm512_mask_cmplt_epu32_mask(all, id, limit);
         if (good != all) bad += static_cast<u32>(__builtin_popcount(static_cast<u32>(all ^ good)));
         const __m512i place = _mm512_srl_epi32(_mm512_mullo_epi32(id, factor), shift), tag = _mm512_add_epi32(id, base);
@@ -220,45 +371,6 @@ LEARNANN_AVX512 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh
     return blocks <= 16 ? by_blocks[blocks - 1](items, fresh, count) : insert_many(items, width, fresh, count);
 }
 
-// The byte products want one side unsigned: that is the matrix, plus 128. x is 256 high + low, both signed bytes:
-//     m x = 256 (m + 128) high + (m + 128) low - 128 x
-LEARNANN_AVX512 inline void project(const i8 *matrix, u32 rows, u32 cols, const i16 *x, i32 *out) {
-    constexpr u32 tile = 1024;
-    alignas(64) i8 high[tile], low[tile];
-    const __m512i flip = _mm512_set1_epi8(-128), rounding = _mm512_set1_epi16(128), ones = _mm512_set1_epi16(1);
-    for (u32 begin = 0; begin < cols; begin += tile) {
-        const u32 width = smaller(tile, cols - begin);
-        __m512i sum = _mm512_setzero_si512();
-        for (u32 c = 0; c < width; c += 32) {
-            const __m512i v = _mm512_loadu_si512(x + begin + c);
-            sum = _mm512_dpwssd_epi32(sum, v, ones);
-            _mm256_store_si256(reinterpret_cast<__m256i *>(low + c), _mm512_cvtepi16_epi8(v));
-            _mm256_store_si256(reinterpret_cast<__m256i *>(high + c),
-                               _mm512_cvtepi16_epi8(_mm512_srai_epi16(_mm512_add_epi16(v, rounding), 8)));
-        }
-        const u32 correction = 128 * static_cast<u32>(sum_ints(sum));
-        for (u32 r = 0; r < rows; r += 4) {     // four rows share each load of x
-            const i8 *m[4];
-            for (u32 k = 0; k < 4; ++k) m[k] = matrix + static_cast<u64>(smaller(r + k, rows - 1)) * cols + begin;
-            __m512i h[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-            __m512i l[4] = {h[0], h[0], h[0], h[0]};
-            for (u32 c = 0; c < width; c += 64) {
-                const __m512i xh = _mm512_load_si512(high + c), xl = _mm512_load_si512(low + c);
-                for (int k = 0; k < 4; ++k) {
-                    const __m512i row = _mm512_xor_si512(_mm512_loadu_si512(m[k] + c), flip);
-                    h[k] = _mm512_dpbusd_epi32(h[k], row, xh);
-                    l[k] = _mm512_dpbusd_epi32(l[k], row, xl);
-                }
-            }
-            for (int k = 0; k < 4; ++k) h[k] = _mm512_add_epi32(_mm512_slli_epi32(h[k], 8), l[k]);
-            alignas(16) u32 dots[4];
-            _mm_store_si128(reinterpret_cast<__m128i *>(dots), sum_ints4(h));
-            for (u32 k = 0; k < 4 && r + k < rows; ++k)
-                out[r + k] = static_cast<i32>((begin ? static_cast<u32>(out[r + k]) : 0) + dots[k] - correction);
-        }
-    }
-}
-
 LEARNANN_AVX512 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
     const __m512 a0 = _mm512_set1_ps(a[0]), a1 = _mm512_set1_ps(a[1]), a2 = _mm512_set1_ps(a[2]), a3 = _mm512_set1_ps(a[3]);
     for (u32 i = 0; i < n; i += 16) {
@@ -289,7 +401,6 @@ const Kernels *avx512_kernels() {
                                   byte_kernel<i8, true>,
                                   byte_kernel<u8, false>,
                                   byte_kernel<i8, false>,
-                                  project,
                                   matvec,
                                   axpy4};
     return &table;

@@ -47,16 +47,15 @@ template <class T, bool Squared> LEARNANN_SSSE3 u32 byte_kernel(const u8 *a, con
     return static_cast<u32>(sum_ints(sum));
 }
 
-// ---- records, the router ----
+// ---- records, matrices ----
 
 // As in AVX2: |code| * sign(row, code) stays within 16 bits. `count` is a multiple of 16.
-template <bool Record> LEARNANN_SSSE3 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
     __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
     for (u32 j = 0; j < count; j += 16) {
         const __m128i q = load_bytes(code + j), magnitude = _mm_abs_epi8(q);
         for (int k = 0; k < 4; ++k) {
-            __m128i x = load_bytes(r[k] + j);
-            if (Record) x = _mm_xor_si128(x, _mm_set1_epi8(-128));
+            const __m128i x = _mm_xor_si128(load_bytes(r[k] + j), _mm_set1_epi8(-128));
             const __m128i pairs = _mm_maddubs_epi16(magnitude, _mm_sign_epi8(x, q));
             sums[k] = _mm_add_epi32(sums[k], _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
         }
@@ -81,24 +80,43 @@ LEARNANN_SSSE3 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __
     _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
 }
 
+// The nibbles of four records times the query's code, less their bias. Four products of 15 * 127 fit 16 bits.
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+    const __m128i nibble = _mm_set1_epi8(15), scale = _mm_set1_epi16(static_cast<i16>(1 << query.nibble_shift));
+    for (u32 j = query.nibbles_at; j < stride; j += 16) {
+        const __m128i lower = load_bytes(query.code + j), upper = load_bytes(query.code + stride + j);
+        for (int k = 0; k < 4; ++k) {
+            const __m128i x = load_bytes(r[k] + j);
+            const __m128i pairs = _mm_add_epi16(_mm_maddubs_epi16(_mm_and_si128(x, nibble), lower),
+                                                _mm_maddubs_epi16(_mm_and_si128(_mm_srli_epi16(x, 4), nibble), upper));
+            sums[k] = _mm_add_epi32(sums[k], _mm_madd_epi16(pairs, scale));
+        }
+    }
+    const __m128i dots = _mm_hadd_epi32(_mm_hadd_epi32(sums[0], sums[1]), _mm_hadd_epi32(sums[2], sums[3]));
+    return _mm_sub_epi32(dots, _mm_set1_epi32(query.nibble_bias));
+}
+
+LEARNANN_SSSE3 LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
+    __m128i dots = dots4(r, query.code, query.nibbles_at);
+    if (query.nibbles_at < stride) dots = _mm_add_epi32(dots, nibbles4(query, r, stride));
+    finish4(query, dots, x86::tails4(r, stride), estimates);
+}
+
 LEARNANN_SSSE3 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
                                  i32 *estimates) {
     u32 i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const FourRows four(records, stride, ids, i);
-        finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), estimates + i);
-    }
+    for (; i + 4 <= count; i += 4) score4(query, FourRows(records, stride, ids, i).at, stride, estimates + i);
     if (i == count) return;
-    const FourRows four(records, stride, ids, i, count);
     i32 rest[4];
-    finish4(query, dots4<true>(four.at, query.code, stride), x86::tails4(four.at, stride), rest);
+    score4(query, FourRows(records, stride, ids, i, count).at, stride, rest);
     std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
 }
 
-LEARNANN_SSSE3 inline void matvec(const i8 *weights, u32 rows, u32 cols, const i8 *x, i32 *out) {
+LEARNANN_SSSE3 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 4) {
-        const FourRows four(reinterpret_cast<const u8 *>(weights), cols, nullptr, r, rows);
-        x86::store4(out + r, dots4<false>(four.at, x, cols), rows - r);
+        const FourRows four(matrix, cols, nullptr, r, rows);
+        x86::store4(out + r, dots4(four.at, x, cols), rows - r);
     }
 }
 

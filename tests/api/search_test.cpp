@@ -99,7 +99,7 @@ TEST_CASE("without exact rows the distances are estimates, near the true ones, a
                 }
             }
             CHECK(static_cast<double>(right) >= 0.85 * 10 * static_cast<double>(queries.count));
-            CHECK(worst < 0.05);
+            CHECK(worst < 0.06);        // the vector, the projection and the code are each rounded to a byte
             float out[dim];
             CHECK(learnann_fetch(index.handle, 0, out, dim) == LEARNANN_UNSUPPORTED);
         }

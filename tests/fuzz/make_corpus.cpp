@@ -69,6 +69,7 @@ int main(int argc, char **argv) {
     about("code_dim_more", about_code_dim, 8);
     about("record_more", about_record_bytes, 32);
     about("entries_more", about_entries, 20);
+    about("nibbles_0", about_nibbles_at, 0);
     about("step_tiny", about_code_step, 1);
     about("weight_nan", about_residual_weight, 0x7fc00000u);
     damaged("no_order", tiny, [](IndexFile &f) { f.put(f.entry(kind_key_order), 20u); });
@@ -83,7 +84,7 @@ int main(int argc, char **argv) {
             [](IndexFile &f) { f.put(f.offset(kind_projection) + f.size(kind_projection) - 4, 0x7f800000u); });
     damaged("exact_nan", tiny, [](IndexFile &f) { f.put(f.offset(kind_exact), 0x7fc00000u); });
     damaged("ids", walked, [](IndexFile &f) {
-        for (uint32_t s = 0; s < f.rows(); s += 3) f.put(f.block(s) + 4, 0xfffffff0u + s);
+        for (uint32_t s = 0; s < f.rows(); s += 3) f.put_neighbour(s, 0, 0xfffffff0u + s);
     });
     damaged("degrees", walked, [](IndexFile &f) {
         for (uint32_t s = 0; s < f.rows(); s += 5) f.put(f.block(s), uint8_t(255));

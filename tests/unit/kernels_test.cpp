@@ -170,25 +170,33 @@ TEST_CASE("score: every stride, count and kind of query") {
         // At a multiple of 16 that is none of 64, ending where the allocation ends.
         u8 *base = memory.data() + 64 - stride % 64 % 48;
         base = memory.data() + (memory.size() - stride * records);
-        alignas(64) i8 code[256];
+        alignas(64) i8 code[512];
         for (u32 count = 1; count <= 40; ++count) {
             const u32 extreme = count % 8;      // 0: all at their largest
+            // All bytes, or nibbles from any multiple of 16 on; where one line or the whole rest of them is nibbles, often.
+            u32 at = count % 3 ? stride : random.below(stride / 16) * 16;
+            if (count % 6 == 0 && stride > 64) at = 64;
+            const u32 shift = at < stride ? 1 + random.below(max_nibble_shift) : 0;
             for (u32 i = 0; i < stride * records; ++i)
                 base[i] = static_cast<u8>(extreme == 0 ? (random.below(2) ? 1 : 255) : 1 + random.below(255));
             for (u32 r = 0; r < records; ++r)       // the tail is arbitrary, 0 included
                 for (u32 i = 0; i < record_tail; ++i)
                     base[r * stride + stride - record_tail + i] = static_cast<u8>(random.below(4) ? random.next() : 0);
             std::memset(code, 0, sizeof code);
-            i32 sum = 0;
-            for (u32 i = 0; i < stride - record_tail; ++i) {
+            i32 byte_sum = 0, nibble_sum = 0;
+            for (u32 i = 0; i < 2 * stride; ++i) {
+                if (i % stride >= stride - record_tail || (i >= stride && i % stride < at)) continue;
                 code[i] = static_cast<i8>(extreme == 0 ? (random.below(2) ? 127 : -127)
                                                        : static_cast<i32>(random.below(255)) - 127);
-                sum += code[i];
+                (i < at ? byte_sum : nibble_sum) += code[i];
             }
             for (u32 variant = 0; variant < 8; ++variant) {
                 QueryCode q{};
                 q.code = code;
-                q.bias = 128 * sum;
+                q.bias = 128 * byte_sum;
+                q.nibble_bias = shift ? 15 * (1 << (shift - 1)) * nibble_sum : 0;
+                q.nibbles_at = at;
+                q.nibble_shift = shift;
                 // Offsets, weights and shifts as queries and records have them: nothing may leave 32 bits.
                 q.offset = variant & 1 ? static_cast<i32>(random.below(1u << 29)) : 0;
                 q.residual_weight = static_cast<i32>(random.below(16000000)) - 8000000;
@@ -205,7 +213,11 @@ TEST_CASE("score: every stride, count and kind of query") {
                     for (u32 i = 0; i < count; ++i) {
                         const u8 *record = base + (listed ? ids[i] : i) * stride;
                         i64 dot = 0;
-                        for (u32 j = 0; j < stride - record_tail; ++j) dot += (record[j] - 128) * code[j];
+                        for (u32 j = 0; j < stride - record_tail; ++j) {
+                            if (j < at) dot += (record[j] - 128) * code[j];
+                            else dot += (2 * (record[j] & 15) - 15) * (1 << (shift - 1)) * code[j] +
+                                        (2 * (record[j] >> 4) - 15) * (1 << (shift - 1)) * code[stride + j];
+                        }
                         const u32 tail = load<u32>(record + stride - record_tail);
                         const i64 norm = ((tail >> 8) << q.norm_left >> q.norm_right) & q.norm_mask;
                         const i64 residual = static_cast<i64>(tail & 31) * q.residual_weight >> 4;
@@ -224,47 +236,6 @@ TEST_CASE("score: every stride, count and kind of query") {
     wrong.done();
 }
 
-TEST_CASE("project: any number of rows, any width, at the limit of 2^31") {
-    Wrong wrong;
-    TestRandom random(4);
-    for (const u32 cols : {64u, 128u, 192u, 512u, 1024u, 1088u, 2176u})
-        for (u32 rows = 1; rows <= 17; ++rows) {
-            testdata::Memory matrix_bytes(static_cast<size_t>(rows) * cols), x_bytes(cols * 2);
-            i8 *matrix = reinterpret_cast<i8 *>(matrix_bytes.data());
-            i16 *x = reinterpret_cast<i16 *>(x_bytes.data());
-            const bool extreme = rows % 4 == 0;
-            // |row| |x| < 2^31: spread over all places, or all in a few.
-            const u32 limit = static_cast<u32>(32000 / std::sqrt(static_cast<double>(cols)));
-            for (u32 i = 0; i < rows * cols; ++i)
-                matrix[i] = static_cast<i8>(static_cast<i32>(random.below(255)) - 127);
-            for (u32 i = 0; i < cols; ++i)
-                x[i] = static_cast<i16>(static_cast<i32>(random.below(2 * limit)) - static_cast<i32>(limit));
-            if (extreme) {
-                std::memset(matrix, 0, matrix_bytes.size());
-                std::memset(x, 0, x_bytes.size());
-                for (u32 r = 0; r < rows; ++r) {
-                    matrix[r * cols + r] = static_cast<i8>(r % 2 ? 127 : -127);
-                    matrix[r * cols + (r + 7) % cols] = 100;
-                }
-                x[rows / 2] = 32000;
-                x[cols - 1] = -1;
-            }
-            std::vector<i32> expected(rows), got(rows);
-            for (u32 r = 0; r < rows; ++r) {
-                i64 sum = 0;
-                for (u32 c = 0; c < cols; ++c) sum += static_cast<i64>(matrix[r * cols + c]) * x[c];
-                REQUIRE(sum == static_cast<i32>(sum));
-                expected[r] = static_cast<i32>(sum);
-            }
-            for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
-                std::fill(got.begin(), got.end(), 77);
-                k->project(matrix, rows, cols, x, got.data());
-                wrong.check(got == expected, *k, "project", rows, cols);
-            }
-        }
-    wrong.done();
-}
-
 TEST_CASE("matvec: any number of rows, any width, any alignment of the vector") {
     Wrong wrong;
     TestRandom random(6);
@@ -274,14 +245,15 @@ TEST_CASE("matvec: any number of rows, any width, any alignment of the vector") 
             Tight weights(size, 16), x(cols, rows % 16);
             const u32 extreme = rows % 3;       // 0: all at their largest, of one sign or of both
             for (size_t i = 0; i < size; ++i)
-                weights.at[i] = static_cast<u8>(extreme ? static_cast<i32>(random.below(255)) - 127 : rows % 2 ? 127 : -127);
+                weights.at[i] = static_cast<u8>(extreme ? 1 + random.below(255) : rows % 2 ? 255 : 1);
             for (u32 c = 0; c < cols; ++c)
                 x.at[c] = static_cast<u8>(extreme ? static_cast<i32>(random.below(255)) - 127
                                           : rows % 2 && random.below(2) ? 127 : -127);
-            const i8 *w = reinterpret_cast<const i8 *>(weights.at), *v = reinterpret_cast<const i8 *>(x.at);
+            const u8 *w = weights.at;
+            const i8 *v = reinterpret_cast<const i8 *>(x.at);
             std::vector<i32> expected(rows), got(rows);
             for (u32 r = 0; r < rows; ++r)
-                for (u32 c = 0; c < cols; ++c) expected[r] += w[static_cast<size_t>(r) * cols + c] * v[c];
+                for (u32 c = 0; c < cols; ++c) expected[r] += (w[static_cast<size_t>(r) * cols + c] - 128) * v[c];
             for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
                 std::fill(got.begin(), got.end(), 77);
                 k->matvec(w, rows, cols, v, got.data());
@@ -291,21 +263,28 @@ TEST_CASE("matvec: any number of rows, any width, any alignment of the vector") 
     wrong.done();
 }
 
-TEST_CASE("unseen: counts 0 to 200, misalignments 0 to 3, colliding places, ids that are none") {
+TEST_CASE("unseen: counts 0 to 200, ids of every width, anywhere in a line, colliding places, ids that are none") {
     Wrong wrong;
     TestRandom random(7);
     for (const u32 bits : {4u, 10u, 16u})
         for (u32 count = 0; count <= 200; ++count) {
-            const u32 rows = 1 + random.below(count % 3 == 0 ? 20 : count % 3 == 1 ? 2000 : 0xfffffffe / 2);
+            const u32 width = count % 3 == 0 ? 32 : 1 + random.below(25);
+            const u32 rows = 1 + random.below(width == 32 ? 0xfffffffe / 2 : 1u << width);
             const u32 base = 1 + random.below(0xfffffffe - rows);
             std::vector<u32> tags(size_t(1) << bits);
             for (u32 &tag : tags) tag = random.below(2) ? base + random.below(rows) : random.below(base);
-            Tight ids(4 * count, count % 4);
+            const u64 size = IdList::bytes_for(count, width), place = random.below(64);     // in whole lines
+            testdata::Memory lines(round_up(place + size + 3, 64));
+            std::memset(lines.data(), 0, lines.size());
+            u8 *bytes = lines.data() + place;
+            IdList ids{bytes, width, count};
             for (u32 i = 0; i < count; ++i) {
                 u32 id = random.below(rows);
                 if (random.below(4) == 0) id = (tags[random.below(1u << bits)] - base) % rows;     // more often seen
                 if (random.below(8) == 0) id = random.below(2) ? rows + random.below(10) : 0xffffffffu - random.below(3);
-                store(ids.at + 4 * i, id);
+                id &= ids.mask();
+                put_id(bytes, width, i, id);
+                REQUIRE(ids[i] == id);
             }
             std::vector<u32> tags_after = tags, fresh;
             u64 bad = 0;
@@ -313,7 +292,7 @@ TEST_CASE("unseen: counts 0 to 200, misalignments 0 to 3, colliding places, ids 
                 const u32 end = smaller(begin + unseen_block, count);
                 const size_t first = fresh.size();
                 for (u32 i = begin; i < end; ++i) {
-                    const u32 id = load<u32>(ids.at + 4 * i);
+                    const u32 id = ids[i];
                     if (id >= rows) ++bad;
                     else if (tags_after[id * 2654435769u >> (32 - bits)] != base + id) fresh.push_back(id);
                 }
@@ -324,7 +303,7 @@ TEST_CASE("unseen: counts 0 to 200, misalignments 0 to 3, colliding places, ids 
                 std::vector<u32> got_tags = tags, got(count + unseen_padding);
                 u64 got_bad = 5;
                 const SeenTags seen{got_tags.data(), 32 - bits, base};
-                const u32 found = k->unseen(ids.at, count, seen, rows, got.data(), got_bad);
+                const u32 found = k->unseen(ids, seen, rows, got.data(), got_bad);
                 got.resize(smaller(found, count));
                 wrong.check(found == fresh.size() && got == fresh, *k, "unseen", bits, count);
                 wrong.check(got_bad == bad + 5, *k, "unseen, bad", bits, count);
@@ -403,7 +382,6 @@ TEST_CASE("loops: the same bits on every table, sizes 1 to 300") {
             const Loops &loops = k->loops;
             wrong.check(same_bits(loops.sum(x, n), plain.sum(x, n)), *k, "sum", n, 0);
             wrong.check(same_bits(loops.square_sum(x, n), plain.square_sum(x, n)), *k, "square_sum", n, 0);
-            wrong.check(same_bits(loops.square_distance(x, y, n), plain.square_distance(x, y, n)), *k, "square_distance", n, 0);
             wrong.check(same_bits(loops.peak(x, n), plain.peak(x, n)), *k, "peak", n, 0);
 
             std::vector<u8> bytes(n), plain_bytes(n);
@@ -412,19 +390,26 @@ TEST_CASE("loops: the same bits on every table, sizes 1 to 300") {
                         "narrow", n, 0);
             wrong.check(narrow == (n % 3 != 0), *k, "narrow, result", n, 0);
 
-            std::vector<i16> fixed(n), plain_fixed(n);
-            loops.to_fixed(x, n, 4000.0f, fixed.data());
-            plain.to_fixed(x, n, 4000.0f, plain_fixed.data());
-            wrong.check(same(fixed, plain_fixed), *k, "to_fixed", n, 0);
-
             std::vector<float> floats(n), plain_floats(n);
-            loops.from_fixed(sums.data(), x, y, n, 1.0f / 3, floats.data());
-            plain.from_fixed(sums.data(), x, y, n, 1.0f / 3, plain_floats.data());
+            const float square = loops.centre(x, y, n, floats.data());
+            wrong.check(same_bits(square, plain.centre(x, y, n, plain_floats.data())) && same(floats, plain_floats), *k, "centre", n, 0);
+            loops.from_fixed(sums.data(), x, n, 1.0f / 3, floats.data());
+            plain.from_fixed(sums.data(), x, n, 1.0f / 3, plain_floats.data());
             wrong.check(same(floats, plain_floats), *k, "from_fixed", n, 0);
 
             std::vector<i8> code(n), plain_code(n);
             const i32 norm = loops.quantise(x, n, 60.0f, code.data());
             wrong.check(norm == plain.quantise(x, n, 60.0f, plain_code.data()) && same(code, plain_code), *k, "quantise", n, 0);
+
+            const i32 squares = loops.nibbles(x, n, 4.0f, bytes.data());
+            wrong.check(squares == plain.nibbles(x, n, 4.0f, plain_bytes.data()) && same(bytes, plain_bytes), *k, "nibbles", n, 0);
+            i32 expected_squares = 0;
+            for (u32 i = 0; i < n; ++i) {
+                const i32 u = static_cast<i32>(clamp(std::floor(x[i] * 4.0f) + 8, 0.0f, 15.0f));
+                wrong.check(bytes[i] == u, *k, "nibbles, value", n, i);
+                expected_squares += (2 * u - 15) * (2 * u - 15);
+            }
+            wrong.check(squares == expected_squares, *k, "nibbles, squares", n, 0);
         }
     }
     wrong.done();

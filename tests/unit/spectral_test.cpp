@@ -65,7 +65,8 @@ struct Coded {
     Coded(const testdata::Rows &data, learnann_metric metric, u32 record_bytes) {
         std::vector<float> norms;
         const Rows rows = as_rows(data, metric, norms);
-        REQUIRE(fit_pca(rows, record_bytes - 8, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        const u32 room = code_room(record_bytes, best_nibbles_at(record_bytes, data.dim));
+        REQUIRE(fit_pca(rows, room, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
         REQUIRE(fit_codec(rows, basis, record_bytes, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         records.resize(data.count * record_bytes);
         REQUIRE(encode_rows(rows, fitted.codec, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
@@ -73,7 +74,7 @@ struct Coded {
     // The estimated distance of query i of `queries` to each row.
     std::vector<double> estimate(const testdata::Rows &queries, u64 i, learnann_metric metric) const {
         CodecScratch scratch;
-        alignas(64) i8 code[max_record_bytes];
+        alignas(64) i8 code[max_query_bytes];
         REQUIRE(scratch.allocate(fitted.codec, nullptr) == LEARNANN_OK);
         std::vector<float> norms;
         REQUIRE(as_rows(queries, metric, norms).floats(static_cast<u32>(i), scratch.x.data()));
@@ -178,6 +179,48 @@ TEST_CASE("estimates of codes that hold a part of the dimensions are unbiased en
         }
     }
     CHECK(error2 < 0.01 * size2);
+}
+
+TEST_CASE("nibbles: 16 of 60 dimensions as bytes, 16 as nibbles estimate better than 24 as bytes") {
+    // Variances that fall off slowly.
+    const u32 dim = 60;
+    testdata::Rows data(2000, dim, LEARNANN_F32);
+    testdata::Random random(6);
+    for (u64 r = 0; r < data.count; ++r)
+        for (u32 i = 0; i < dim; ++i) data.set(r, i, random.gaussian() / std::sqrt(1.0 + i));
+    const Coded coded(data, LEARNANN_L2, 32);
+    const Codec &c = coded.fitted.codec;
+    CHECK(c.nibbles_at == 16);
+    CHECK(c.nibble_shift >= 1);
+    CHECK(c.code_dim == 32);
+    const auto x = data.doubles();
+    const auto error = [&] {
+        double sum = 0;
+        for (u64 i = 0; i < 20; ++i) {
+            const auto estimates = coded.estimate(data, i, LEARNANN_L2);
+            for (u64 r = 0; r < data.count; ++r) {
+                const double e = estimates[r] - testdata::distance(LEARNANN_L2, x.data() + i * dim, x.data() + r * dim, dim);
+                sum += e * e;
+            }
+        }
+        return sum;
+    }();
+    // What 24 exact dimensions leave out, at the least: twice the product of residuals, whose variance is the sum of squared ones.
+    double cut = 0;
+    for (u32 i = 24; i < dim; ++i) cut += 4 / (1.0 + i) / (1.0 + i);
+    CHECK(error / (20.0 * static_cast<double>(data.count)) < cut);
+    // Codes come back as they were put.
+    std::vector<i8> code(c.code_dim);
+    for (u64 r = 0; r < 50; ++r) {
+        const u8 *record = coded.records.data() + r * 32;
+        get_code(c, record, code.data());
+        std::vector<float> y(code.begin(), code.end());
+        u8 again[32] = {};
+        double squares = 0;
+        for (const i8 v : code) squares += v * v;
+        CHECK(put_code(c, y.data(), 1, again) == squares);
+        CHECK(std::memcmp(again, record, 24) == 0);
+    }
 }
 
 TEST_CASE("codes are in [1, 255], and 128 behind the last dimension") {
