@@ -137,6 +137,22 @@ u32 GraphBuilder::gather_candidates(Worker &w, u32 row, const u32 *more, u32 mor
     return count;
 }
 
+// What the walk found, and the row's unpinned edges where it has some, as sorted Pool items in w.candidates.
+u32 GraphBuilder::join_candidates(Worker &w, u32 row) {
+    const Pool &pool = w.beam.pool;
+    const u32 size = smaller(pool.size(), prune_candidates - edges_.capacity), pinned = edges_.pinned[row];
+    u32 found[prune_candidates];
+    if (edges_.degrees[row] > pinned) {
+        for (u32 j = 0; j < size; ++j) found[j] = pool.id(j);
+        return gather_candidates(w, row, found, size);
+    }
+    const u32 *own = edges_.of(row);
+    u32 count = 0;
+    for (u32 j = 0; j < size; ++j)
+        if (pool.id(j) != row && std::find(own, own + pinned, pool.id(j)) == own + pinned) w.candidates[count++] = pool.item_at(j) & ~i64{1};
+    return count;
+}
+
 // Links that others made to a row: taken in while there is room, else the row is pruned again.
 void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     u32 fresh[prune_candidates];
@@ -213,10 +229,7 @@ Status GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u3
         Worker &w = workers_[worker];
         const u32 row = rows[i];
         find_candidates(w, row, seeds, seed_count);
-        u32 found[prune_candidates];
-        const u32 pool = smaller(w.beam.pool.size(), prune_candidates - edges_.capacity);
-        for (u32 j = 0; j < pool; ++j) found[j] = w.beam.pool.id(j);
-        const u32 candidates = gather_candidates(w, row, found, pool);
+        const u32 candidates = join_candidates(w, row);
         const u32 pinned = edges_.pinned[row], limit = degree > pinned ? degree - pinned : 0;
         chosen_count_[i] = prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(),
                                  chosen_.data() + i * degree);

@@ -80,6 +80,7 @@ private:
     Status prepare(u32 batch, learnann_error *error);
     Status link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *error);
     void find_candidates(Worker &w, u32 row, const u32 *seeds, u32 seed_count);
+    u32 join_candidates(Worker &w, u32 row);
     u32 gather_candidates(Worker &w, u32 row, const u32 *more, u32 more_count);
     void add_links(Worker &w, u32 row, const u64 *links, u32 count);
     u32 relink(Worker &w, u32 row, u32 *kept);

@@ -88,12 +88,16 @@ double put_code(const Codec &codec, const float *y, float scale, u8 *record) {
     return squares;
 }
 
+// The codes of a record's bytes and lower halves, code_capacity(record_bytes) of them, and of its upper halves. Where no dimension
+// lies, bytes give 0 and nibbles something.
+inline void unpack_code(const Codec &codec, const u8 *record, i8 *lower, i8 *upper) {
+    const u32 capacity = code_capacity(codec.record_bytes), bytes = smaller(codec.nibbles_at, capacity);
+    for (u32 i = 0; i < bytes; ++i) lower[i] = static_cast<i8>(record[i] ^ 128);
+    if (bytes < capacity) kernels().loops.nibble_codes(record + bytes, capacity - bytes, codec.nibble_shift, lower + bytes, upper);
+}
+
 void get_code(const Codec &codec, const u8 *record, i8 *code) {
-    const u32 bytes = codec.byte_dims(), lower = codec.lower_dims();
-    const i32 half = codec.nibble_shift ? 1 << (codec.nibble_shift - 1) : 0;
-    for (u32 i = 0; i < bytes; ++i) code[i] = static_cast<i8>(record[i] ^ 128);
-    for (u32 i = bytes; i < lower; ++i) code[i] = static_cast<i8>((2 * (record[i] & 15) - 15) * half);
-    for (u32 i = lower; i < codec.code_dim; ++i) code[i] = static_cast<i8>((2 * (record[bytes + i - lower] >> 4) - 15) * half);
+    unpack_code(codec, record, code, code + code_capacity(codec.record_bytes));
 }
 
 // The squares of what clamping cuts off.
@@ -127,23 +131,20 @@ void encode_record(const Codec &codec, const Projected &p, u8 *record) {
     store(record + capacity + 4, u32{0});
 }
 
-inline i32 sum_of(const i8 *code, u32 count) {
-    i32 sum = 0;
-    for (u32 i = 0; i < count; ++i) sum += code[i];
-    return sum;
-}
-
-// Puts the code_dim codes at the beginning of q.code in the places where records have theirs.
-inline void place_code(const Codec &codec, i8 *code, QueryCode &q) {
-    const u32 bytes = codec.byte_dims(), lower = codec.lower_dims(), upper = codec.code_dim - lower, stride = codec.record_bytes;
+// The rest of a query whose codes lie where records have theirs: 0 where there are none, and the biases.
+inline void finish_code(const Codec &codec, i8 *code, QueryCode &q) {
+    const u32 lower = codec.lower_dims(), upper = codec.code_dim - lower, stride = codec.record_bytes, at = codec.nibbles_at;
+    i8 *const uppers = code + stride + at;
+    std::memset(code + lower, 0, stride + at - lower);
+    std::memset(uppers + upper, 0, stride - at - upper);
     q.code = code;
-    q.nibbles_at = codec.nibbles_at;
+    q.nibbles_at = at;
     q.nibble_shift = codec.nibble_shift;
-    q.bias = 128 * sum_of(code, bytes);
-    q.nibble_bias = codec.nibble_shift ? 15 * (1 << (codec.nibble_shift - 1)) * sum_of(code + bytes, codec.code_dim - bytes) : 0;
-    std::memmove(code + stride + codec.nibbles_at, code + lower, upper);
-    std::memset(code + lower, 0, stride + codec.nibbles_at - lower);
-    std::memset(code + stride + codec.nibbles_at + upper, 0, stride - codec.nibbles_at - upper);
+    const Loops &loops = kernels().loops;
+    const u32 bytes = codec.byte_dims();
+    q.bias = 128 * loops.sum_codes(code, bytes);
+    if (codec.nibble_shift)
+        q.nibble_bias = 15 * (1 << (codec.nibble_shift - 1)) * (loops.sum_codes(code + bytes, lower - bytes) + loops.sum_codes(uppers, upper));
 }
 
 inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)); }
@@ -178,7 +179,9 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         q.up = static_cast<float>(up);
         q.base = static_cast<float>(smaller(length * scale, 3e38));
     }
-    place_code(codec, code, q.code);
+    const u32 lower = codec.lower_dims();
+    std::memmove(code + codec.record_bytes + codec.nibbles_at, code + lower, dim - lower);      // upper halves apart
+    finish_code(codec, code, q.code);
     return q;
 }
 
@@ -186,8 +189,8 @@ QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *
     const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
     const double residual = tail_residual(tail) * static_cast<double>(codec.residual_unit);
     QueryCode q{};
-    get_code(codec, record, code);
-    place_code(codec, code, q);
+    unpack_code(codec, record, code, code + codec.record_bytes + codec.nibbles_at);
+    finish_code(codec, code, q);
     q.residual_weight = as_weight(32 * codec.residual_weight * residual * codec.residual_unit);
     q.exponent = tail_exponent(tail);
     if (!inner) {

@@ -80,7 +80,7 @@ Projected project(const Codec &codec, CodecScratch &scratch);
 
 // Rounds y * scale to a record's codes, and returns the sum of their squares.
 double put_code(const Codec &codec, const float *y, float scale, u8 *record);
-// The code_dim codes of a record, in steps of 2^exponent; all fit [-127, 127].
+// The code_dim codes of a record, in steps of 2^exponent; all fit [-127, 127]. `code` has max_query_bytes.
 void get_code(const Codec &codec, const u8 *record, i8 *code);
 
 // A row's record, without its adjacency offset.

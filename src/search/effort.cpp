@@ -3,15 +3,20 @@
 
 LEARNANN_BEGIN
 
-// The effort for one calibrated k, by linear interpolation; 0 where the file knows nothing of that k.
+// Of what is missing the logarithm: nearly linear in the effort.
+inline double missing(float recall) { return std::log(larger(1.0 - static_cast<double>(recall), 1e-4)); }
+
+// The effort for one calibrated k, by interpolation; 0 where the file knows nothing of that k.
 inline double calibrated_effort(const FileView &view, u32 k, float recall) {
-    double effort = 0, reached = 0;
+    double effort = 0;
+    float reached = 0;
     for (u32 i = 0; i < view.calibration_points(); ++i) {
         const CalibrationPoint p = view.calibration(i);
         if (p.k != k) continue;
         if (p.recall >= recall) {
             if (effort == 0) return p.effort;
-            const double t = p.recall > reached ? (recall - reached) / (p.recall - reached) : 1;
+            const double from = missing(reached), to = missing(p.recall);
+            const double t = to < from ? (missing(recall) - from) / (to - from) : 1;
             return effort + t * (p.effort - effort);
         }
         effort = p.effort;

@@ -31,7 +31,7 @@ struct Lane {
 
 // The working memory of one thread: some lanes, warm after the first search.
 struct Workspace {
-    static constexpr u32 max_lanes = 8;
+    static constexpr u32 max_lanes = 4;
     Lane lanes[max_lanes];
 
     void use(const Allocator &allocator) {

@@ -171,6 +171,22 @@ LEARNANN_INLINE i32 nibbles(const float *LEARNANN_RESTRICT y, u32 count, float s
     return squares;
 }
 
+// The codes (2u - 15) 2^(shift - 1) of the lower and of the upper nibbles of bytes.
+LEARNANN_INLINE void nibble_codes(const u8 *LEARNANN_RESTRICT bytes, u32 count, u32 shift, i8 *LEARNANN_RESTRICT lower,
+                                  i8 *LEARNANN_RESTRICT upper) {
+    const i32 half = 1 << (shift - 1);
+    for (u32 i = 0; i < count; ++i) {
+        lower[i] = static_cast<i8>((2 * (bytes[i] & 15) - 15) * half);
+        upper[i] = static_cast<i8>((2 * (bytes[i] >> 4) - 15) * half);
+    }
+}
+
+LEARNANN_INLINE i32 sum_codes(const i8 *code, u32 count) {
+    i32 sum = 0;
+    for (u32 i = 0; i < count; ++i) sum += code[i];
+    return sum;
+}
+
 // The largest magnitude. Magnitudes as bits sort like integers, of which compilers make vectors more readily.
 LEARNANN_INLINE float peak(const float *x, u32 count) {
     i32 peak = 0;
@@ -191,6 +207,8 @@ struct Loops {
     void (*from_fixed)(const i32 *sums, const float *units, u32 count, float scale, float *y);
     i32 (*quantise)(const float *y, u32 count, float scale, i8 *code);
     i32 (*nibbles)(const float *y, u32 count, float scale, u8 *nibble);
+    void (*nibble_codes)(const u8 *bytes, u32 count, u32 shift, i8 *lower, i8 *upper);
+    i32 (*sum_codes)(const i8 *code, u32 count);
 };
 
 // Compiles them for a target, in the namespace where it stands, and names the table `compiled_loops`.
@@ -209,9 +227,14 @@ struct Loops {
         }                                                                                                                   \
         TARGET static i32 quantise(const float *y, u32 n, float scale, i8 *code) { return loops::quantise(y, n, scale, code); } \
         TARGET static i32 nibbles(const float *y, u32 n, float scale, u8 *to) { return loops::nibbles(y, n, scale, to); }   \
+        TARGET static void nibble_codes(const u8 *bytes, u32 n, u32 shift, i8 *lower, i8 *upper) {                          \
+            loops::nibble_codes(bytes, n, shift, lower, upper);                                                             \
+        }                                                                                                                   \
+        TARGET static i32 sum_codes(const i8 *code, u32 n) { return loops::sum_codes(code, n); }                            \
     };                                                                                                                      \
     constexpr Loops compiled_loops = {LoopsHere::sum,   LoopsHere::square_sum, LoopsHere::centre,   LoopsHere::peak,        \
                                       LoopsHere::widen, LoopsHere::narrow,     LoopsHere::from_fixed,                       \
-                                      LoopsHere::quantise, LoopsHere::nibbles}
+                                      LoopsHere::quantise, LoopsHere::nibbles, LoopsHere::nibble_codes,                     \
+                                      LoopsHere::sum_codes}
 
 LEARNANN_END
