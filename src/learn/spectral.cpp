@@ -132,8 +132,7 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
     const u32 d = rows.dim();
     Array<u32> sample(allocator);
     Array<float> x(allocator);
-    const u32 wanted = d <= covariance_dims ? 8192 : 4096;
-    LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), wanted), seed, sample, error));
+    LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), pca_sample(d)), seed, sample, error));
     LEARNANN_RETURN_IF(load_sample(rows, sample, rows.metric != LEARNANN_IP, allocator, x, basis.mean, error));
     scale_sample(x);
     basis.dim = d;
