@@ -164,7 +164,7 @@ typedef struct learnann_index_info {
     uint32_t writer_version;        /* LEARNANN_VERSION of the library that wrote the file */
     uint64_t fingerprint;           /* of the graph: equal fingerprints, equal graphs */
     float residual_weight;          /* the fitted rho of the distance estimate */
-    float code_recall;              /* held-out share of the true 10 among the best 40 by code, measured at build; -1 unknown */
+    float code_recall;              /* held-out share of the true 10 among the best 20 by code, measured at build; -1 unknown */
 } learnann_index_info;
 
 static inline learnann_index_info learnann_index_info_default(void) {

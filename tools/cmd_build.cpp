@@ -233,7 +233,7 @@ std::string table_of(const Settings &s, const learnann_build_report &r) {
         {"bytes a row", format("%.1f hot, %.1f cold", r.hot_bytes_per_row, r.cold_bytes_per_row)},
         {"record", format("%u bytes, %u dimensions", r.code_bytes, r.code_dim)},
         {"mean degree", format("%.1f", r.mean_degree)},
-        {"code recall", r.code_recall < 0 ? "unknown" : format("%.4f (true 10 in the best 40)",
+        {"code recall", r.code_recall < 0 ? "unknown" : format("%.4f (true 10 in the best 20)",
                                                                static_cast<double>(r.code_recall))},
         {"peak memory", peak_rss_bytes() == 0 ? "unknown" : size_text(peak_rss_bytes())},
         {"seconds", format("%.2f on %u thread%s", r.seconds, r.threads, r.threads == 1 ? "" : "s")},

@@ -8,8 +8,7 @@ LEARNANN_BEGIN
 constexpr u32 default_degree = 32;
 constexpr u32 default_beam = 52;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
-constexpr float enough_code_recall = 0.99f;
-constexpr u32 measured_best = 40;       // of codes, that must hold the true 10
+constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
 
 inline u32 edge_capacity(const learnann_build_options &o) { return (o.degree ? o.degree : default_degree) * 3 / 2; }
 
@@ -115,8 +114,8 @@ Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnan
     return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
 }
 
-// Whether a width is enough, tried on every fourth row: of the true neighbours among them, the best 10 must hold as many as the
-// best 40 of all rows would.
+// Whether a width is enough, tried on every fourth row: of the true neighbours among them, the best 5 must hold as many as the
+// best 20 of all rows would.
 Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error) {
     constexpr u32 thinning = 4;
     enough = false;
@@ -129,11 +128,13 @@ Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error
         thin.step = thinning;
         LEARNANN_RETURN_IF(fit_width(thin, record_bytes, measured_best / thinning, error));
     }
-    enough = code_recall_ >= enough_code_recall || (code_recall_ < 0 && record_bytes >= 128);
+    // A second cache line costs a search little, further ones more: what one line loses must be small.
+    const float wanted = record_bytes <= cache_line ? 0.945f : 0.90f;
+    enough = code_recall_ >= wanted || (code_recall_ < 0 && record_bytes >= 128);
     return LEARNANN_OK;
 }
 
-// The narrowest record whose best 40 hold enough of the true 10; the widest tried where none does.
+// The narrowest record whose best 20 hold enough of the true 10; the widest tried where none does.
 Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
     basis_.count = 0;
