@@ -38,7 +38,9 @@ u32 effort_for_recall(const FileView &view, u32 k, float recall) {
     } else if (at10 > 0) {
         effort = larger(at10, guess * at10 / 64);
     }
-    return static_cast<u32>(clamp(std::ceil(effort), 1.0, static_cast<double>(max_effort)));
+    // Where one step is worth much, rather too far than not far enough.
+    const double whole = effort < 10 ? std::ceil(effort) : std::round(effort);
+    return static_cast<u32>(clamp(whole, 1.0, static_cast<double>(max_effort)));
 }
 
 // The margin for one calibrated k at an effort, by linear interpolation; beyond the last point there is none.
