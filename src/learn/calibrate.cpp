@@ -306,7 +306,7 @@ private:
     const Holdout &h_;
     // Shares are compared on some of the queries. What the chosen one reaches is measured on all of them at small efforts, where
     // queries differ most and take least time.
-    const u32 some_ = smaller(h_.count, 128u);
+    const u32 some_ = smaller(h_.count, 256u);
     u32 threads_;
     Allocator allocator_;
     Array<Counts> counts_;

@@ -169,12 +169,12 @@ inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, l
     return LEARNANN_OK;
 }
 
-// Bytes, where they hold (almost) all dimensions; else the first cache line has bytes and all others nibbles, or where there is
-// but one line, its first quarter.
+// Bytes, where they hold (almost) all dimensions; else the first cache line has bytes and all others nibbles, or where there are
+// no two lines, the first quarter of one.
 u32 best_nibbles_at(u32 record_bytes, u32 dim) {
     const u32 capacity = code_capacity(record_bytes);
     if (dim <= capacity + capacity / 8 || capacity < 16) return record_bytes;
-    return record_bytes > 64 ? 64 : 16;
+    return record_bytes >= 2 * cache_line ? cache_line : 16;
 }
 
 // Projections of a sample: y (n x code_dim) and residuals.
