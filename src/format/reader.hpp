@@ -64,6 +64,11 @@ public:
 
     bool has_exact() const { return section(section_exact) != nullptr; }
     const u8 *exact_row(u32 slot) const { return section(section_exact) + static_cast<u64>(slot) * about_.exact_stride; }
+    void prefetch_exact(u32 slot) const {
+        const u8 *row = exact_row(slot);
+        for (u32 line = 0; line < about_.exact_stride; line += cache_line) prefetch(row + line);
+        prefetch(row + about_.exact_stride - 1);    // rows don't start at a cache line
+    }
     ExactTail exact_tail(u32 slot) const {
         return load<ExactTail>(exact_row(slot) + about_.exact_stride - sizeof(ExactTail));
     }

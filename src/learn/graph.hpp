@@ -35,6 +35,8 @@ struct BuildGraph {
         out = IdList{reinterpret_cast<const u8 *>(edges->of(row)), 32, edges->degrees[row]};
         return true;
     }
+    static constexpr bool fetches_exact() { return false; }
+    void prefetch_exact(u32) const {}
     void prefetch_adjacency(u32 row) const {
         prefetch(edges->of(row));
         prefetch(edges->of(row) + 16);

@@ -13,8 +13,10 @@ LEARNANN_BEGIN
 // What a search walks on: a file's sections, or a build's arrays. `Graph` is anything with
 //     u32 rows() const;  const u8 *records() const;  u32 record_bytes() const;
 //     bool neighbours(u32 row, IdList &) const;  void prefetch_adjacency(u32 row) const;
+//     bool fetches_exact() const;  void prefetch_exact(u32 row) const;
 struct FileGraph {
     const FileView *view;
+    bool fetch_exact;       // whether it pays to prefetch the exact rows of those that are expanded
     u32 rows() const { return view->rows(); }
     const u8 *records() const { return view->records(); }
     u32 record_bytes() const { return view->about().record_bytes; }
@@ -25,6 +27,8 @@ struct FileGraph {
         const u8 *block = view->section(section_adjacency) + at;
         prefetch(block);
     }
+    bool fetches_exact() const { return fetch_exact; }
+    void prefetch_exact(u32 slot) const { view->prefetch_exact(slot); }
 };
 
 // Which rows were seen: a direct-mapped table of tags, never cleared between queries: a tag is the id plus a base that
@@ -263,8 +267,10 @@ public:
         const u8 *records = graph.records();
         for (u32 i = 0; i < fresh_count_; ++i) {
             const u8 *record = records + static_cast<u64>(fresh_[i]) * stride;
-            for (u32 line = 0; line < stride; line += 64) prefetch(record + line);
+            for (u32 line = 0; line < stride; line += cache_line) prefetch(record + line);
         }
+        if (graph.fetches_exact() && counts.hops > leading_hops)
+            for (u32 i = 0; i < taken; ++i) graph.prefetch_exact(rows[i]);
         return true;
     }
 
@@ -287,6 +293,9 @@ private:
     // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
     // memory is the other's.
     static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
+
+    // The first lead to where the answer is; later ones are part of it.
+    static constexpr u32 leading_hops = 2;
 
     // Adds those of a row's neighbours that weren't seen yet.
     template <class Graph> void gather_row(const Graph &graph, u32 row) {

@@ -49,6 +49,9 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     return plan;
 }
 
+// Shorter ones are fetched in no time, and a walk that needs many hops expands more rows than it reranks.
+inline bool long_exact_rows(const FileView &view) { return view.has_exact() && view.about().exact_stride > 8 * cache_line; }
+
 struct Searcher {
     const FileView &view;
     const Codec codec;
@@ -59,7 +62,7 @@ struct Searcher {
     learnann_search_stats &stats;
 
     Searcher(const FileView &v, const SearchRequest &r, learnann_search_stats &s)
-        : view(v), codec(Codec::of(v)), graph{&v}, filter(v, r.filter), request(r), plan(make_plan(v, r, filter)), stats(s) {}
+        : view(v), codec(Codec::of(v)), graph{&v, long_exact_rows(v) && r.filter == nullptr}, filter(v, r.filter), request(r), plan(make_plan(v, r, filter)), stats(s) {}
 
     Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
     Status start(Lane &lane, learnann_error *error) const;
@@ -141,11 +144,9 @@ void Searcher::count(const Lane &lane) const {
 
 void Searcher::rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const {
     if (view.has_exact()) {
-        const u32 stride = view.about().exact_stride, ahead = 4;
+        constexpr u32 ahead = 4;
         const auto fetch = [&](u32 i) {
-            const u8 *row = view.exact_row(from.id(i));
-            for (u32 line = 0; line < stride; line += 64) prefetch(row + line);
-            prefetch(row + stride - 1);     // rows don't start at a cache line
+            view.prefetch_exact(from.id(i));
             view.prefetch_row_of_slot(from.id(i));
         };
         for (u32 i = 0; i < smaller(depth, ahead); ++i) fetch(i);
