@@ -62,7 +62,8 @@ struct Searcher {
     learnann_search_stats &stats;
 
     Searcher(const FileView &v, const SearchRequest &r, learnann_search_stats &s)
-        : view(v), codec(Codec::of(v)), graph{&v, long_exact_rows(v) && r.filter == nullptr}, filter(v, r.filter), request(r), plan(make_plan(v, r, filter)), stats(s) {}
+        : view(v), codec(Codec::of(v)), graph{&v, long_exact_rows(v) && r.filter == nullptr}, filter(v, r.filter), request(r),
+          plan(make_plan(v, r, filter)), stats(s) {}
 
     Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
     Status start(Lane &lane, learnann_error *error) const;
