@@ -39,6 +39,7 @@ enum Kind : uint32_t {
 enum AboutField : uint32_t {
     about_rows = 0,
     about_edges = 8,
+    about_fingerprint = 24,
     about_dim = 32,
     about_metric = 36,
     about_input_type = 40,

@@ -20,6 +20,7 @@ public:
         LEARNANN_RETURN_IF(row_numbers());
         LEARNANN_RETURN_IF(keys());
         LEARNANN_RETURN_IF(reachable());
+        LEARNANN_RETURN_IF(fingerprint());
         LEARNANN_RETURN_IF(calibration());
         return exact_rows();
     }
@@ -143,6 +144,11 @@ private:
             for (u32 i = 0; i < list.count; ++i) reach(list[i]);
         }
         return tail == n ? LEARNANN_OK : bad("F14: a row can't be reached from the entries", at(section_adjacency, 0));
+    }
+
+    Status fingerprint() {
+        const bool right = fnv1a(view_.section(section_adjacency), view_.section_bytes(section_adjacency)) == a_.fingerprint;
+        return right ? LEARNANN_OK : bad("F9: the fingerprint is not the graph's", at(section_about, 24));
     }
 
     Status calibration() {

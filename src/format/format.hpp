@@ -48,7 +48,8 @@
 //   F6  O  the length of every section is what the about section implies
 //   F7     the CRC of every section is right (O for about and calibration)
 //   F8     bytes of codes are not 0 (c = -128); from m on bytes are 128 and nibbles 0
-//   F9     every adjacency block lies within its section, and its degree is at most max_degree
+//   F9     every adjacency block lies within its section, and its degree is at most max_degree; the edges and the fingerprint
+//          are those of the about section
 //   F10    every neighbour and every entry is a slot below n, no slot is its own neighbour
 //   F11    no slot names a neighbour twice
 //   F12    row of slot is a permutation of 0..n-1 and slot of row is its inverse

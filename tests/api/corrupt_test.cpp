@@ -498,6 +498,8 @@ TEST_CASE("F9: adjacency within its section, degrees up to max_degree, as many e
     check_found(f, "F9");
     f = with_about(file, about_edges, whole.about(about_edges) + 1);
     check_found(f, "F9");
+    f = with_about(file, about_fingerprint, whole.about(about_fingerprint) + 1);
+    check_found(f, "F9");
 }
 
 TEST_CASE("F10: neighbours and entries are slots, and no slot is its own neighbour") {
