@@ -52,6 +52,9 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
 // Shorter ones are fetched in no time, and a walk that needs many hops expands more rows than it reranks.
 inline bool long_exact_rows(const FileView &view) { return view.has_exact() && view.about().exact_stride > 8 * cache_line; }
 
+// So many exact rows are on their way at a time: the first of them when a walk is over, before other queries take their turn.
+constexpr u32 fetched_rows = 4;
+
 struct Searcher {
     const FileView &view;
     const Codec codec;
@@ -70,7 +73,12 @@ struct Searcher {
     void score(Lane &lane) const;
     float distance(Lane &lane, u32 slot, i32 estimate) const;
     void count(const Lane &lane) const;
+    void fetch(Lane &lane) const;
     u32 finish(Lane &lane, learnann_hit *out) const;
+    void prefetch_row(u32 slot) const {
+        view.prefetch_exact(slot);
+        view.prefetch_row_of_slot(slot);
+    }
     u32 scan(Lane &lane, learnann_hit *out, float radius) const;
     void rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const;
     const Pool &found(const Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
@@ -113,7 +121,7 @@ Status Searcher::start(Lane &lane, learnann_error *error) const {
     lane.beam.add_entries(lane.encoded.code, entries, slot_of, [&](i32 estimate, u32 slot) {
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
     });
-    lane.walking = true;
+    lane.stage = Lane::walking;
     return LEARNANN_OK;
 }
 
@@ -145,14 +153,8 @@ void Searcher::count(const Lane &lane) const {
 
 void Searcher::rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const {
     if (view.has_exact()) {
-        constexpr u32 ahead = 4;
-        const auto fetch = [&](u32 i) {
-            view.prefetch_exact(from.id(i));
-            view.prefetch_row_of_slot(from.id(i));
-        };
-        for (u32 i = 0; i < smaller(depth, ahead); ++i) fetch(i);
         for (u32 i = 0; i < depth; ++i) {
-            if (i + ahead < depth) fetch(i + ahead);
+            if (i + fetched_rows < depth) prefetch_row(from.id(i + fetched_rows));
             const float d = exact_distance(view, lane.exact, from.id(i));
             if (d <= radius && !hits.offer(from.id(i), d)) ++stats.bad_ids;
         }
@@ -167,14 +169,22 @@ void Searcher::rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hit
 
 constexpr float no_radius = std::numeric_limits<float>::infinity();
 
+void Searcher::fetch(Lane &lane) const {
+    const Pool &from = found(lane);
+    lane.stage = Lane::fetching;
+    lane.depth = rerank_depth(from, lane.encoded, plan.rerank);
+    if (!view.has_exact()) return;
+    for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
+}
+
 u32 Searcher::finish(Lane &lane, learnann_hit *out) const {
     count(lane);
-    lane.walking = false;
+    lane.stage = Lane::idle;
     const Pool &from = found(lane);
     // The promise: k hits where k rows pass. A walk that found fewer (a filter, a graph in pieces) gives way to a scan.
     if (from.size() < smaller(request.k, view.rows())) return scan(lane, out, no_radius);
     Hits hits(view, out, request.k);
-    rerank(lane, from, rerank_depth(from, lane.encoded, plan.rerank), no_radius, hits);
+    rerank(lane, from, lane.depth, no_radius, hits);
     return hits.finish();
 }
 
@@ -212,16 +222,18 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
     const Searcher searcher(view, request, stats);
     const u32 lanes = static_cast<u32>(smaller<u64>(clamp<u32>(in_flight, 1, Workspace::max_lanes), end - begin));
     u64 next = begin;
-    u32 walking = 0;
-    for (u32 i = 0; i < lanes; ++i) space.lanes[i].walking = false;
+    u32 in_work = 0;
+    for (u32 i = 0; i < lanes; ++i) space.lanes[i].stage = Lane::idle;
     do {
         for (u32 i = 0; i < lanes; ++i) {
             Lane &lane = space.lanes[i];
-            if (lane.walking && !lane.beam.gather(searcher.graph)) {
+            if (lane.stage == Lane::fetching) {
                 counts[lane.query] = searcher.finish(lane, hits + lane.query * request.k);
-                --walking;
+                --in_work;
+            } else if (lane.stage == Lane::walking && !lane.beam.gather(searcher.graph)) {
+                searcher.fetch(lane);
             }
-            while (!lane.walking && next < end) {
+            while (lane.stage == Lane::idle && next < end) {
                 ++stats.queries;
                 LEARNANN_RETURN_IF(searcher.encode(lane, queries, next++, error));
                 if (searcher.plan.scan) {
@@ -230,12 +242,12 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
                 }
                 LEARNANN_RETURN_IF(searcher.start(lane, error));
                 lane.beam.gather(searcher.graph);
-                ++walking;
+                ++in_work;
             }
         }
         for (u32 i = 0; i < lanes; ++i)
-            if (space.lanes[i].walking) searcher.score(space.lanes[i]);
-    } while (walking > 0 || next < end);
+            if (space.lanes[i].stage == Lane::walking) searcher.score(space.lanes[i]);
+    } while (in_work > 0 || next < end);
     return LEARNANN_OK;
 }
 

@@ -23,7 +23,8 @@ struct Lane {
     EncodedQuery encoded{};
     ExactQuery exact;
     u64 query = 0;
-    bool walking = false;
+    enum { idle, walking, fetching } stage = idle;      // fetching: the walk is over, exact rows are on their way
+    u32 depth = 0;          // of the rerank
 
     void use(const Allocator &allocator);
     u64 memory() const;
