@@ -51,7 +51,7 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     const double whole = loops.centre(scratch.x.data(), codec.mean, codec.dim, centred);
     const float peak = loops.peak(centred, codec.dim), scale = peak > 1e-35f && peak < 3e38f ? 127 / peak : 0;
     i8 *bytes = scratch.bytes.data();
-    (void)loops.quantise(centred, codec.dim, scale, bytes);
+    loops.quantise(centred, codec.dim, scale, bytes);
     std::memset(bytes + codec.dim, 0, cols - codec.dim);
     i32 *sums = scratch.sums.data();
     kernels().matvec(codec.matrix, codec.code_dim, cols, bytes, sums);
@@ -75,8 +75,10 @@ double put_code(const Codec &codec, const float *y, float scale, u8 *record) {
     const u32 capacity = code_capacity(codec.record_bytes), bytes = codec.byte_dims(), lower = codec.lower_dims(), all = codec.code_dim;
     const Loops &loops = kernels().loops;
     i8 code[max_record_bytes];
-    double squares = loops.quantise(y, bytes, scale, code);
+    loops.quantise(y, bytes, scale, code);
     for (u32 i = 0; i < bytes; ++i) record[i] = static_cast<u8>(code[i] + 128);
+    const u8 *signed_bytes = reinterpret_cast<const u8 *>(code);
+    double squares = kernels().dot_i8(signed_bytes, signed_bytes, bytes);
     std::memset(record + bytes, 128, smaller(codec.nibbles_at, capacity) - bytes);
     if (codec.nibbles_at >= capacity) return squares;
     u8 nibbles[2 * max_record_bytes];

@@ -147,15 +147,9 @@ LEARNANN_INLINE float clamped(float v) {
     return load<float>(&kept);
 }
 
-// Rounds y * scale to codes in [-127, 127] and returns the sum of their squares.
-LEARNANN_INLINE i32 quantise(const float *LEARNANN_RESTRICT y, u32 count, float scale, i8 *LEARNANN_RESTRICT code) {
-    i32 norm = 0;
-    for (u32 i = 0; i < count; ++i) {
-        const i32 c = rounded(clamped(y[i] * scale));
-        code[i] = static_cast<i8>(c);
-        norm += c * c;
-    }
-    return norm;
+// Rounds y * scale to codes in [-127, 127].
+LEARNANN_INLINE void quantise(const float *LEARNANN_RESTRICT y, u32 count, float scale, i8 *LEARNANN_RESTRICT code) {
+    for (u32 i = 0; i < count; ++i) code[i] = static_cast<i8>(rounded(clamped(y[i] * scale)));
 }
 
 // Rounds y * scale + 7.5 to nibbles u in [0, 15] and returns the sum of (2u - 15)^2. The caller sees to it that |y| scale < 2^24.
@@ -205,7 +199,7 @@ struct Loops {
     bool (*widen)(const void *from, u32 type, u32 count, float *to);
     bool (*narrow)(const float *x, u32 count, float low, float high, u8 *bytes);
     void (*from_fixed)(const i32 *sums, const float *units, u32 count, float scale, float *y);
-    i32 (*quantise)(const float *y, u32 count, float scale, i8 *code);
+    void (*quantise)(const float *y, u32 count, float scale, i8 *code);
     i32 (*nibbles)(const float *y, u32 count, float scale, u8 *nibble);
     void (*nibble_codes)(const u8 *bytes, u32 count, u32 shift, i8 *lower, i8 *upper);
     i32 (*sum_codes)(const i8 *code, u32 count);
@@ -225,7 +219,7 @@ struct Loops {
         TARGET static void from_fixed(const i32 *sums, const float *units, u32 n, float scale, float *y) {                  \
             loops::from_fixed(sums, units, n, scale, y);                                                                    \
         }                                                                                                                   \
-        TARGET static i32 quantise(const float *y, u32 n, float scale, i8 *code) { return loops::quantise(y, n, scale, code); } \
+        TARGET static void quantise(const float *y, u32 n, float scale, i8 *code) { loops::quantise(y, n, scale, code); }   \
         TARGET static i32 nibbles(const float *y, u32 n, float scale, u8 *to) { return loops::nibbles(y, n, scale, to); }   \
         TARGET static void nibble_codes(const u8 *bytes, u32 n, u32 shift, i8 *lower, i8 *upper) {                          \
             loops::nibble_codes(bytes, n, shift, lower, upper);                                                             \
