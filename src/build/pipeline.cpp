@@ -106,7 +106,7 @@ Status Pipeline::measure_rows(learnann_error *error) {
 Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error) {
     const u32 wanted = code_room(record_bytes, best_nibbles_at(record_bytes, rows_.dim()));
     if (basis_.count < smaller(wanted, rows_.dim()))
-        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, code_room(128, 64)), threads(), options_.seed + 1, allocator_, basis_, error));
+        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, code_room(2 * cache_line, cache_line)), threads(), options_.seed + 1, allocator_, basis_, error));
     LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, options_.seed + 2, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
     LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, threads(), progress(), allocator_, records_.data(), error));

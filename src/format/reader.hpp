@@ -40,9 +40,15 @@ public:
         return load<u32>(entry_records() + static_cast<u64>(about_.entries) * about_.record_bytes + 4ull * i);
     }
 
+    // Where a slot's block begins in the adjacency section, or says that it does.
+    u64 adjacency_at(u32 slot) const { return 4ull * load<u32>(record(slot) + about_.record_bytes - 4); }
+    void prefetch_adjacency(u32 slot) const {
+        const u64 at = adjacency_at(slot);
+        if (at < section_bytes(section_adjacency)) prefetch(section(section_adjacency) + at);
+    }
     // False where the block is not within its section: the file is damaged.
     bool neighbours(u32 slot, IdList &out) const {
-        const u64 at = 4ull * load<u32>(record(slot) + about_.record_bytes - 4);
+        const u64 at = adjacency_at(slot);
         const u64 end = section_bytes(section_adjacency);
         if (at >= end) return false;
         const u8 *block = section(section_adjacency) + at;

@@ -39,13 +39,10 @@ struct Walker : QueryMemory {
     Beam beam;
 };
 
-// Every thread takes a few queries at a time, so that they share each block of records while it is in cache.
-constexpr u32 together = 8;
-
 // The best rows by code that are not held out, for queries [first, end) of the holdout: in the workers' pools.
 void best_by_code(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 first, u32 end, u32 best, Scanner *workers) {
     constexpr u32 block = 256;
-    EncodedQuery queries[together];
+    EncodedQuery queries[Holdout::together];
     for (u32 q = first; q < end; ++q) {
         queries[q - first] = workers[q - first].encode(space, h, q);
         (void)workers[q - first].pool.prepare(best, best, nullptr);
@@ -71,13 +68,14 @@ template <class Visit>
 Status each_best(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 begin, u32 end, u32 best, u32 threads,
                  const Allocator &allocator, Visit visit, learnann_error *error) {
     if (begin == end) return LEARNANN_OK;
-    Scanner workers[max_threads][together];
+    Scanner workers[max_threads][Holdout::together];
     for (u32 t = 0; t < threads; ++t)
         for (Scanner &w : workers[t]) {
             w.pool.use(allocator);
             LEARNANN_RETURN_IF(w.prepare(space, space.codec->dim, allocator, error));
             LEARNANN_RETURN_IF(w.pool.prepare(best, best, error));
         }
+    constexpr u32 together = Holdout::together;
     parallel(threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
         const u32 first = begin + static_cast<u32>(item) * together, last = smaller(first + together, end);
         best_by_code(space, rows, h, first, last, best, workers[worker]);

@@ -46,7 +46,7 @@ public:
 
 private:
     void measure() {
-        i8 code[max_query_bytes];
+        alignas(64) i8 code[max_query_bytes];
         for (u32 i = 0; i < count_; ++i) {
             const QueryCode query = space_.query(rows_[i], code);
             kernels().score(query, space_.records, space_.stride(), rows_.data(), count_, distance_.data() + static_cast<u64>(i) * count_);

@@ -35,7 +35,7 @@ struct BuildGraph {
         out = IdList{reinterpret_cast<const u8 *>(edges->of(row)), 32, edges->degrees[row]};
         return true;
     }
-    static constexpr bool fetches_exact() { return false; }
+    static constexpr bool fetches_exact = false;
     void prefetch_exact(u32) const {}
     void prefetch_adjacency(u32 row) const {
         prefetch(edges->of(row));

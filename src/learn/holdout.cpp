@@ -86,7 +86,7 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     LEARNANN_RETURN_IF(h.truth.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
     LEARNANN_RETURN_IF(h.truth_rows.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
 
-    constexpr u32 together = 8;     // queries that share each row while it is in cache
+    constexpr u32 together = Holdout::together;
     const u32 groups = (h.measured + together - 1) / together, heap_size = Holdout::depth + 1;
     Array<Near> heaps(allocator);
     Array<u8> bytes(allocator);

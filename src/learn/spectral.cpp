@@ -145,7 +145,8 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
 
 inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, learnann_error *error) {
     const u32 d = basis.dim, cols = projection_cols(d);
-    LEARNANN_RETURN_IF(f.matrix.zeroes(static_cast<u64>(code_dim) * cols, error));
+    LEARNANN_RETURN_IF(f.matrix.allocate(static_cast<u64>(code_dim) * cols, error));
+    std::memset(f.matrix.data(), 128, f.matrix.size());
     LEARNANN_RETURN_IF(f.unit.allocate(code_dim, error));
     LEARNANN_RETURN_IF(f.mean.allocate(d, error));
     std::memcpy(f.mean.data(), basis.mean.data(), d * sizeof(float));
@@ -155,7 +156,6 @@ inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, l
         const float *direction = basis.directions.data() + static_cast<u64>(k) * d;
         const float peak = kernels().loops.peak(direction, d), unit = peak > 0 ? peak / 127 : 1;
         u8 *to = f.matrix.data() + static_cast<u64>(k) * cols;
-        std::memset(to, 128, cols);
         kernels().loops.quantise(direction, d, 1 / unit, reinterpret_cast<i8 *>(to));
         for (u32 i = 0; i < d; ++i) to[i] ^= 128;
         f.unit[k] = unit;
@@ -244,13 +244,10 @@ inline void set_scales(SampleCodes &sample, float longest, Codec &c) {
     if (!(step > 1e-30f) || !(step < 1e30f)) step = 1;      // all rows equal, or not finite
     c.code_step = step;
     c.nibble_shift = 0;
-    if (c.nibbles_at < c.record_bytes) {
-        c.nibble_shift = 1;
-        double least = nibble_error(sample, c, 1);
-        for (u32 shift = 2; shift <= max_nibble_shift; ++shift) {
-            const double error = nibble_error(sample, c, shift);
-            if (error < least) least = error, c.nibble_shift = shift;
-        }
+    double least = 0;
+    for (u32 shift = 1; c.nibbles_at < c.record_bytes && shift <= max_nibble_shift; ++shift) {
+        const double error = nibble_error(sample, c, shift);
+        if (shift == 1 || error < least) least = error, c.nibble_shift = shift;
     }
     const double steps2 = 1.01 * static_cast<double>(longest) * longest / (static_cast<double>(step) * step);
     c.norm_left = 0;

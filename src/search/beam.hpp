@@ -13,21 +13,15 @@ LEARNANN_BEGIN
 // What a search walks on: a file's sections, or a build's arrays. `Graph` is anything with
 //     u32 rows() const;  const u8 *records() const;  u32 record_bytes() const;
 //     bool neighbours(u32 row, IdList &) const;  void prefetch_adjacency(u32 row) const;
-//     bool fetches_exact() const;  void prefetch_exact(u32 row) const;
+//     bool fetches_exact;  void prefetch_exact(u32 row) const;
 struct FileGraph {
     const FileView *view;
-    bool fetch_exact;       // whether it pays to prefetch the exact rows of those that are expanded
+    bool fetches_exact;     // whether it pays to prefetch the exact rows of those that are expanded
     u32 rows() const { return view->rows(); }
     const u8 *records() const { return view->records(); }
     u32 record_bytes() const { return view->about().record_bytes; }
     bool neighbours(u32 slot, IdList &out) const { return view->neighbours(slot, out); }
-    void prefetch_adjacency(u32 slot) const {
-        const u64 at = 4ull * load<u32>(view->record(slot) + view->about().record_bytes - 4);
-        if (at >= view->section_bytes(section_adjacency)) return;
-        const u8 *block = view->section(section_adjacency) + at;
-        prefetch(block);
-    }
-    bool fetches_exact() const { return fetch_exact; }
+    void prefetch_adjacency(u32 slot) const { view->prefetch_adjacency(slot); }
     void prefetch_exact(u32 slot) const { view->prefetch_exact(slot); }
 };
 
@@ -204,10 +198,6 @@ private:
     u32 scored_ = 0;
 };
 
-template <class AddEntry> u32 scan_entries(const QueryCode &query, const EntryView &entries, AddEntry add) {
-    return EntryScan(query, entries).run(add);
-}
-
 struct BeamCounts {
     u64 distances = 0;
     u64 entry_distances = 0;
@@ -239,7 +229,7 @@ public:
     void add_entries(const QueryCode &query, const EntryView &entries, RowOf row_of, Visit visit) {
         i64 fresh[EntryScan::kept];
         u32 count = 0;
-        counts.entry_distances = scan_entries(query, entries, [&](i32 estimate, u32 entry) {
+        counts.entry_distances = EntryScan(query, entries).run([&](i32 estimate, u32 entry) {
             const u32 row = row_of(entry);
             if (row == no_row) {
                 ++counts.bad_ids;
@@ -269,7 +259,7 @@ public:
             const u8 *record = records + static_cast<u64>(fresh_[i]) * stride;
             for (u32 line = 0; line < stride; line += cache_line) prefetch(record + line);
         }
-        if (graph.fetches_exact() && counts.hops > leading_hops)
+        if (graph.fetches_exact && counts.hops > leading_hops)
             for (u32 i = 0; i < taken; ++i) graph.prefetch_exact(rows[i]);
         return true;
     }

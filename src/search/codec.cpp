@@ -59,8 +59,8 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     Projected p;
     p.y = scratch.y.data();
     loops.from_fixed(sums, codec.unit, codec.code_dim, scale > 0 ? 1 / scale : 0, p.y);
-    const double kept = loops.square_sum(p.y, codec.code_dim);
-    p.residual2 = static_cast<float>(smaller(larger(whole - kept, 0.0), 3e38));
+    p.kept2 = loops.square_sum(p.y, codec.code_dim);
+    p.residual2 = static_cast<float>(smaller(larger(whole - static_cast<double>(p.kept2), 0.0), 3e38));
     return p;
 }
 
@@ -154,7 +154,7 @@ inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     const u32 dim = codec.code_dim;
     const Loops &loops = kernels().loops;
-    const double length = p.residual2 + loops.square_sum(p.y, dim), largest = loops.peak(p.y, dim);
+    const double length = p.residual2 + p.kept2, largest = loops.peak(p.y, dim);
     const double s = codec.code_step, residual = std::sqrt(p.residual2);
     EncodedQuery q{};
     q.rounding = 0.6f * static_cast<float>(1u << codec.nibble_shift);

@@ -41,6 +41,7 @@ constexpr float max_steps = 20000.0f;
 // A vector in the spectral space.
 struct Projected {
     float *y = nullptr;         // code_dim
+    float kept2 = 0;            // its squared length
     float residual2 = 0;        // squared length of what the projection cuts off
 };
 

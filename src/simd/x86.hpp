@@ -70,29 +70,12 @@ LEARNANN_SSSE3 LEARNANN_INLINE void store4(i32 *out, __m128i four, u32 left) {
     std::memcpy(out, results, left * sizeof(i32));
 }
 
-// Their norms, in the query's units.
-LEARNANN_SSSE3 LEARNANN_INLINE __m128i norms4(const QueryCode &q, __m128i tails) {
-    __m128i norm = _mm_sll_epi32(_mm_srli_epi32(tails, 8), _mm_cvtsi32_si128(static_cast<int>(q.norm_left)));
-    norm = _mm_srl_epi32(norm, _mm_cvtsi32_si128(static_cast<int>(q.norm_right)));
-    return _mm_and_si128(norm, _mm_set1_epi32(static_cast<i32>(q.norm_mask)));
-}
-
-// finish_estimate for four, from dots without the bias; from AVX2 on.
-LEARNANN_AVX2 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m128i tails, i32 *estimates) {
-    const __m128i residual = _mm_srai_epi32(
-        _mm_mullo_epi32(_mm_and_si128(tails, _mm_set1_epi32(31)), _mm_set1_epi32(q.residual_weight)), 4);
-    const __m128i exponents = _mm_add_epi32(_mm_and_si128(_mm_srli_epi32(tails, 5), _mm_set1_epi32(7)),
-                                            _mm_set1_epi32(static_cast<i32>(q.exponent + 1)));
-    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norms4(q, tails), _mm_set1_epi32(q.offset)), _mm_sllv_epi32(dots, exponents));
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
-}
-
-// The same for eight, of one query.
-struct Finish8 {
+// finish_estimate for eight or four records, from dots without the bias, with what one query brings to it; from AVX2 on.
+struct Finish {
     __m128i norm_left, norm_right;
     __m256i norm_mask, offset, residual_weight, exponent;
 
-    LEARNANN_AVX2 LEARNANN_INLINE explicit Finish8(const QueryCode &q)
+    LEARNANN_AVX2 LEARNANN_INLINE explicit Finish(const QueryCode &q)
         : norm_left(_mm_cvtsi32_si128(static_cast<int>(q.norm_left))), norm_right(_mm_cvtsi32_si128(static_cast<int>(q.norm_right))),
           norm_mask(_mm256_set1_epi32(static_cast<i32>(q.norm_mask))), offset(_mm256_set1_epi32(q.offset)),
           residual_weight(_mm256_set1_epi32(q.residual_weight)), exponent(_mm256_set1_epi32(static_cast<i32>(q.exponent + 1))) {}
@@ -104,6 +87,9 @@ struct Finish8 {
         const __m256i exponents = _mm256_add_epi32(_mm256_and_si256(_mm256_srli_epi32(tails, 5), _mm256_set1_epi32(7)), exponent);
         const __m256i sum = _mm256_sub_epi32(_mm256_add_epi32(_mm256_and_si256(norm, norm_mask), offset), residual);
         return _mm256_sub_epi32(sum, _mm256_sllv_epi32(dots, exponents));
+    }
+    LEARNANN_AVX2 LEARNANN_INLINE __m128i operator()(__m128i dots, __m128i tails) const {
+        return _mm256_castsi256_si128((*this)(_mm256_zextsi128_si256(dots), _mm256_zextsi128_si256(tails)));
     }
 };
 

@@ -105,16 +105,10 @@ LEARNANN_AVX2 LEARNANN_INLINE __m128i sum_ints4(const __m256i v[4]) {
 
 // u8 * i8 pairs would overflow maddubs' 16 bits, so rows are made signed and lend their sign to the code:
 // |code| * sign(row, code) stays within 2 * 127 * 127. A record's tail may be anything: the code is 0 there.
-LEARNANN_AVX2 LEARNANN_INLINE __m256i code_step(__m256i sum, const u8 *row, __m256i code, __m256i magnitude) {
-    const __m256i x = _mm256_xor_si256(load_bytes(row), _mm256_set1_epi8(-128));
+LEARNANN_AVX2 LEARNANN_INLINE __m256i code_step(__m256i sum, __m256i row, __m256i code, __m256i magnitude) {
+    const __m256i x = _mm256_xor_si256(row, _mm256_set1_epi8(-128));
     const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, code));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-
-LEARNANN_AVX2 LEARNANN_INLINE __m128i half_step(const u8 *row, const i8 *code) {
-    const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i *>(code));
-    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row)), _mm_set1_epi8(-128));
-    return _mm_madd_epi16(_mm_maddubs_epi16(_mm_abs_epi8(q), _mm_sign_epi8(x, q)), _mm_set1_epi16(1));
 }
 
 // Four rows of bytes v + 128 times a code; `count` is a multiple of 16.
@@ -123,15 +117,13 @@ LEARNANN_AVX2 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code
     u32 j = 0;
     for (; j + 32 <= count; j += 32) {
         const __m256i q = load_bytes(code + j), magnitude = _mm256_abs_epi8(q);
-        for (int k = 0; k < 4; ++k) sums[k] = code_step(sums[k], r[k] + j, q, magnitude);
+        for (int k = 0; k < 4; ++k) sums[k] = code_step(sums[k], load_bytes(r[k] + j), q, magnitude);
     }
-    __m128i dots = sum_ints4(sums);
     if (j < count) {
-        __m128i halves[4];
-        for (int k = 0; k < 4; ++k) halves[k] = half_step(r[k] + j, code + j);
-        dots = _mm_add_epi32(dots, _mm_hadd_epi32(_mm_hadd_epi32(halves[0], halves[1]), _mm_hadd_epi32(halves[2], halves[3])));
+        const __m256i q = load_half(code + j), magnitude = _mm256_abs_epi8(q);
+        for (int k = 0; k < 4; ++k) sums[k] = code_step(sums[k], load_half(r[k] + j), q, magnitude);
     }
-    return dots;
+    return sum_ints4(sums);
 }
 
 // Four products of 15 * 127 fit 16 bits.
@@ -158,20 +150,18 @@ LEARNANN_AVX2 LEARNANN_INLINE __m128i nibbles4(const QueryCode &query, const u8 
     return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.nibble_bias));
 }
 
-LEARNANN_AVX2 LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
+LEARNANN_AVX2 LEARNANN_INLINE __m128i score4(const QueryCode &query, const x86::Finish &finish, const u8 *const r[4], u32 stride) {
     __m128i dots = dots4(r, query.code, query.nibbles_at);
     if (query.nibbles_at < stride) dots = _mm_add_epi32(dots, nibbles4(query, r, stride));
-    x86::finish4(query, dots, x86::tails4(r, stride), estimates);
+    return finish(dots, x86::tails4(r, stride));
 }
 
 LEARNANN_AVX2 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
                                 i32 *estimates) {
+    const x86::Finish finish(query);
     u32 i = 0;
-    for (; i + 4 <= count; i += 4) score4(query, FourRows(records, stride, ids, i).at, stride, estimates + i);
-    if (i == count) return;
-    i32 rest[4];
-    score4(query, FourRows(records, stride, ids, i, count).at, stride, rest);
-    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+    for (; i + 4 <= count; i += 4) x86::store4(estimates + i, score4(query, finish, FourRows(records, stride, ids, i).at, stride), 4);
+    if (i < count) x86::store4(estimates + i, score4(query, finish, FourRows(records, stride, ids, i, count).at, stride), count - i);
 }
 
 LEARNANN_AVX2 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {

@@ -124,8 +124,8 @@ LEARNANN_AVX512 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *co
     return _mm_sub_epi32(sum_ints4(s0, s1, s2, s3), _mm_set1_epi32(bias));
 }
 
-LEARNANN_AVX512 LEARNANN_INLINE __m512i add_nibbles(__m512i sum, const u8 *row, __mmask64 m, __m512i lower, __m512i upper) {
-    const __m512i x = _mm512_maskz_loadu_epi8(m, row), nibble = _mm512_set1_epi8(15);
+LEARNANN_AVX512 LEARNANN_INLINE __m512i add_nibbles(__m512i sum, __m512i x, __m512i lower, __m512i upper) {
+    const __m512i nibble = _mm512_set1_epi8(15);
     sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(x, nibble), lower);
     return _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble), upper);
 }
@@ -140,10 +140,10 @@ LEARNANN_AVX512 LEARNANN_INLINE __m128i nibble_dots4(const QueryCode &query, con
         const __mmask64 m = first_bytes(stride - j);
         const __m512i lower = _mm512_maskz_loadu_epi8(at > j ? m & ~first_bytes(at - j) : m, query.code + j);
         const __m512i upper = _mm512_maskz_loadu_epi8(m, query.code + stride + j);
-        s0 = add_nibbles(s0, r[0] + j, m, lower, upper);
-        s1 = add_nibbles(s1, r[1] + j, m, lower, upper);
-        s2 = add_nibbles(s2, r[2] + j, m, lower, upper);
-        s3 = add_nibbles(s3, r[3] + j, m, lower, upper);
+        s0 = add_nibbles(s0, _mm512_maskz_loadu_epi8(m, r[0] + j), lower, upper);
+        s1 = add_nibbles(s1, _mm512_maskz_loadu_epi8(m, r[1] + j), lower, upper);
+        s2 = add_nibbles(s2, _mm512_maskz_loadu_epi8(m, r[2] + j), lower, upper);
+        s3 = add_nibbles(s3, _mm512_maskz_loadu_epi8(m, r[3] + j), lower, upper);
     }
     s0 = _mm512_sllv_epi32(s0, shift);
     s1 = _mm512_sllv_epi32(s1, shift);
@@ -160,20 +160,18 @@ LEARNANN_AVX512 LEARNANN_INLINE __m128i nibble_dots4(const QueryCode &query, con
     return _mm_sub_epi32(sum_ints4(s0, s1, s2, s3), _mm_set1_epi32(query.bias + query.nibble_bias));
 }
 
-LEARNANN_AVX512 LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
+LEARNANN_AVX512 LEARNANN_INLINE __m128i score4(const QueryCode &query, const x86::Finish &finish, const u8 *const r[4], u32 stride) {
     const __m128i dots = query.nibbles_at < stride ? nibble_dots4(query, r, stride) : dots4(r, query.code, stride, query.bias);
-    x86::finish4(query, dots, x86::tails4(r, stride), estimates);
+    return finish(dots, x86::tails4(r, stride));
 }
 
 // Records of any width.
 LEARNANN_AVX512 inline void score_any(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
                                       i32 *estimates) {
+    const x86::Finish finish(query);
     u32 i = 0;
-    for (; i + 4 <= count; i += 4) score4(query, FourRows(records, stride, ids, i).at, stride, estimates + i);
-    if (i == count) return;
-    i32 rest[4];
-    score4(query, FourRows(records, stride, ids, i, count).at, stride, rest);
-    std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
+    for (; i + 4 <= count; i += 4) x86::store4(estimates + i, score4(query, finish, FourRows(records, stride, ids, i).at, stride), 4);
+    if (i < count) x86::store4(estimates + i, score4(query, finish, FourRows(records, stride, ids, i, count).at, stride), count - i);
 }
 
 // Records of one or two whole cache lines: the query stays in registers. Where there are nibbles, they are the last line, or
@@ -197,12 +195,7 @@ template <u32 Lines, bool Nibbles> struct LineQuery {
     LEARNANN_AVX512 LEARNANN_INLINE __m512i dot(const u8 *row) const {
         const __m512i x = _mm512_loadu_si512(row + last);
         __m512i sum = _mm512_setzero_si512();
-        if (Nibbles) {
-            const __m512i nibble = _mm512_set1_epi8(15);
-            sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(x, nibble), lower);
-            sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble), upper);
-            sum = _mm512_sllv_epi32(sum, shift);
-        }
+        if (Nibbles) sum = _mm512_sllv_epi32(add_nibbles(sum, x, lower, upper), shift);
         if (Lines == 1 || !Nibbles) sum = _mm512_dpbusd_epi32(sum, x, bytes[Lines - 1]);
         if (Lines == 2) sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(row), bytes[0]);
         return sum;
@@ -216,7 +209,7 @@ template <u32 Lines, bool Nibbles>
 LEARNANN_AVX512 void score_lines(const QueryCode &query, const u8 *records, const u32 *ids, u32 count, i32 *estimates) {
     constexpr u32 stride = 64 * Lines;
     const LineQuery<Lines, Nibbles> lines(query);
-    const x86::Finish8 finish(query);
+    const x86::Finish finish(query);
     u32 i = 0;
     for (; i + 8 <= count; i += 8) {
         const FourRows a(records, stride, ids, i), b(records, stride, ids, i + 4);
@@ -226,8 +219,7 @@ LEARNANN_AVX512 void score_lines(const QueryCode &query, const u8 *records, cons
     }
     for (; i < count; i += 4) {
         const FourRows four(records, stride, ids, i, count);
-        const __m256i rest = finish(_mm256_zextsi128_si256(lines.dots(four.at)), _mm256_zextsi128_si256(x86::tails4(four.at, stride)));
-        x86::store4(estimates + i, _mm256_castsi256_si128(rest), count - i);
+        x86::store4(estimates + i, finish(lines.dots(four.at), x86::tails4(four.at, stride)), count - i);
     }
 }
 

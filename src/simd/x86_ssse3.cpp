@@ -69,14 +69,21 @@ LEARNANN_SSSE3 LEARNANN_INLINE __m128i multiply(__m128i a, __m128i b) {
     return _mm_unpacklo_epi32(_mm_shuffle_epi32(even, 0x08), _mm_shuffle_epi32(odd, 0x08));
 }
 
-// As x86::finish4. A shift by lanes is a multiplication with the power of two, which a float makes of its exponent.
+// The norms of four records, in the query's units.
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i norms4(const QueryCode &q, __m128i tails) {
+    __m128i norm = _mm_sll_epi32(_mm_srli_epi32(tails, 8), _mm_cvtsi32_si128(static_cast<int>(q.norm_left)));
+    norm = _mm_srl_epi32(norm, _mm_cvtsi32_si128(static_cast<int>(q.norm_right)));
+    return _mm_and_si128(norm, _mm_set1_epi32(static_cast<i32>(q.norm_mask)));
+}
+
+// As x86::Finish. A shift by lanes is a multiplication with the power of two, which a float makes of its exponent.
 LEARNANN_SSSE3 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __m128i tails, i32 *estimates) {
     const __m128i residual = _mm_srai_epi32(
         multiply(_mm_and_si128(tails, _mm_set1_epi32(31)), _mm_set1_epi32(q.residual_weight)), 4);
     const __m128i exponents = _mm_add_epi32(_mm_and_si128(_mm_srli_epi32(tails, 5), _mm_set1_epi32(7)),
                                             _mm_set1_epi32(static_cast<i32>(q.exponent + 1 + 127)));
     const __m128i powers = _mm_cvttps_epi32(_mm_castsi128_ps(_mm_slli_epi32(exponents, 23)));
-    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(x86::norms4(q, tails), _mm_set1_epi32(q.offset)), multiply(dots, powers));
+    const __m128i sum = _mm_sub_epi32(_mm_add_epi32(norms4(q, tails), _mm_set1_epi32(q.offset)), multiply(dots, powers));
     _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
 }
 

@@ -145,8 +145,8 @@ TEST_CASE("entries: the nearest of the groups with the nearest middles are start
             std::sort(items.begin(), items.end());
             items.resize(std::min<size_t>(items.size(), 16));
             std::vector<i64> got;
-            const u32 scored = scan_entries(q, EntryView{records.data(), stride, count, group},
-                                            [&](i32 estimate, u32 entry) { got.push_back(Pool::item(estimate, entry)); });
+            const EntryView entries{records.data(), stride, count, group};
+            const u32 scored = EntryScan(q, entries).run([&](i32 estimate, u32 entry) { got.push_back(Pool::item(estimate, entry)); });
             CHECK(scored == scanned);
             CHECK(got == items);
         }
