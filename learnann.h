@@ -339,7 +339,8 @@ typedef struct learnann_build_options {
     learnann_exact exact;
     uint64_t seed;
     uint64_t memory_limit;          /* refuse with NOMEM a build that needs more bytes than this besides the rows; 0: none */
-    const learnann_vectors *queries;/* sample queries, borrowed: they measure codes and calibration instead of held-out rows */
+    const learnann_vectors *queries;/* sample queries, borrowed: they measure codes and calibration instead of held-out rows,
+                                     * and from some 1,500 on they teach the graph, as learnann_builder_train does */
     const learnann_allocator *allocator;
     /* Called now and then from the thread that builds; `done` goes from 0 to 1 within each phase, whose name is a static
      * string. Non-zero cancels. */
@@ -377,6 +378,9 @@ typedef struct learnann_build_report {
     float residual_weight;
     uint32_t phase_count;
     learnann_phase phases[12];
+    uint32_t entries;
+    uint32_t reserved;
+    uint64_t lessons;               /* queries that the graph was taught by; 0 where there were too few, or it was no better for it */
 } learnann_build_report;
 
 static inline learnann_build_report learnann_build_report_default(void) {
@@ -399,6 +403,17 @@ LEARNANN_API void learnann_builder_free(learnann_builder *builder);
  * CANCELLED; UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);
+
+/* Learns from a log of real queries what an index can learn with its rows as they are: edges (of those that the queries walked
+ * over, what led to answers stays), under inner product entries, and the calibration. Some 500 queries, spread evenly, measure
+ * and don't teach; from a thousand others on the graph is taught, and kept where it finds as much for less (lessons in the
+ * report); fewer calibrate only. Queries unlike these may find less than before. The index is verified first. It and the queries
+ * (any element type) are borrowed until the builder is freed or runs again; then save, to the index's own path too. Of the
+ * builder's options threads, seed, memory_limit and progress count.
+ * OK; ARGUMENT (no queries, another dimension, NaN or infinity: file_offset = the query); CORRUPT; UNSUPPORTED where the index
+ * keeps no exact rows; NOMEM; CANCELLED. */
+LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index,
+                                                    const learnann_vectors *queries, learnann_error *error);
 
 /* Writes the index to `path`: a temporary file beside it, fsync, rename, fsync of the folder. A reader sees the old file or
  * the new one, never a part; on failure the old file is untouched and the temporary is removed. May be called again.

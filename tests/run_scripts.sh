@@ -87,6 +87,9 @@ done
 for field in queries k effort router recall qps mean_us p50_us p99_us distances entry_distances reranked hops inferences rss_bytes isa; do
     check "search --json has $field" grep -q "\"$field\":" "$T/search.json"
 done
+check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/rows.fbin" -o "$T/trained.la"
+check "verify trained" "$L" verify "$T/trained.la"
+check "train in place" says '"lessons":' bash -c "cp '$T/ip.la' '$T/place.la' && '$L' train '$T/place.la' --queries '$T/queries.fbin' --json && '$L' verify '$T/place.la'"
 check "same bytes for any threads" bash -c "'$L' build '$T/rows.fbin' -o '$T/a.la' --threads 1 && '$L' build '$T/rows.fbin' -o '$T/b.la' --threads 3 && cmp '$T/a.la' '$T/b.la'"
 check "convert" bash -c "'$L' convert '$T/rows.fbin' '$T/rows.npy' && '$L' convert '$T/rows.npy' '$T/rows.fvecs' && '$L' convert '$T/rows.fvecs' '$T/back.fbin' && cmp '$T/rows.fbin' '$T/back.fbin'"
 check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/s.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/t.ivecs' && cmp '$T/s.ivecs' '$T/t.ivecs'"
@@ -106,6 +109,9 @@ check "truncated rows" ends 1 "short.fbin" "$L" build "$T/short.fbin" -o "$T/x.l
 cp "$T/l2.la" "$T/flip.la" && printf '\377' | dd of="$T/flip.la" bs=1 seek=20000 conv=notrunc 2>/dev/null
 check "damaged index" ends 1 "F[0-9]" "$L" verify "$T/flip.la"
 check "wrong dimension" bash -c "'$L' convert '$T/l2.ivecs' '$T/x.ibin'; ! '$L' search '$T/l2.la' '$T/short.fbin'"
+check "train without queries" ends 2 "queries" "$L" train "$T/l2.la"
+printf '\1\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0' >"$T/two.fbin"
+check "train with another dimension" ends 1 "2 elements" "$L" train "$T/l2.la" --queries "$T/two.fbin"
 check "k = 0" ends 2 "k" "$L" search "$T/l2.la" "$T/queries.fbin" -k 0
 check "folder that isn't there" ends 1 "" "$L" build "$T/rows.fbin" -o "$T/none/x.la"
 if [ -e /dev/full ] && [ -w /dev/shm ] && command -v mount >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -83,6 +83,7 @@ const char *type_name(uint32_t type);
 
 // The commands. Arguments are those after the command's name.
 int build_command(const std::vector<std::string> &arguments);
+int train_command(const std::vector<std::string> &arguments);
 int search_command(const std::vector<std::string> &arguments);
 int sweep_command(const std::vector<std::string> &arguments);
 int info_command(const std::vector<std::string> &arguments);

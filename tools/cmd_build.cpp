@@ -2,14 +2,13 @@
 //
 // Invariants: the output appears complete or not at all, after an error or Ctrl-C too. All that can be refused cheaply
 // (options, shapes, the output's folder) is refused before the work begins.
+#include "building.hpp"
 #include "cli.hpp"
 #include "json.hpp"
 #include "system.hpp"
 #include "vectorfile.hpp"
 
 #include <cmath>
-#include <iterator>
-#include <memory>
 
 namespace tools {
 namespace {
@@ -37,8 +36,8 @@ Syntax syntax_of(Settings &s) {
         {"--keys", "FILE", "a key for each row, which hits then carry: .npy of uint64 or int64,\n"
                            ".u64bin (int32 rows, int32 1, uint64 values), or text, one number a line.\n"
                            "Default: row numbers", &s.keys},
-        {"--queries", "SAMPLE", "sample queries to calibrate by, where queries differ from rows.\n"
-                                "Default: rows held out", &s.queries},
+        {"--queries", "SAMPLE", "real queries to calibrate by, where queries differ from rows (default: rows held\n"
+                                "out); from some 1,500 on the graph learns from them, as `learnann train` does", &s.queries},
         {"--threads", "N", "0, the default: one for each core; the file does not depend on it",
          Whole{&s.threads, 0, 4096}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
@@ -60,33 +59,6 @@ Syntax syntax_of(Settings &s) {
         {"--json", "", "one JSON object on stdout", &s.json},
     };
     return syntax;
-}
-
-// ---- progress
-
-struct Progress {
-    bool shown = stderr_is_terminal();
-    bool line_open = false;
-    std::string phase;
-    int percent = -1;
-
-    void clear() {
-        if (line_open) std::fputs("\r\033[K", stderr);
-        line_open = false;
-    }
-};
-
-int on_progress(void *context, const char *phase, double done) {
-    Progress &p = *static_cast<Progress *>(context);
-    const int percent = static_cast<int>(100 * done);
-    if (p.shown && (percent != p.percent || p.phase != phase)) {
-        std::fprintf(stderr, "\r\033[K%-16s %3d %%", phase, percent);
-        std::fflush(stderr);
-        p.line_open = true;
-        p.phase = phase;
-        p.percent = percent;
-    }
-    return interrupted() ? 1 : 0;
 }
 
 // ---- the input
@@ -126,7 +98,7 @@ bool open_inputs(const Settings &s, Inputs &in, Failure &failure) {
 }
 
 learnann_build_options options_of(const Settings &s, const Inputs &in, const AvailableMemory &memory,
-                                  Progress &progress) {
+                                  ProgressLine &progress) {
     learnann_build_options o = learnann_build_options_default();
     o.metric = static_cast<learnann_metric>(s.metric);
     o.threads = static_cast<uint32_t>(s.threads);
@@ -138,17 +110,11 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
     o.seed = s.seed;
     o.memory_limit = memory.bytes;
     o.queries = s.queries.empty() ? nullptr : &in.query_vectors;
-    o.progress = on_progress;
-    o.progress_context = &progress;
+    progress.attach(o);
     return o;
 }
 
 // ---- the work
-
-struct FreeBuilder {
-    void operator()(learnann_builder *builder) const { learnann_builder_free(builder); }
-};
-using Builder = std::unique_ptr<learnann_builder, FreeBuilder>;
 
 Failure build_failure(const Settings &s, const AvailableMemory &memory, const learnann_error &error) {
     Failure failure = library_failure(s.input, "row", error);
@@ -166,7 +132,7 @@ Failure build_failure(const Settings &s, const AvailableMemory &memory, const le
 }
 
 bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Failure &failure) {
-    Progress progress;
+    ProgressLine progress;
     const AvailableMemory memory = available_memory();
     const learnann_build_options options = options_of(s, in, memory, progress);
     learnann_builder *raw = nullptr;
@@ -203,18 +169,14 @@ std::string json_of(const Settings &s, const learnann_build_report &r) {
     json.field("dim", r.dim);
     json.field("metric", metric_name(s.metric));
     json.field("seconds", r.seconds);
-    json.key("phases");
-    json.begin_object();
-    for (uint32_t i = 0; i < r.phase_count && i < std::size(r.phases); ++i) {
-        json.field(r.phases[i].name, r.phases[i].seconds);
-    }
-    json.end_object();
+    write_phases(json, r);
     json.field("file_bytes", r.file_bytes);
     json.field("hot_bytes_per_row", r.hot_bytes_per_row);
     json.field("cold_bytes_per_row", r.cold_bytes_per_row);
     json.field("spectral", spectral_used);
     json.field("code_bytes", r.code_bytes);
     json.field("mean_degree", r.mean_degree);
+    json.field("lessons", r.lessons);
     json.field("code_recall", r.code_recall < 0 ? std::nanf("") : r.code_recall);
     json.field("residual_weight", r.residual_weight);
     json.key("peak_rss_bytes");
@@ -233,14 +195,13 @@ std::string table_of(const Settings &s, const learnann_build_report &r) {
         {"bytes a row", format("%.1f hot, %.1f cold", r.hot_bytes_per_row, r.cold_bytes_per_row)},
         {"record", format("%u bytes, %u dimensions", r.code_bytes, r.code_dim)},
         {"mean degree", format("%.1f", r.mean_degree)},
+        {"learned from", lessons_text(r)},
         {"code recall", r.code_recall < 0 ? "unknown" : format("%.4f (true 10 in the best 20)",
                                                                static_cast<double>(r.code_recall))},
         {"peak memory", peak_rss_bytes() == 0 ? "unknown" : size_text(peak_rss_bytes())},
         {"seconds", format("%.2f on %u thread%s", r.seconds, r.threads, r.threads == 1 ? "" : "s")},
     };
-    for (uint32_t i = 0; i < r.phase_count && i < std::size(r.phases); ++i) {
-        rows.push_back({std::string("  ") + r.phases[i].name, format("%.2f", r.phases[i].seconds)});
-    }
+    add_phases(rows, r);
     return table_text(rows, "ll", false);
 }
 

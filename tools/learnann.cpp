@@ -20,6 +20,7 @@ struct Command {
 
 const Command commands[] = {
     {"build", "INPUT -o FILE", "vectors -> an index file", build_command},
+    {"train", "FILE --queries LOG", "learn from real queries, the rows as they are", train_command},
     {"search", "FILE QUERIES", "run queries, measure recall and speed", search_command},
     {"sweep", "FILE QUERIES --truth TRUTH", "recall against speed over efforts, as table or plot", sweep_command},
     {"info", "FILE", "what an index file holds", info_command},

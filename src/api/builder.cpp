@@ -85,6 +85,19 @@ learnann_status learnann_builder_run(learnann_builder *builder, const learnann_v
     return status;
 }
 
+learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index, const learnann_vectors *queries,
+                                       learnann_error *error) {
+    fail(error, LEARNANN_OK, "");
+    if (!builder || !index) return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be");
+    LEARNANN_RETURN_IF(check_vectors(queries, error));
+    if (queries->count == 0) return fail(error, LEARNANN_ARGUMENT, "there are no queries");
+    if (queries->dim != index->view.about().dim)
+        return fail(error, LEARNANN_ARGUMENT, "the queries' dimension is not that of the index");
+    const Status status = builder->pipeline.train(index->view, *queries, error);
+    if (status == LEARNANN_CANCELLED) fail(error, LEARNANN_CANCELLED, "the training was cancelled");
+    return status;
+}
+
 learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error) {
     fail(error, LEARNANN_OK, "");
     if (!builder || !path) return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be");

@@ -8,8 +8,8 @@ LEARNANN_BEGIN
 constexpr u32 default_degree = 32;
 constexpr u32 default_beam = 52;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
-constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
 
+inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
 inline u32 edge_capacity(const learnann_build_options &o) { return (o.degree ? o.degree : default_degree) * 3 / 2; }
 
 u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
@@ -17,7 +17,8 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 lists = edge_capacity(o) * 4ull + 2;
     const u64 angular = o.metric == LEARNANN_IP ? record + lists : 0;
     const u64 adjacency = 4 + 5ull * (o.degree ? o.degree : default_degree);
-    const u64 a_row = 2 * record + lists + angular + adjacency + 6 * 4;
+    const u64 taught = o.queries ? teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
+    const u64 a_row = 2 * record + lists + angular + adjacency + taught + 6 * 4;
     const u64 sample = smaller<u64>(rows, pca_sample(dim)) * dim * 4;
     const u64 matrices = dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272;
     return rows * a_row + sample + 2 * matrices + (12u << 20);
@@ -44,11 +45,15 @@ Status Pipeline::begin(const char *phase) {
     return phase ? progress().at(0) : LEARNANN_OK;
 }
 
-Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_error *error) {
+void Pipeline::start() {
     writer_.clear();
     report_ = learnann_build_report_default();
-    report_.threads = options_.threads ? smaller(options_.threads, max_threads) : core_count();
+    report_.threads = thread_count(options_);
     phase_ = nullptr;
+}
+
+Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_error *error) {
+    start();
     const u64 needed = build_bytes(rows.count, rows.dim, options_);
     if (options_.memory_limit && needed > options_.memory_limit) {
         fail_nomem(error, needed);
@@ -57,14 +62,14 @@ Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_err
     }
     rows_ = Rows{rows, options_.metric, nullptr, 1};
     keys_ = keys;
-    const double start = seconds_now();
+    const double began = seconds_now();
     LEARNANN_RETURN_IF(measure_rows(error));
     LEARNANN_RETURN_IF(fit(error));
     LEARNANN_RETURN_IF(arrange(error));
     LEARNANN_RETURN_IF(link(error));
     LEARNANN_RETURN_IF(finish(error));
     LEARNANN_RETURN_IF(begin(nullptr));
-    report_.seconds = seconds_now() - start;
+    report_.seconds = seconds_now() - began;
     return LEARNANN_OK;
 }
 
@@ -274,10 +279,21 @@ Status Pipeline::link(learnann_error *error) {
         LEARNANN_RETURN_IF(builder.refine(order.data(), n - held, progress(), error));
     }
 
+    LEARNANN_RETURN_IF(calibrate_graph(error));
+    if (options_.queries) return teach(*options_.queries, error);
+    return builder.insert(order.data() + n - held, held, n - held, progress(), error);
+}
+
+Status Pipeline::calibrate_graph(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("calibration"));
     calibration_ = Calibration{};
-    LEARNANN_RETURN_IF(calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, threads(), allocator_, calibration_, error));
-    return builder.insert(order.data() + n - held, held, n - held, progress(), error);
+    return calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, threads(), allocator_, calibration_, error);
+}
+
+Status Pipeline::teach(const learnann_vectors &queries, learnann_error *error) {
+    LEARNANN_RETURN_IF(begin("teach"));
+    return learn_from_queries(space_, queries, holdout_, rows_, row_of_slot_, threads(), progress(), allocator_, edges_, entries_,
+                              calibration_, report_.lessons, error);
 }
 
 // ---- the file ----
@@ -293,7 +309,8 @@ Status Pipeline::order_keys(learnann_error *error) {
     return LEARNANN_OK;
 }
 
-Status Pipeline::finish(learnann_error *error) {
+// The graph as the file keeps it.
+Status Pipeline::lay_out(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("layout"));
     Array<Bridge> bridges(allocator_);
     u32 bridge_count = 0;
@@ -309,7 +326,11 @@ Status Pipeline::finish(learnann_error *error) {
     LEARNANN_RETURN_IF(entry_section_.allocate(entry_records + entries * 4, error));
     std::memcpy(entry_section_.data(), entries_.records.data(), entry_records);
     std::memcpy(entry_section_.data() + entry_records, entries_.rows.data(), entries * 4);
+    return LEARNANN_OK;
+}
 
+Status Pipeline::finish(learnann_error *error) {
+    LEARNANN_RETURN_IF(lay_out(error));
     const u64 matrix = fitted_.matrix.size(), scales = fitted_.unit.size() * 4, mean = fitted_.mean.size() * 4;
     LEARNANN_RETURN_IF(projection_section_.allocate(matrix + scales + mean, error));
     std::memcpy(projection_section_.data(), fitted_.matrix.data(), matrix);
@@ -327,9 +348,7 @@ void Pipeline::collect_sections() {
     About &a = about_;
     a = About{};
     a.rows = n;
-    a.edges = adjacency_.edges;
     a.seed = options_.seed;
-    a.fingerprint = fnv1a(adjacency_.bytes.data(), adjacency_.bytes.size());
     a.dim = rows_.dim();
     a.metric = rows_.metric;
     a.input_type = rows_.vectors.type;
@@ -338,26 +357,16 @@ void Pipeline::collect_sections() {
     a.exact_stride = exact_.stride();
     a.code_dim = c.code_dim;
     a.record_bytes = c.record_bytes;
-    a.entries = static_cast<u32>(entries_.rows.size());
-    a.max_degree = adjacency_.max_degree;
     a.norm_left = c.norm_left;
     a.code_step = c.code_step;
     a.residual_unit = c.residual_unit;
     a.residual_weight = c.residual_weight;
-    a.horizon = calibration_.horizon;
-    a.code_recall = code_recall_;
-    a.entry_group = entries_.group;
     a.nibbles_at = c.nibbles_at;
     a.nibble_shift = c.nibble_shift;
+    describe_graph();
 
     exact_.row_of_slot = row_of_slot_.data();
-    writer_.add(section_about, &about_, sizeof about_);
-    writer_.add(section_projection, projection_section_.data(), projection_section_.size());
-    writer_.add(section_entries, entry_section_.data(), entry_section_.size());
-    writer_.add(section_records, records_.data(), records_.size());
-    writer_.add(section_adjacency, adjacency_.bytes.data(), adjacency_.bytes.size());
-    if (calibration_.count)
-        writer_.add(section_calibration, calibration_.points, calibration_.count * sizeof(CalibrationPoint));
+    add_hot_sections(projection_section_.data(), projection_section_.size());
     writer_.add(section_row_of_slot, row_of_slot_.data(), 4ull * n);
     writer_.add(section_slot_of_row, slot_of_row_.data(), 4ull * n);
     if (keys_) {
@@ -372,18 +381,44 @@ void Pipeline::collect_sections() {
         s.context = &exact_;
         writer_.add(s);
     }
-    const double hot = static_cast<double>(projection_section_.size() + entry_section_.size() + records_.size() + adjacency_.bytes.size());
-    report_.rows = n;
-    report_.dim = a.dim;
-    report_.metric = rows_.metric;
+    report_sections();
+}
+
+void Pipeline::describe_graph() {
+    about_.edges = adjacency_.edges;
+    about_.fingerprint = fnv1a(adjacency_.bytes.data(), adjacency_.bytes.size());
+    about_.entries = static_cast<u32>(entries_.rows.size());
+    about_.max_degree = adjacency_.max_degree;
+    about_.horizon = calibration_.horizon;
+    about_.code_recall = code_recall_;
+    about_.entry_group = entries_.group;
+}
+
+void Pipeline::add_hot_sections(const u8 *projection, u64 projection_bytes) {
+    writer_.add(section_about, &about_, sizeof about_);
+    writer_.add(section_projection, projection, projection_bytes);
+    writer_.add(section_entries, entry_section_.data(), entry_section_.size());
+    writer_.add(section_records, records_.data(), records_.size());
+    writer_.add(section_adjacency, adjacency_.bytes.data(), adjacency_.bytes.size());
+    if (calibration_.count)
+        writer_.add(section_calibration, calibration_.points, calibration_.count * sizeof(CalibrationPoint));
+    report_.hot_bytes_per_row = static_cast<double>(projection_bytes + entry_section_.size() + records_.size() + adjacency_.bytes.size()) /
+                                static_cast<double>(about_.rows);
+}
+
+void Pipeline::report_sections() {
+    const double n = static_cast<double>(about_.rows);
+    report_.rows = about_.rows;
+    report_.dim = about_.dim;
+    report_.metric = static_cast<learnann_metric>(about_.metric);
     report_.file_bytes = writer_.file_bytes();
-    report_.hot_bytes_per_row = hot / n;
-    report_.cold_bytes_per_row = (static_cast<double>(report_.file_bytes) - hot) / n;
+    report_.cold_bytes_per_row = static_cast<double>(report_.file_bytes) / n - report_.hot_bytes_per_row;
     report_.mean_degree = static_cast<double>(adjacency_.edges) / n;
-    report_.code_bytes = c.record_bytes;
-    report_.code_dim = c.code_dim;
-    report_.code_recall = code_recall_;
-    report_.residual_weight = c.residual_weight;
+    report_.entries = about_.entries;
+    report_.code_bytes = about_.record_bytes;
+    report_.code_dim = about_.code_dim;
+    report_.code_recall = about_.code_recall;
+    report_.residual_weight = about_.residual_weight;
 }
 
 LEARNANN_END

@@ -1,4 +1,4 @@
-// pipeline.hpp: rows -> the sections of a file. One object a builder; run() may be called again.
+// pipeline.hpp: rows -> the sections of a file, or an index and queries -> the same. One object a builder; it may run again.
 #pragma once
 
 #include "build/exact_rows.hpp"
@@ -7,8 +7,11 @@
 #include "learn/connect.hpp"
 #include "learn/order.hpp"
 #include "learn/spectral.hpp"
+#include "learn/teach.hpp"
 
 LEARNANN_BEGIN
+
+constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
 
 // Bytes that a build needs besides the rows, for options that were checked.
 u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &options);
@@ -18,6 +21,9 @@ public:
     Pipeline(const learnann_build_options &options, const Allocator &allocator);
 
     Status run(const learnann_vectors &rows, const u64 *keys, learnann_error *error);
+    // Learns from queries what an index can learn with its rows as they are (train.cpp). Both are borrowed as long as the writer
+    // is in use.
+    Status train(const FileView &view, const learnann_vectors &queries, learnann_error *error);
     const FileWriter &writer() const { return writer_; }
     const learnann_build_report &report() const { return report_; }
     const Allocator &allocator() const { return allocator_; }
@@ -37,7 +43,18 @@ private:
     Status finish(learnann_error *error);
     void collect_sections();
 
+    Status load(const FileView &view, learnann_error *error);
+    Status load_edges(const FileView &view, learnann_error *error);
+    void collect_trained(const FileView &view);
+
+    void start();
     Status begin(const char *phase);    // ends the phase before
+    Status calibrate_graph(learnann_error *error);
+    Status teach(const learnann_vectors &queries, learnann_error *error);
+    Status lay_out(learnann_error *error);
+    void describe_graph();
+    void add_hot_sections(const u8 *projection, u64 projection_bytes);
+    void report_sections();
     Progress progress() const { return Progress{options_.progress, options_.progress_context, phase_}; }
     u32 threads() const { return report_.threads; }
 

@@ -26,8 +26,7 @@ struct QueryMemory {
         return encode_query(*space.codec, project(*space.codec, codec), code.data());
     }
     ExactQuery exact(const Rows &rows, const Holdout &h, u32 i) {
-        const u32 type = rows.metric == LEARNANN_COS ? 0 : rows.exact_type();
-        return ExactQuery::of(h.query(i, rows.dim()), rows.dim(), type, bytes.data());
+        return rows.exact_query(h.query(i, rows.dim()), bytes.data());
     }
 };
 
@@ -156,7 +155,7 @@ public:
             LEARNANN_RETURN_IF(workers_[t].prepare(space_, rows_.dim(), allocator_, error));
             LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
-        const u32 share = choose_horizon();
+        const u32 share = choose_horizon(out.cost);
         out.horizon = shares[share];
         Reached at[steps];
         u32 used = 0;
@@ -181,6 +180,7 @@ private:
     struct Counts {
         u32 kept = 0;
         u32 distances = 0;
+        u32 entry_distances = 0;
         u32 hops = 0;
     };
     // A candidate of a query: by how much its estimate lies behind the anchor's, and whether it is one of the true k.
@@ -194,9 +194,9 @@ private:
     static constexpr float shares[] = {1.0f, 0.7f, 0.5f, 0.35f, 0.25f};
     static constexpr u32 share_count = sizeof shares / sizeof *shares;
 
-    u32 choose_horizon() {
+    u32 choose_horizon(double &least) {
         u32 best = 0;
-        double least = 0;
+        least = 0;
         for (u32 share = 0; share < share_count; ++share) {
             const double cost = cost_of(share);
             if (least == 0 || cost < least) least = cost, best = share;
@@ -237,16 +237,17 @@ private:
         });
         Reached r;
         for (u32 j = 0; j < 3; ++j) r.margin[j] = fit_margin(j, queries, r.recall[j]);
-        double distances = 0, hops = 0, reranked = 0;
+        double distances = 0, scanned = 0, hops = 0, reranked = 0;
         for (u32 q = 0; q < queries; ++q) {
             distances += counts_[q].distances;
+            scanned += counts_[q].entry_distances;
             hops += counts_[q].hops;
             for (u32 i = 0; i < counts_[q].kept; ++i) reranked += candidate(q, i).margin[1] <= r.margin[1];
         }
         // Measured on a server: what comes from beyond the second cache, and the arithmetic beside it.
         const double record = 4 + space_.stride() / 20.0, hop = 80 + 0.3 * effort;
         const double exact = 25 + rows_.dim() * element_bytes(rows_.vectors.type) / 9.0;
-        r.nanoseconds = (distances * record + hops * hop + reranked * exact) / queries;
+        r.nanoseconds = (distances * record + scanned * record / 4 + hops * hop + reranked * exact) / queries;
         return r;
     }
 
@@ -273,7 +274,8 @@ private:
         const ExactQuery exact = w.exact(rows_, h_, q);
         const Pool &pool = w.beam.pool;
         const u32 kept = pool.size();
-        counts_[q] = Counts{kept, static_cast<u32>(w.beam.counts.distances), static_cast<u32>(w.beam.counts.hops)};
+        const BeamCounts &done = w.beam.counts;
+        counts_[q] = Counts{kept, static_cast<u32>(done.distances), static_cast<u32>(done.entry_distances), static_cast<u32>(done.hops)};
         i32 anchors[3];
         float spreads[3];
         for (u32 j = 0; kept > 0 && j < 3; ++j) {

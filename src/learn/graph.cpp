@@ -16,6 +16,14 @@ Status EdgeLists::allocate(u32 row_count, u32 edge_capacity, const Allocator &al
     return pinned.zeroes(rows, error);
 }
 
+Status EdgeLists::copy(const EdgeLists &from, const Allocator &allocator, learnann_error *error) {
+    LEARNANN_RETURN_IF(allocate(from.rows, from.capacity, allocator, error));
+    std::memcpy(ids.data(), from.ids.data(), ids.size() * sizeof(u32));
+    std::memcpy(degrees.data(), from.degrees.data(), degrees.size());
+    std::memcpy(pinned.data(), from.pinned.data(), pinned.size());
+    return LEARNANN_OK;
+}
+
 constexpr u32 prune_candidates = 384;    // room for the fullest list (192 at degree 128) and as many new ones
 
 u32 prune(const CodeSpace &space, const GraphOptions &options, i64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {

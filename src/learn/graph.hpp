@@ -20,6 +20,7 @@ struct EdgeLists {
     Array<u8> pinned;
 
     Status allocate(u32 row_count, u32 edge_capacity, const Allocator &allocator, learnann_error *error);
+    Status copy(const EdgeLists &from, const Allocator &allocator, learnann_error *error);
     u32 *of(u32 row) { return ids.data() + static_cast<u64>(row) * capacity; }
     const u32 *of(u32 row) const { return ids.data() + static_cast<u64>(row) * capacity; }
 };

@@ -28,11 +28,10 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     h.measured = smaller(h.count, given ? 2 * measured_size(rows) : measured_size(rows));
     LEARNANN_RETURN_IF(h.queries.allocate(static_cast<u64>(h.count) * d, error));
     if (given) {
-        Rows sample = rows;
-        sample.vectors = *given;
+        h.given_step = given->count / h.count;
         for (u32 i = 0; i < h.count; ++i)
-            if (!sample.floats(static_cast<u32>(i * (given->count / h.count)), h.queries.data() + static_cast<u64>(i) * d))
-                return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity", i);
+            if (!Rows::floats_of(*given, i * h.given_step, rows.metric, h.queries.data() + static_cast<u64>(i) * d))
+                return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity", i * h.given_step);
         return LEARNANN_OK;
     }
     LEARNANN_RETURN_IF(h.query_rows.allocate(h.count, error));
@@ -92,7 +91,6 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     Array<u8> bytes(allocator);
     LEARNANN_RETURN_IF(heaps.allocate(static_cast<u64>(threads) * together * heap_size, error));
     LEARNANN_RETURN_IF(bytes.allocate(static_cast<u64>(threads) * together * d, error));
-    const u32 type = rows.metric == LEARNANN_COS ? 0 : rows.exact_type();
     for (u32 begin = 0; begin < groups; begin += threads) {
         LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / groups));
         parallel(threads, smaller(threads, groups - begin), 1, [&](u64 item, u32 worker) {
@@ -102,7 +100,7 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
             for (u32 i = 0; i < count; ++i) {
                 const u64 place = static_cast<u64>(worker) * together + i;
                 nearest[i] = NearHeap{heaps.data() + place * heap_size, 0, h.neighbours};
-                queries[i] = ExactQuery::of(h.query(first + i, d), d, type, bytes.data() + place * d);
+                queries[i] = rows.exact_query(h.query(first + i, d), bytes.data() + place * d);
             }
             u32 held = 0;       // query rows passed so far: they ascend, as the rows do
             for (u32 row = 0; row < n; ++row) {

@@ -18,6 +18,7 @@ struct Holdout {
                                 // shallow_depth neighbours, once complete_holdout() found them by their codes
     u32 neighbours = 0;         // known of each: depth, or all rows there are
     bool from_rows = false;     // the queries are rows of the index
+    u64 given_step = 1;         // where not: every so many-th of the queries given
     Array<u32> query_rows;      // where from_rows: their row numbers, ascending
     Array<float> queries;       // count x dim, as the codec wants them (normalised under cosine)
     Array<float> truth;         // count x depth distances of the true neighbours, ascending
@@ -31,7 +32,7 @@ struct Holdout {
     u32 knowing(u32 k) const { return k <= shallow_depth ? count : measured; }
 };
 
-// Takes the first of `given`, or, where that is NULL, random rows; brute force finds the truth. Empty for too few rows.
+// Takes some of `given`, evenly spread, or, where that is NULL, random rows; brute force finds the truth. Empty for too few rows.
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
                     const Allocator &allocator, Holdout &holdout, learnann_error *error);
 

@@ -1,0 +1,55 @@
+// building.cpp: see building.hpp.
+#include "building.hpp"
+
+#include "common.hpp"
+#include "system.hpp"
+
+#include <cstdio>
+#include <iterator>
+
+namespace tools {
+
+void ProgressLine::attach(learnann_build_options &options) {
+    options.progress = on_progress;
+    options.progress_context = this;
+}
+
+void ProgressLine::clear() {
+    if (line_open_) std::fputs("\r\033[K", stderr);
+    line_open_ = false;
+}
+
+void ProgressLine::show(const char *phase, int percent) {
+    if (percent == percent_ && phase_ == phase) return;
+    std::fprintf(stderr, "\r\033[K%-16s %3d %%", phase, percent);
+    std::fflush(stderr);
+    line_open_ = true;
+    phase_ = phase;
+    percent_ = percent;
+}
+
+int ProgressLine::on_progress(void *self, const char *phase, double done) {
+    if (stderr_is_terminal()) static_cast<ProgressLine *>(self)->show(phase, static_cast<int>(100 * done));
+    return interrupted() ? 1 : 0;
+}
+
+void write_phases(JsonWriter &json, const learnann_build_report &report) {
+    json.key("phases");
+    json.begin_object();
+    for (uint32_t i = 0; i < report.phase_count && i < std::size(report.phases); ++i) {
+        json.field(report.phases[i].name, report.phases[i].seconds);
+    }
+    json.end_object();
+}
+
+void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_build_report &report) {
+    for (uint32_t i = 0; i < report.phase_count && i < std::size(report.phases); ++i) {
+        rows.push_back({std::string("  ") + report.phases[i].name, format("%.2f", report.phases[i].seconds)});
+    }
+}
+
+std::string lessons_text(const learnann_build_report &report) {
+    return report.lessons == 0 ? "rows alone" : grouped(report.lessons) + " queries";
+}
+
+} // namespace tools

@@ -1,0 +1,42 @@
+// What `learnann build` and `learnann train` share: the builder, its progress on a terminal, and the report.
+#pragma once
+
+#include "json.hpp"
+
+#include "../learnann.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tools {
+
+struct FreeBuilder {
+    void operator()(learnann_builder *builder) const { learnann_builder_free(builder); }
+};
+using Builder = std::unique_ptr<learnann_builder, FreeBuilder>;
+
+// A line on stderr where that is a terminal. After Ctrl-C (catch_interrupts) it cancels the work.
+class ProgressLine {
+public:
+    // Has to outlive what is made with the options.
+    void attach(learnann_build_options &options);
+    void clear();
+
+private:
+    static int on_progress(void *self, const char *phase, double done);
+    void show(const char *phase, int percent);
+
+    bool line_open_ = false;
+    std::string phase_;
+    int percent_ = -1;
+};
+
+// The report's phases: as the field "phases", and as rows of a table.
+void write_phases(JsonWriter &json, const learnann_build_report &report);
+void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_build_report &report);
+
+// "15,234 queries", or that there was nothing to learn from or no better for it.
+std::string lessons_text(const learnann_build_report &report);
+
+} // namespace tools
