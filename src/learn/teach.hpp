@@ -29,7 +29,7 @@ public:
 
 private:
     static constexpr u32 wanted_rows = 20;
-    static constexpr u32 wide = 128;                // beam that finds what is wanted
+    static constexpr u32 wide = 64;                // beam that finds what is wanted
     static constexpr u32 width = 40, horizon = 20;  // of a lesson: about what a search for a recall of 0.99 does
     static constexpr u32 hops = 64;                 // it ends after so many: rows expanded may have left the beam
     static constexpr u32 parents = 3;               // first rows of a walk, from which what it missed is linked
