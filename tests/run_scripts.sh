@@ -77,6 +77,14 @@ for metric in l2 ip cos; do
     "$L" search "$T/$metric.la" "$T/queries.fbin" -k 10 --effort 100 --truth "$T/$metric.ivecs" --json >"$T/search.json"
     check "recall $metric" at_least "$(number recall "$T/search.json")" 0.99
 done
+check "search from flash" bash -c "'$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --flash --out '$T/flash.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/mapped.ivecs' && cmp '$T/flash.ivecs' '$T/mapped.ivecs'"
+if [ "$(uname)" = Linux ]; then
+    check "search cold" says '"cold_bytes"' "$L" search "$T/l2.la" "$T/queries.fbin" --cold --json
+    check "cold reads a part of the file" at_least "$(stat -c %s "$T/l2.la")" "$(number cold_bytes "$T/says.out")"
+fi
+# Where control groups are granted the search runs in one, elsewhere it says that they are not.
+"$L" search "$T/l2.la" "$T/queries.fbin" --memory-limit 64 >"$T/capped.out" 2>"$T/capped.err"
+check "search under a memory limit" grep -q "queries/s\|control group\|Measure on Linux" "$T/capped.out" "$T/capped.err"
 check "search by recall" says '"effort"' "$L" search "$T/l2.la" "$T/queries.fbin" --recall 0.9 --json
 check "sweep" says recall "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/plot.svg"
 check "plot" grep -q '<svg' "$T/plot.svg"
@@ -112,6 +120,7 @@ check "wrong dimension" bash -c "'$L' convert '$T/l2.ivecs' '$T/x.ibin'; ! '$L' 
 check "train without queries" ends 2 "queries" "$L" train "$T/l2.la"
 printf '\1\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0' >"$T/two.fbin"
 check "train with another dimension" ends 1 "2 elements" "$L" train "$T/l2.la" --queries "$T/two.fbin"
+check "cold and threads" ends 2 "query by query" "$L" search "$T/l2.la" "$T/queries.fbin" --cold --threads 2
 check "k = 0" ends 2 "k" "$L" search "$T/l2.la" "$T/queries.fbin" -k 0
 check "folder that isn't there" ends 1 "" "$L" build "$T/rows.fbin" -o "$T/none/x.la"
 if [ -e /dev/full ] && [ -w /dev/shm ] && command -v mount >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -1,4 +1,5 @@
 // learnann search: runs a file of queries against an index, and says what came of it and what it cost.
+#include "cache.hpp"
 #include "cli.hpp"
 #include "measure.hpp"
 #include "system.hpp"
@@ -11,7 +12,8 @@ struct Settings {
     uint64_t k = 10, effort = 0, threads = 1, repeat = 1;
     double recall = 0;
     uint32_t router = 0;
-    bool interleave = false, resident = false, json = false;
+    uint64_t memory_limit = 0;
+    bool interleave = false, resident = false, flash = false, cold = false, json = false;
 };
 
 Syntax syntax_of(Settings &s) {
@@ -36,6 +38,12 @@ Syntax syntax_of(Settings &s) {
         {"--interleave", "", "one thread, several queries in flight at once", &s.interleave},
         {"--resident", "", "copy the hot part of the index into memory, in large pages where the system grants them",
          &s.resident},
+        {"--flash", "", "for a file larger than memory: ask the device for all exact rows of a query at once", &s.flash},
+        {"--cold", "", "the first 300 queries, each on an index opened anew of which nothing is in memory:\n"
+                       "the latency then, opening included, and what was read of the file (Linux)", &s.cold},
+        {"--memory-limit", "MIB", "search in a process of so much memory, cached parts of files included, that begins\n"
+                                  "with nothing of FILE in memory (Linux, where control groups are granted)",
+         Whole{&s.memory_limit, 1, 1u << 24}},
         {"--repeat", "N", "passes over the queries; the fastest is reported (default 1)",
          Whole{&s.repeat, 1, 1000000}},
         {"--json", "", "one JSON object on stdout", &s.json},
@@ -64,6 +72,7 @@ std::string table_of(const Figures &f) {
     }
     rows.push_back({"a query", format("%.1f code distances and %.1f of entries, %.1f hops, %.1f exact rows",
                                       f.distances, f.entry_distances, f.hops, f.reranked)});
+    if (f.cold_bytes >= 0) rows.push_back({"read of the file", format("%s a query, %.1f pages of 4 KiB", size_text(f.cold_bytes).c_str(), f.cold_bytes / 4096)});
     rows.push_back({"memory", rss_bytes() == 0 ? "unknown" : size_text(rss_bytes()) + ", mapped files included"});
     rows.push_back({"isa", learnann_isa()});
     return table_text(rows, "ll", false);
@@ -72,18 +81,11 @@ std::string table_of(const Figures &f) {
 std::string wrong_combination(const Settings &s) {
     if (s.effort != 0 && s.recall != 0) return "--recall and --effort exclude each other";
     if (s.interleave && s.threads != 1) return "--interleave is for one thread: leave out --threads";
+    if (s.cold && (s.interleave || s.threads != 1 || s.repeat != 1)) return "--cold searches query by query, once";
     return "";
 }
 
-} // namespace
-
-int search_command(const std::vector<std::string> &arguments) {
-    Settings s;
-    const Syntax syntax = syntax_of(s);
-    if (const std::optional<int> code = parse(syntax, arguments)) return *code;
-    const std::string wrong = wrong_combination(s);
-    if (!wrong.empty()) return usage_error("search", wrong);
-
+int search(const Settings &s) {
     Plan plan;
     plan.k = static_cast<uint32_t>(s.k);
     plan.effort = static_cast<uint32_t>(s.effort);
@@ -96,8 +98,8 @@ int search_command(const std::vector<std::string> &arguments) {
     Figures figures;
     Measurement measurement;
     const bool out_ok = s.out.empty() || (check_matrix_suffix(s.out, failure) && check_output(s.out, failure));
-    if (!out_ok || !measurement.open(s.index, s.queries, s.truth, plan.k, s.resident, failure) ||
-        !measurement.run(plan, figures, failure)) {
+    if (!out_ok || !measurement.open(s.index, s.queries, s.truth, plan.k, OpenHow{s.resident, s.flash}, failure) ||
+        !(s.cold ? measurement.run_cold(plan, figures, failure) : measurement.run(plan, figures, failure))) {
         return report(failure);
     }
     if (!s.out.empty() && !write_hits(s.out, measurement, plan.k, failure)) return report(failure);
@@ -105,6 +107,22 @@ int search_command(const std::vector<std::string> &arguments) {
     JsonWriter json;
     write_figures(json, figures);
     return finish(json.text() + "\n");
+}
+
+} // namespace
+
+int search_command(const std::vector<std::string> &arguments) {
+    Settings s;
+    const Syntax syntax = syntax_of(s);
+    if (const std::optional<int> code = parse(syntax, arguments)) return *code;
+    const std::string wrong = wrong_combination(s);
+    if (!wrong.empty()) return usage_error("search", wrong);
+    if (s.memory_limit == 0) return search(s);
+
+    Failure failure;
+    int code = exit_failed;
+    const bool ran = run_capped(s.memory_limit << 20, s.index, [&] { return search(s); }, code, failure);
+    return ran ? code : report(failure);
 }
 
 } // namespace tools

@@ -168,7 +168,7 @@ int info_command(const std::vector<std::string> &arguments) {
     if (const std::optional<int> code = parse(syntax, arguments)) return *code;
     Index index;
     Failure failure;
-    if (!open_index(path, false, index, failure)) return report(failure);
+    if (!open_index(path, {}, index, failure)) return report(failure);
     learnann_index_info info = learnann_index_info_default();
     learnann_get_info(index.get(), &info);
     const std::vector<Calibration> calibration = calibration_of(index.get());

@@ -1,6 +1,8 @@
 // See measure.hpp. One clock reading a query: the end of one is the begin of the next, so that the clock costs least.
 #include "measure.hpp"
 
+#include "cache.hpp"
+
 #include "cli.hpp"
 #include "system.hpp"
 
@@ -45,11 +47,12 @@ void latencies(std::vector<double> microseconds, Figures &figures) {
 
 } // namespace
 
-bool open_index(const std::string &path, bool resident, Index &index, Failure &failure) {
+bool open_index(const std::string &path, OpenHow how, Index &index, Failure &failure) {
     learnann_index *raw = nullptr;
     learnann_error error{};
     learnann_open_options options = learnann_open_options_default();
-    if (resident) options.flags = LEARNANN_OPEN_RESIDENT;
+    if (how.resident) options.flags |= LEARNANN_OPEN_RESIDENT;
+    if (how.flash) options.flags |= LEARNANN_OPEN_FLASH;
     if (learnann_open(path.c_str(), &options, &raw, &error) != LEARNANN_OK) {
         failure = library_failure(path, "byte", error);
         return false;
@@ -58,24 +61,32 @@ bool open_index(const std::string &path, bool resident, Index &index, Failure &f
     return true;
 }
 
+bool Measurement::open_index_file(Failure &failure) {
+    scratch_.reset();
+    if (!open_index(index_path_, how_, index_, failure)) return false;
+    learnann_scratch *raw = nullptr;
+    learnann_error error{};
+    if (learnann_scratch_create(index_.get(), &raw, &error) != LEARNANN_OK) {
+        failure = library_failure(index_path_, "byte", error);
+        return false;
+    }
+    scratch_.reset(raw);
+    return true;
+}
+
 bool Measurement::open(const std::string &index, const std::string &queries, const std::string &truth, uint32_t k,
-                       bool resident, Failure &failure) {
-    if (!open_index(index, resident, index_, failure) || !open_vectors(queries, query_file_, failure)) return false;
-    learnann_get_info(index_.get(), &info_);
+                       OpenHow how, Failure &failure) {
+    index_path_ = index;
     query_path_ = queries;
+    how_ = how;
+    if (!open_index_file(failure) || !open_vectors(queries, query_file_, failure)) return false;
+    learnann_get_info(index_.get(), &info_);
     vectors_ = as_vectors(query_file_.matrix);
     if (vectors_.dim != info_.dim) {
         return fail(failure, queries, "", format("its vectors have %u elements, those of %s %u", vectors_.dim,
                                                  index.c_str(), info_.dim),
                     "Give queries of the same dimension as the index.");
     }
-    learnann_scratch *raw = nullptr;
-    learnann_error error{};
-    if (learnann_scratch_create(index_.get(), &raw, &error) != LEARNANN_OK) {
-        failure = library_failure(index, "byte", error);
-        return false;
-    }
-    scratch_.reset(raw);
     k_ = k;
     hits_.resize(static_cast<size_t>(vectors_.count * k));
     counts_.resize(static_cast<size_t>(vectors_.count));
@@ -111,23 +122,27 @@ bool Measurement::load_truth(uint32_t k, Failure &failure) {
     return true;
 }
 
+bool Measurement::search_one(uint64_t i, const learnann_search_options &options, Pass &pass, Failure &failure) {
+    learnann_vectors query = vectors_;
+    learnann_search_stats stats = learnann_search_stats_default();
+    learnann_error error{};
+    query.count = 1;
+    query.data = static_cast<const uint8_t *>(vectors_.data) + i * vectors_.stride;
+    if (learnann_search(index_.get(), scratch_.get(), &query, k_, &options, &hits_[i * k_], &counts_[i], &stats, &error) !=
+        LEARNANN_OK) {
+        error.file_offset = i;
+        failure = library_failure(query_path_, "query", error);
+        return false;
+    }
+    add(pass.stats, stats);
+    return true;
+}
+
 bool Measurement::run_singly(const learnann_search_options &options, Pass &pass, Failure &failure) {
     pass.microseconds.resize(static_cast<size_t>(vectors_.count));
-    const uint8_t *data = static_cast<const uint8_t *>(vectors_.data);
-    learnann_vectors query = vectors_;
-    query.count = 1;
     Clock::time_point before = Clock::now();
     for (size_t i = 0; i < pass.microseconds.size(); ++i) {
-        learnann_search_stats stats = learnann_search_stats_default();
-        learnann_error error{};
-        query.data = data + i * vectors_.stride;
-        if (learnann_search(index_.get(), scratch_.get(), &query, k_, &options, &hits_[i * k_], &counts_[i], &stats,
-                            &error) != LEARNANN_OK) {
-            error.file_offset = i;
-            failure = library_failure(query_path_, "query", error);
-            return false;
-        }
-        add(pass.stats, stats);
+        if (!search_one(i, options, pass, failure)) return false;
         const Clock::time_point after = Clock::now();
         pass.microseconds[i] = 1e6 * seconds_between(before, after);
         before = after;
@@ -164,36 +179,66 @@ bool Measurement::run(const Plan &plan, Figures &figures, Failure &failure) {
         if (!run_pass(plan, options, pass, failure)) return false;
         if (i == 0 || pass.seconds < best.seconds) best = std::move(pass);
     }
-    if (best.stats.bad_ids > 0) {
-        std::fprintf(stderr, "learnann: warning: the index is damaged (%s ids out of range); run `learnann verify`\n",
-                     grouped(best.stats.bad_ids).c_str());
-    }
-    const double queries = static_cast<double>(vectors_.count);
-    figures = Figures();
-    figures.queries = vectors_.count;
-    figures.k = k_;
-    figures.effort = best.stats.effort;
-    figures.recall = recall();
-    figures.qps = best.seconds > 0 ? queries / best.seconds : -1;
-    figures.distances = static_cast<double>(best.stats.distances) / queries;
-    figures.entry_distances = static_cast<double>(best.stats.entry_distances) / queries;
-    figures.reranked = static_cast<double>(best.stats.reranked) / queries;
-    figures.hops = static_cast<double>(best.stats.hops) / queries;
-    latencies(std::move(best.microseconds), figures);
+    fill_figures(best, vectors_.count, figures);
     return true;
 }
 
-double Measurement::recall() const {
+void Measurement::fill_figures(const Pass &pass, uint64_t count, Figures &figures) const {
+    if (pass.stats.bad_ids > 0) {
+        std::fprintf(stderr, "learnann: warning: the index is damaged (%s ids out of range); run `learnann verify`\n",
+                     grouped(pass.stats.bad_ids).c_str());
+    }
+    const double queries = static_cast<double>(count);
+    figures = Figures();
+    figures.queries = count;
+    figures.k = k_;
+    figures.effort = pass.stats.effort;
+    figures.recall = recall(count);
+    figures.qps = pass.seconds > 0 ? queries / pass.seconds : -1;
+    figures.distances = static_cast<double>(pass.stats.distances) / queries;
+    figures.entry_distances = static_cast<double>(pass.stats.entry_distances) / queries;
+    figures.reranked = static_cast<double>(pass.stats.reranked) / queries;
+    figures.hops = static_cast<double>(pass.stats.hops) / queries;
+    latencies(pass.microseconds, figures);
+}
+
+bool Measurement::run_cold(const Plan &plan, Figures &figures, Failure &failure) {
+    constexpr uint64_t most = 300;
+    learnann_search_options options = learnann_search_options_default();
+    options.effort = plan.effort;
+    options.target_recall = plan.target_recall;
+    Pass pass;
+    const uint64_t count = std::min<uint64_t>(vectors_.count, most);
+    uint64_t all_bytes = 0;
+    for (uint64_t i = 0; i < count; ++i) {
+        uint64_t bytes = 0;
+        scratch_.reset();
+        index_.reset();
+        if (!drop_cached(index_path_, failure)) return false;
+        const Clock::time_point begin = Clock::now();
+        if (!open_index_file(failure) || !search_one(i, options, pass, failure)) return false;
+        pass.microseconds.push_back(1e6 * seconds_between(begin, Clock::now()));
+        pass.seconds += pass.microseconds.back() / 1e6;
+        if (!cached_bytes(index_path_, bytes, failure)) return false;
+        all_bytes += bytes;
+    }
+    fill_figures(pass, count, figures);
+    figures.cold_bytes = static_cast<double>(all_bytes) / static_cast<double>(count);
+    return true;
+}
+
+// Of the first so many.
+double Measurement::recall(uint64_t queries) const {
     if (truth_.empty()) return -1;
     uint64_t found = 0;
-    for (size_t i = 0; i < counts_.size(); ++i) {
+    for (size_t i = 0; i < queries; ++i) {
         const auto begin = truth_.begin() + static_cast<std::ptrdiff_t>(i * k_);
         const auto end = begin + static_cast<std::ptrdiff_t>(k_);
         for (uint32_t j = 0; j < counts_[i]; ++j) {
             found += std::binary_search(begin, end, static_cast<int64_t>(hits_[i * k_ + j].row));
         }
     }
-    return static_cast<double>(found) / static_cast<double>(truth_.size());
+    return static_cast<double>(found) / static_cast<double>(queries * k_);
 }
 
 std::vector<int64_t> Measurement::hit_rows() const {
@@ -224,6 +269,7 @@ void write_figures(JsonWriter &json, const Figures &f) {
     measured("entry_distances", f.entry_distances);
     measured("reranked", f.reranked);
     measured("hops", f.hops);
+    if (f.cold_bytes >= 0) json.field("cold_bytes", f.cold_bytes);
     json.field("inferences", 0);
     const uint64_t resident = rss_bytes();
     measured("rss_bytes", resident == 0 ? -1.0 : static_cast<double>(resident));

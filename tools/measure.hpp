@@ -34,6 +34,12 @@ struct Figures {
     double qps = -1;
     double mean_us = -1, p50_us = -1, p99_us = -1;      // only where each query was timed
     double distances = -1, entry_distances = -1, reranked = -1, hops = -1;      // a query
+    double cold_bytes = -1;         // of the file, read for a query that found nothing of it in memory
+};
+
+// How an index is opened (learnann_open_options).
+struct OpenHow {
+    bool resident = false, flash = false;
 };
 
 struct CloseIndex {
@@ -41,15 +47,17 @@ struct CloseIndex {
 };
 using Index = std::unique_ptr<learnann_index, CloseIndex>;
 
-// `resident`: with the hot part copied into memory (LEARNANN_OPEN_RESIDENT).
-bool open_index(const std::string &path, bool resident, Index &index, Failure &failure);
+bool open_index(const std::string &path, OpenHow how, Index &index, Failure &failure);
 
 class Measurement {
 public:
     // `truth` may be empty: no recall then.
     bool open(const std::string &index, const std::string &queries, const std::string &truth, uint32_t k,
-              bool resident, Failure &failure);
+              OpenHow how, Failure &failure);
     bool run(const Plan &plan, Figures &figures, Failure &failure);
+    // The first few hundred queries one by one, each on an index just opened of which nothing is in memory. Timed from before
+    // the opening on.
+    bool run_cold(const Plan &plan, Figures &figures, Failure &failure);
 
     // The hits of the last run as row numbers, k for each query; -1 past the last hit.
     std::vector<int64_t> hit_rows() const;
@@ -67,12 +75,17 @@ private:
         learnann_search_stats stats = learnann_search_stats_default();
     };
 
+    bool open_index_file(Failure &failure);
     bool load_truth(uint32_t k, Failure &failure);
     bool run_pass(const Plan &plan, const learnann_search_options &options, Pass &pass, Failure &failure);
+    bool search_one(uint64_t i, const learnann_search_options &options, Pass &pass, Failure &failure);
     bool run_singly(const learnann_search_options &options, Pass &pass, Failure &failure);
-    double recall() const;
+    double recall(uint64_t queries) const;
 
-    std::string query_path_;
+    void fill_figures(const Pass &pass, uint64_t queries, Figures &figures) const;
+
+    std::string index_path_, query_path_;
+    OpenHow how_;
     MatrixFile query_file_, truth_file_;
     learnann_vectors vectors_{};
     std::vector<int64_t> truth_;                // the first k true ids of each query, sorted

@@ -21,12 +21,25 @@ inline Status make_resident(learnann_index &index, learnann_error *error) {
     prefer_large_pages(index.resident.data(), index.resident.size());
     u8 *to = index.resident.data();
     for (const SectionKind kind : hot_sections) {
-        const u64 size = index.view.section_bytes(kind);
-        std::memcpy(to, index.view.section(kind), size);
-        index.view.use_copy(kind, to);
-        to += round_up(size, section_alignment);
+        u8 *copy = to;
+        read_in_order(index.view.section(kind), index.view.section_bytes(kind), [&](const u8 *part, size_t size) {
+            std::memcpy(to, part, size);
+            to += size;
+        });
+        to = copy + round_up(index.view.section_bytes(kind), section_alignment);
+        index.view.use_copy(kind, copy);
     }
     return LEARNANN_OK;
+}
+
+// Tells the system what searches will do with a mapped file.
+inline void advise(FileView &view, bool flash) {
+    if (flash) {
+        view.ask_ahead();
+        for (const SectionKind kind : hot_sections) expect_rereads(view.section(kind), view.section_bytes(kind));
+    }
+    for (const u32 kind : {section_projection, section_entries})    // every search reads them
+        expect_reads(view.section(kind), view.section_bytes(kind));
 }
 
 // One open for both sources of bytes: `path` is NULL where bytes are given.
@@ -34,7 +47,9 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
                          learnann_index **out, learnann_error *error) {
     learnann_open_options o = learnann_open_options_default();
     LEARNANN_RETURN_IF(take_options(options, o, error));
-    if (o.flags & ~LEARNANN_OPEN_RESIDENT) return fail(error, LEARNANN_ARGUMENT, "a flag of the open options is unknown");
+    if (o.flags & ~(LEARNANN_OPEN_RESIDENT | LEARNANN_OPEN_FLASH))
+        return fail(error, LEARNANN_ARGUMENT, "a flag of the open options is unknown");
+    if (!path && (o.flags & LEARNANN_OPEN_FLASH)) return fail(error, LEARNANN_ARGUMENT, "an index in memory is not on flash");
     Allocator allocator;
     LEARNANN_RETURN_IF(take_allocator(o.allocator, allocator, error));
     learnann_index *index = make_handle<learnann_index>(allocator);
@@ -47,6 +62,7 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
         size = static_cast<size_t>(index->map.size());
     }
     if (status == LEARNANN_OK) status = index->view.open(static_cast<const u8 *>(bytes), size, error);
+    if (status == LEARNANN_OK && path) advise(index->view, (o.flags & LEARNANN_OPEN_FLASH) != 0);
     if (status == LEARNANN_OK && (o.flags & LEARNANN_OPEN_RESIDENT)) status = make_resident(*index, error);
     if (status != LEARNANN_OK) free_handle(index, allocator);
     else *out = index;

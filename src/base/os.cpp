@@ -141,6 +141,8 @@ Status AtomicFile::commit(learnann_error *error) {
 }
 
 void prefer_large_pages(void *, size_t) {}
+void expect_reads(const void *, u64) {}
+void expect_rereads(const void *, u64) {}
 
 double seconds_now() {
     LARGE_INTEGER frequency, ticks;
@@ -185,6 +187,12 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
 
 #else
 
+inline void advise(const void *bytes, u64 size, int advice) {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto address = reinterpret_cast<std::uintptr_t>(bytes), begin = address / page * page;
+    if (size > 0) (void)::posix_madvise(reinterpret_cast<void *>(begin), static_cast<size_t>(address + size - begin), advice);
+}
+
 Status FileMap::open(const char *path, learnann_error *error) {
     close();
     const int file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
@@ -201,6 +209,7 @@ Status FileMap::open(const char *path, learnann_error *error) {
         void *view = ::mmap(nullptr, static_cast<size_t>(about.st_size), PROT_READ, MAP_SHARED, file, 0);
         if (view == MAP_FAILED) status = fail_io(error, "the file can't be mapped");
         else data_ = static_cast<const u8 *>(view);
+        advise(data_, data_ ? static_cast<u64>(about.st_size) : 0, POSIX_MADV_RANDOM);
     }
     ::close(file);
     if (status == LEARNANN_OK) size_ = static_cast<u64>(about.st_size);
@@ -267,6 +276,9 @@ Status AtomicFile::commit(learnann_error *error) {
     flush_folder_of(path_.data());
     return LEARNANN_OK;
 }
+
+void expect_reads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_WILLNEED); }
+void expect_rereads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_NORMAL); }
 
 void prefer_large_pages(void *memory, size_t bytes) {
 #ifdef MADV_HUGEPAGE

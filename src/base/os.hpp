@@ -11,7 +11,8 @@
 
 LEARNANN_BEGIN
 
-// A whole file, mapped read-only. An empty file maps to size 0.
+// A whole file, mapped read-only. An empty file maps to size 0. The system is told that it is read here and there, a little at a
+// time: reading ahead would fill memory with what nobody needs. Who reads a lot in order says so (read_in_order).
 class FileMap {
 public:
     FileMap() = default;
@@ -48,6 +49,22 @@ private:
     i64 handle_ = -1;
     bool exists_ = false;
 };
+
+// Bytes of a mapped file that will be needed soon: the system may begin to read them now. And bytes that will be needed again and
+// again: worth reading ahead, and worth keeping when memory is short (Linux takes what is read here and there for not worth it).
+// Wishes.
+void expect_reads(const void *bytes, u64 size);
+void expect_rereads(const void *bytes, u64 size);
+
+// visit(bytes, size) for one part after the other of mapped bytes, the next of which is on its way.
+template <class Visit> void read_in_order(const u8 *bytes, u64 size, Visit visit) {
+    constexpr u64 part = 4u << 20;
+    for (u64 at = 0; at < size; at += part) {
+        if (at == 0) expect_reads(bytes, smaller(part, size));
+        if (at + part < size) expect_reads(bytes + at + part, smaller(part, size - at - part));
+        visit(bytes + at, static_cast<size_t>(smaller(part, size - at)));
+    }
+}
 
 // Asks for large pages under a large block of memory. Only a wish.
 void prefer_large_pages(void *memory, size_t bytes);

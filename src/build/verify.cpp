@@ -1,6 +1,8 @@
 // verify.cpp: see verify.hpp. The numbers are those of the invariants in format.hpp.
 #include "build/verify.hpp"
 
+#include "base/os.hpp"
+
 LEARNANN_BEGIN
 
 namespace {
@@ -29,9 +31,14 @@ private:
     Status bad(const char *message, u64 offset) { return fail(error_, LEARNANN_CORRUPT, message, offset); }
     u64 at(u32 kind, u64 offset) const { return view_.section_offset(kind) + offset; }
 
+    u32 checksum(u32 kind) const {
+        u32 crc = 0;
+        read_in_order(view_.section(kind), view_.section_bytes(kind), [&](const u8 *part, size_t size) { crc = crc32c(crc, part, size); });
+        return crc;
+    }
     Status checksums() {
         for (u32 kind = section_about; kind < section_kinds; ++kind)
-            if (view_.section(kind) && crc32c(0, view_.section(kind), view_.section_bytes(kind)) != view_.section_crc(kind))
+            if (view_.section(kind) && checksum(kind) != view_.section_crc(kind))
                 return bad("F7: the checksum of a section is wrong", at(kind, 0));
         return LEARNANN_OK;
     }

@@ -14,6 +14,10 @@ public:
     // Searches read this copy of a section from now on; it must outlive the view.
     void use_copy(u32 kind, const u8 *copy) { sections_[kind].data = copy; }
 
+    // Searches ask for all exact rows that they are about to read at once: for files that memory does not hold.
+    void ask_ahead() { asks_ahead_ = true; }
+    bool asks_ahead() const { return asks_ahead_; }
+
     const About &about() const { return about_; }
     u64 file_bytes() const { return size_; }
     u32 rows() const { return static_cast<u32>(about_.rows); }
@@ -98,6 +102,7 @@ private:
     u32 crcs_[section_kinds] = {};
     About about_{};
     u32 id_bits_ = 32;
+    bool asks_ahead_ = false;
 };
 
 LEARNANN_END

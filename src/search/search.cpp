@@ -2,6 +2,7 @@
 // it is scanned, where the rows are few or few pass the filter.
 #include "search/search.hpp"
 
+#include "base/os.hpp"
 #include "search/hits.hpp"
 
 #include <limits>
@@ -174,6 +175,7 @@ void Searcher::fetch(Lane &lane) const {
     lane.stage = Lane::fetching;
     lane.depth = rerank_depth(from, lane.encoded, plan.rerank);
     if (!view.has_exact()) return;
+    for (u32 i = 0; view.asks_ahead() && i < lane.depth; ++i) expect_reads(view.exact_row(from.id(i)), view.about().exact_stride);
     for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
 }
 

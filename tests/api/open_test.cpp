@@ -134,17 +134,29 @@ TEST_CASE("a saved file holds the bytes that write gives, and opens like them") 
     REQUIRE(saved.size() == file.size());
     CHECK(std::memcmp(saved.data(), file.data(), file.size()) == 0);
     Index in_memory{file};
-    learnann_index *index = nullptr;
-    learnann_scratch *scratch = nullptr;
-    REQUIRE(learnann_open(path.c_str(), nullptr, &index, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK);
     const learnann_vectors query = rows.one(5);
-    std::vector<learnann_hit> hits(10);
-    uint32_t count = 0;
-    CHECK(learnann_search(index, scratch, &query, 10, nullptr, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
-    CHECK(same_hits(hits, in_memory.search(query, 10)));
-    learnann_scratch_free(scratch);
-    learnann_close(index);
+    learnann_open_options options = learnann_open_options_default();
+    for (const uint32_t flags : {0u, LEARNANN_OPEN_RESIDENT, LEARNANN_OPEN_FLASH, LEARNANN_OPEN_RESIDENT | LEARNANN_OPEN_FLASH}) {
+        CAPTURE(flags);
+        learnann_index *index = nullptr;
+        learnann_scratch *scratch = nullptr;
+        options.flags = flags;
+        REQUIRE(learnann_open(path.c_str(), &options, &index, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK);
+        std::vector<learnann_hit> hits(10);
+        uint32_t count = 0;
+        CHECK(learnann_search(index, scratch, &query, 10, nullptr, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+        CHECK(same_hits(hits, in_memory.search(query, 10)));
+        CHECK(learnann_verify(index, nullptr) == LEARNANN_OK);
+        learnann_scratch_free(scratch);
+        learnann_close(index);
+    }
+    learnann_index *none = nullptr;
+    options.flags = 4;
+    CHECK(learnann_open(path.c_str(), &options, &none, nullptr) == LEARNANN_ARGUMENT);
+    options.flags = LEARNANN_OPEN_FLASH;
+    CHECK(learnann_open_memory(file.data(), file.size(), &options, &none, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(none == nullptr);
 }
 
 #if HAVE_POSIX
