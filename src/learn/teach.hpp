@@ -29,7 +29,7 @@ public:
 
 private:
     static constexpr u32 wanted_rows = 20;
-    static constexpr u32 wide = 64;                // beam that finds what is wanted
+    static constexpr u32 wide = 64;                 // beam that finds what is wanted
     static constexpr u32 width = 40, horizon = 20;  // of a lesson: about what a search for a recall of 0.99 does
     static constexpr u32 hops = 64;                 // it ends after so many: rows expanded may have left the beam
     static constexpr u32 parents = 3;               // first rows of a walk, from which what it missed is linked
@@ -42,7 +42,8 @@ private:
         u32 missed[wanted_rows];
         u32 expanded_count, led_count, missed_count;
     };
-    // One thread's walk. Where a row was seen first: from the row from[row], at its edge place[row]; no_row for an entry.
+    // One thread's walk: a plain one, which knows of every row by which edge it was seen first, from the row from[row] at its
+    // edge place[row]; from no_row where it is an entry.
     struct Walker {
         CodecScratch codec;
         Array<i8> code;
