@@ -159,6 +159,7 @@ check "no exceptions, no RTTI" app g++ -std=c++17 -O0 -fno-exceptions -fno-rtti 
 check "header is C99" "$CC" -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c learnann.h
 check "header is C++17" "$CXX" -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ learnann.h
 check "read-only reader" "$CXX" -std=c++17 -O0 -Wall -Wextra -Werror -DLEARNANN_READ_ONLY $INCLUDE -x c++ -c learnann.c++ -o "$T/reader.o"
+check "the reader's size" env CXX=g++ tests/size.sh promise
 check "without xsimd" "$CXX" -std=c++17 -O0 -Wall -Wextra -Werror -DLEARNANN_NO_XSIMD -DLEARNANN_NO_X86 $INCLUDE -x c++ -c learnann.c++ -o "$T/plain.o"
 for header in src/*/*.hpp; do
     check "$header alone" "$CXX" -std=c++17 -fsyntax-only -Isrc $INCLUDE -include "$header" -x c++ /dev/null
