@@ -23,7 +23,7 @@ EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) 
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
 .PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz test-aarch64 \
-        gates size faults bench-build clean need-build need-test
+        gates size faults valgrind bench-build clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -142,6 +142,10 @@ fuzz-replay: $B/fuzz-replay  ## the fuzz corpus, once
 test-aarch64: all  ## unit and API tests on aarch64 under qemu; files written there and here give the same hits
 	@tools/need.sh qemu-user g++-aarch64-linux-gnu doctest-dev
 	B="$B" tests/aarch64.sh
+
+valgrind: all  ## no byte of a file is memory that nobody wrote
+	@tools/need.sh valgrind
+	B="$B" tests/valgrind.sh
 
 KILLS ?= 30
 faults: all  ## every system call of a save fails once; KILLS (30) saves are killed: the file is always the old one or the new one
