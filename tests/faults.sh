@@ -1,5 +1,5 @@
 #!/bin/bash
-# faults.sh [KILLS]: each system call of a save fails once, and a save is killed KILLS times (default 30) at random moments. After
+# faults.sh [KILLS]: each system call of a save fails once, and a save is killed KILLS times (default 30) while it writes. After
 # each the file is the old index or the new one, whole, and no temporary is left by a process that could clean up.
 # Uses B (the build folder) and CC from the environment. Ends with "faults: N tried, M failed".
 set -u
@@ -24,7 +24,7 @@ wrong() {
     failed=$((failed + 1))
     echo "FAILED: $*"
 }
-# whole NAME NEW: the file is the old index or NEW; nothing else is in its folder.
+# whole NAME NEW: the file is the old index or NEW, and verifies.
 whole() {
     cmp -s "$F" "$T/old.la" || cmp -s "$F" "$2" || wrong "$1: neither the old index nor the new one"
     "$L" verify "$F" >/dev/null 2>&1 || wrong "$1: what is there does not verify"
@@ -54,9 +54,10 @@ each() {
 build=("$L" build "$T/new.u8bin" -o "$F" --threads 1)
 train=("$L" train "$F" --queries "$T/new.u8bin" --threads 1)
 for fault in open write fsync rename mmap; do
-    # A folder that can't be flushed is not the file's failure: the second fsync.
-    each $fault "$([ $fault = fsync ] && echo yes || echo no)" "$T/new.la" "${build[@]}"
-    each $fault "$([ $fault = fsync ] && echo yes || echo no)" "$T/trained.la" "${train[@]}"
+    may_go_on=no
+    [ $fault = fsync ] && may_go_on=yes     # a folder that can't be flushed is not the file's failure: the second fsync
+    each $fault $may_go_on "$T/new.la" "${build[@]}"
+    each $fault $may_go_on "$T/trained.la" "${train[@]}"
 done
 for fault in short close; do
     each $fault yes "$T/new.la" "${build[@]}"

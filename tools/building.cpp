@@ -9,6 +9,8 @@
 
 namespace tools {
 
+ProgressLine::ProgressLine() : shown_(stderr_is_terminal()) {}
+
 void ProgressLine::attach(learnann_build_options &options) {
     options.progress = on_progress;
     options.progress_context = this;
@@ -29,7 +31,8 @@ void ProgressLine::show(const char *phase, int percent) {
 }
 
 int ProgressLine::on_progress(void *self, const char *phase, double done) {
-    if (stderr_is_terminal()) static_cast<ProgressLine *>(self)->show(phase, static_cast<int>(100 * done));
+    ProgressLine &line = *static_cast<ProgressLine *>(self);
+    if (line.shown_) line.show(phase, static_cast<int>(100 * done));
     return interrupted() ? 1 : 0;
 }
 

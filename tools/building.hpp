@@ -19,6 +19,7 @@ using Builder = std::unique_ptr<learnann_builder, FreeBuilder>;
 // A line on stderr where that is a terminal. After Ctrl-C (catch_interrupts) it cancels the work.
 class ProgressLine {
 public:
+    ProgressLine();
     // Has to outlive what is made with the options.
     void attach(learnann_build_options &options);
     void clear();
@@ -27,6 +28,7 @@ private:
     static int on_progress(void *self, const char *phase, double done);
     void show(const char *phase, int percent);
 
+    const bool shown_;          // asked once
     bool line_open_ = false;
     std::string phase_;
     int percent_ = -1;

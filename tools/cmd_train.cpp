@@ -47,7 +47,7 @@ struct Outcome {
 bool train(const Settings &s, Outcome &done, Failure &failure) {
     Index index;
     MatrixFile log;
-    const std::string &output = s.output.empty() ? s.index : s.output;
+    const std::string &output = s.output;
     if (!check_output(output, failure) || !open_index(s.index, {}, index, failure) || !open_vectors(s.queries, log, failure)) return false;
     if (same_file(s.queries, output)) return fail(failure, output, "", "is also an input", "Name another output file.");
     const learnann_vectors queries = as_vectors(log.matrix);
@@ -111,7 +111,7 @@ std::string json_of(const Outcome &done) {
 std::string table_of(const Settings &s, const Outcome &done) {
     const learnann_build_report &r = done.report;
     std::vector<std::vector<std::string>> rows = {
-        {"file", s.output.empty() ? s.index : s.output},
+        {"file", s.output},
         {"rows", grouped(r.rows)},
         {"queries", grouped(done.queries)},
         {"graph", r.lessons == 0 ? "as it was" : "taught by " + lessons_text(r)},
@@ -130,6 +130,7 @@ int train_command(const std::vector<std::string> &arguments) {
     const Syntax syntax = syntax_of(s);
     if (const std::optional<int> code = parse(syntax, arguments)) return *code;
     if (s.queries.empty()) return usage_error("train", "--queries LOG is missing");
+    if (s.output.empty()) s.output = s.index;
 
     Outcome done;
     Failure failure;

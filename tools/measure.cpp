@@ -2,7 +2,6 @@
 #include "measure.hpp"
 
 #include "cache.hpp"
-
 #include "cli.hpp"
 #include "system.hpp"
 

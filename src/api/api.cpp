@@ -21,13 +21,11 @@ inline Status make_resident(learnann_index &index, learnann_error *error) {
     prefer_large_pages(index.resident.data(), index.resident.size());
     u8 *to = index.resident.data();
     for (const SectionKind kind : hot_sections) {
-        u8 *copy = to;
-        read_in_order(index.view.section(kind), index.view.section_bytes(kind), [&](const u8 *part, size_t size) {
-            std::memcpy(to, part, size);
-            to += size;
-        });
-        to = copy + round_up(index.view.section_bytes(kind), section_alignment);
-        index.view.use_copy(kind, copy);
+        const u8 *mapped = index.view.section(kind);
+        const u64 size = index.view.section_bytes(kind);
+        read_in_order(mapped, size, [&](const u8 *part, size_t part_size) { std::memcpy(to + (part - mapped), part, part_size); });
+        index.view.use_copy(kind, to);
+        to += round_up(size, section_alignment);
     }
     return LEARNANN_OK;
 }

@@ -19,6 +19,12 @@ struct Progress {
     }
 };
 
+// To the least of the values that several threads bring: the first item at fault, whoever finds it first.
+inline void keep_least(std::atomic<u32> &least, u32 value) {
+    u32 before = least.load();
+    while (value < before && !least.compare_exchange_weak(before, value)) {}
+}
+
 template <class Work> struct ParallelLoop {
     Work *work;
     std::atomic<u64> next{0};

@@ -42,6 +42,7 @@ Status Pipeline::begin(const char *phase) {
         report_.phases[report_.phase_count++] = learnann_phase{phase_, now - phase_start_};
     phase_ = phase;
     phase_start_ = now;
+    report_.seconds = now - start_;
     return phase ? progress().at(0) : LEARNANN_OK;
 }
 
@@ -50,27 +51,27 @@ void Pipeline::start() {
     report_ = learnann_build_report_default();
     report_.threads = thread_count(options_);
     phase_ = nullptr;
+    start_ = seconds_now();
+}
+
+Status Pipeline::check_memory(u64 needed, const char *message, learnann_error *error) const {
+    if (!options_.memory_limit || needed <= options_.memory_limit) return LEARNANN_OK;
+    fail_nomem(error, needed);
+    if (error) error->message = message;
+    return LEARNANN_NOMEM;
 }
 
 Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_error *error) {
     start();
-    const u64 needed = build_bytes(rows.count, rows.dim, options_);
-    if (options_.memory_limit && needed > options_.memory_limit) {
-        fail_nomem(error, needed);
-        if (error) error->message = "the build would need more memory than the limit";
-        return LEARNANN_NOMEM;
-    }
+    LEARNANN_RETURN_IF(check_memory(build_bytes(rows.count, rows.dim, options_), "the build would need more memory than the limit", error));
     rows_ = Rows{rows, options_.metric, nullptr, 1};
     keys_ = keys;
-    const double began = seconds_now();
     LEARNANN_RETURN_IF(measure_rows(error));
     LEARNANN_RETURN_IF(fit(error));
     LEARNANN_RETURN_IF(arrange(error));
     LEARNANN_RETURN_IF(link(error));
     LEARNANN_RETURN_IF(finish(error));
-    LEARNANN_RETURN_IF(begin(nullptr));
-    report_.seconds = seconds_now() - began;
-    return LEARNANN_OK;
+    return begin(nullptr);
 }
 
 // ---- rows, held-out queries ----
@@ -87,8 +88,7 @@ Status Pipeline::check_rows(learnann_error *error) {
         float *values = x.data() + static_cast<u64>(worker) * d;
         const bool finite = to_floats(rows_.raw(row), rows_.vectors.type, d, values);
         norms_[row] = std::sqrt(kernels().dot[LEARNANN_F32](values, values, d));
-        u32 first = bad.load();
-        while (!finite && row < first && !bad.compare_exchange_weak(first, row)) {}
+        if (!finite) keep_least(bad, row);
     });
     if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", bad.load());
     rows_.norms = norms_.data();

@@ -48,7 +48,8 @@ private:
     void collect_trained(const FileView &view);
 
     void start();
-    Status begin(const char *phase);    // ends the phase before
+    Status check_memory(u64 needed, const char *message, learnann_error *error) const;
+    Status begin(const char *phase);    // ends the phase before; NULL after the last
     Status calibrate_graph(learnann_error *error);
     Status teach(const learnann_vectors &queries, learnann_error *error);
     Status lay_out(learnann_error *error);
@@ -62,7 +63,7 @@ private:
     Allocator allocator_;
     learnann_build_report report_{};
     const char *phase_ = nullptr;
-    double phase_start_ = 0;
+    double start_ = 0, phase_start_ = 0;
 
     Rows rows_;
     const u64 *keys_ = nullptr;

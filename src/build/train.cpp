@@ -49,13 +49,7 @@ Status Pipeline::train(const FileView &view, const learnann_vectors &queries, le
     start();
     if (!view.has_exact())
         return fail(error, LEARNANN_UNSUPPORTED, "the index keeps no exact rows to tell good answers from bad ones");
-    const u64 needed = train_bytes(view.about(), queries.count, threads());
-    if (options_.memory_limit && needed > options_.memory_limit) {
-        fail_nomem(error, needed);
-        if (error) error->message = "training would need more memory than the limit";
-        return LEARNANN_NOMEM;
-    }
-    const double began = seconds_now();
+    LEARNANN_RETURN_IF(check_memory(train_bytes(view.about(), queries.count, threads()), "training would need more memory than the limit", error));
     LEARNANN_RETURN_IF(load(view, error));
     LEARNANN_RETURN_IF(begin("sample"));
     holdout_ = Holdout{};
@@ -66,9 +60,7 @@ Status Pipeline::train(const FileView &view, const learnann_vectors &queries, le
     LEARNANN_RETURN_IF(teach(queries, error));
     LEARNANN_RETURN_IF(lay_out(error));
     collect_trained(view);
-    LEARNANN_RETURN_IF(begin(nullptr));
-    report_.seconds = seconds_now() - began;
-    return LEARNANN_OK;
+    return begin(nullptr);
 }
 
 void Pipeline::collect_trained(const FileView &view) {

@@ -24,6 +24,12 @@ Status EdgeLists::copy(const EdgeLists &from, const Allocator &allocator, learna
     return LEARNANN_OK;
 }
 
+void EdgeLists::link(u32 from, u32 to) {
+    u32 *list = of(from);
+    u8 &degree = degrees[from];
+    if (degree < capacity && std::find(list, list + degree, to) == list + degree) list[degree++] = to;
+}
+
 constexpr u32 prune_candidates = 384;    // room for the fullest list (192 at degree 128) and as many new ones
 
 u32 prune(const CodeSpace &space, const GraphOptions &options, i64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {
@@ -222,11 +228,7 @@ Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress
     edges_.ids.swap(next.ids);
     for (u32 i = 0; i < count; ++i) {
         const u32 row = rows[i], *own = edges_.of(row);
-        for (u32 j = 0; j < next.degrees[row]; ++j) {
-            u32 *list = edges_.of(own[j]);
-            u8 &degree = edges_.degrees[own[j]];
-            if (degree < edges_.capacity && std::find(list, list + degree, row) == list + degree) list[degree++] = row;
-        }
+        for (u32 j = 0; j < next.degrees[row]; ++j) edges_.link(own[j], row);
     }
     return LEARNANN_OK;
 }

@@ -21,6 +21,8 @@ struct EdgeLists {
 
     Status allocate(u32 row_count, u32 edge_capacity, const Allocator &allocator, learnann_error *error);
     Status copy(const EdgeLists &from, const Allocator &allocator, learnann_error *error);
+    // Adds an edge where there is room and it isn't there yet.
+    void link(u32 from, u32 to);
     u32 *of(u32 row) { return ids.data() + static_cast<u64>(row) * capacity; }
     const u32 *of(u32 row) const { return ids.data() + static_cast<u64>(row) * capacity; }
 };

@@ -31,9 +31,7 @@ Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout,
         parallel(threads_, smaller(batch, lessons() - begin), 16, [&](u64 i, u32 worker) {
             const u32 lesson = begin + static_cast<u32>(i);
             Walker &w = walkers_[worker];
-            const bool finite = walk(lesson, edges, entries, wide, wide, no_row, w);
-            u32 first = bad.load();
-            while (!finite && lesson < first && !bad.compare_exchange_weak(first, lesson)) {}
+            if (!walk(lesson, edges, entries, wide, wide, no_row, w)) keep_least(bad, lesson);
             u32 *rows = wanted_.data() + static_cast<u64>(lesson) * wanted_rows;
             for (u32 j = 0; j < wanted_rows; ++j) rows[j] = j < w.pool.size() ? w.pool.id(j) : no_row;
         });
@@ -148,12 +146,8 @@ Status Teacher::link_missed(EdgeLists &edges, learnann_error *error) {
         ++missing[count - 1].count;
     }
     std::sort(missing.begin(), missing.begin() + count);
-    for (u64 i = 0; i < count && missing[i].count > 1; ++i) {
-        const u32 from = static_cast<u32>(missing[i].edge >> 32), to = static_cast<u32>(missing[i].edge);
-        u32 *list = edges.of(from);
-        u8 &degree = edges.degrees[from];
-        if (degree < edges.capacity && std::find(list, list + degree, to) == list + degree) list[degree++] = to;
-    }
+    for (u64 i = 0; i < count && missing[i].count > 1; ++i)
+        edges.link(static_cast<u32>(missing[i].edge >> 32), static_cast<u32>(missing[i].edge));
     return LEARNANN_OK;
 }
 
@@ -231,18 +225,12 @@ Status learn_from_queries(const CodeSpace &space, const learnann_vectors &querie
         LEARNANN_RETURN_IF(taught.copy(edges, allocator, error));
         LEARNANN_RETURN_IF(teacher.teach(taught, starts, enough, progress, error));
         LEARNANN_RETURN_IF(calibrate(space, taught, starts, rows, row_of_slot, holdout, threads, allocator, reached, error));
-        if (reached.cost < calibration.cost) {
-            calibration = reached;
-            edges = std::move(taught);
-            lessons = teacher.lessons();
-            break;
-        }
-    }
-    if (lessons == 0) return LEARNANN_OK;
-    if (space.inner) {
-        entries.rows.swap(chosen.rows);
-        entries.records.swap(chosen.records);
-        entries.group = chosen.group;
+        if (reached.cost >= calibration.cost) continue;
+        calibration = reached;
+        edges = std::move(taught);
+        if (space.inner) entries = std::move(chosen);
+        lessons = teacher.lessons();
+        return LEARNANN_OK;
     }
     return LEARNANN_OK;
 }
