@@ -58,7 +58,9 @@ enum AboutField : uint32_t {
     about_code_recall = 92,
     about_entry_group = 96,
     about_nibbles_at = 100,
-    about_nibble_shift = 104
+    about_nibble_shift = 104,
+    about_crumbs_at = 108,
+    about_crumb_shift = 112
 };
 
 // The bytes of an index, to be changed. Every access is checked: the bytes may be anything.

@@ -109,10 +109,10 @@ Status Pipeline::measure_rows(learnann_error *error) {
 
 // Codes of that width for `rows`, in records_, and what they keep of the true neighbours.
 Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error) {
-    const u32 wanted = code_room(record_bytes, best_nibbles_at(record_bytes, rows_.dim()));
+    const u32 wanted = most_code_dims(record_bytes, rows_.dim());
     if (basis_.count < smaller(wanted, rows_.dim()))
-        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, code_room(2 * cache_line, cache_line)), threads(), options_.seed + 1, allocator_, basis_, error));
-    LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, options_.seed + 2, allocator_, fitted_, error));
+        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
+    LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
     LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, threads(), progress(), allocator_, records_.data(), error));
     space_ = CodeSpace{&fitted_.codec, records_.data(), rows.count(), rows_.metric == LEARNANN_IP};
@@ -134,7 +134,7 @@ Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error
         LEARNANN_RETURN_IF(fit_width(thin, record_bytes, measured_best / thinning, error));
     }
     // A second cache line costs a search little, further ones more: what one line loses must be small.
-    const float wanted = record_bytes <= cache_line ? 0.945f : 0.90f;
+    const float wanted = record_bytes <= cache_line ? 0.98f : 0.90f;
     enough = code_recall_ >= wanted || (code_recall_ < 0 && record_bytes >= 128);
     return LEARNANN_OK;
 }
@@ -212,7 +212,7 @@ Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learna
     angular.metric = LEARNANN_COS;
     const u32 n = rows_.count(), stride = space_.stride();
     Array<u8> by_row(allocator_);
-    LEARNANN_RETURN_IF(fit_codec(angular, basis_, stride, options_.seed + 5, allocator_, fitted, error));
+    LEARNANN_RETURN_IF(fit_codec(angular, basis_, stride, Holdout{}, options_.seed + 5, allocator_, fitted, error));
     LEARNANN_RETURN_IF(by_row.allocate(records_.size(), error));
     LEARNANN_RETURN_IF(records.allocate(records_.size(), error));
     LEARNANN_RETURN_IF(encode_rows(angular, fitted.codec, threads(), progress(), allocator_, by_row.data(), error));
@@ -363,6 +363,8 @@ void Pipeline::collect_sections() {
     a.residual_weight = c.residual_weight;
     a.nibbles_at = c.nibbles_at;
     a.nibble_shift = c.nibble_shift;
+    a.crumbs_at = c.crumbs_at;
+    a.crumb_shift = c.crumb_shift;
     describe_graph();
 
     exact_.row_of_slot = row_of_slot_.data();

@@ -4,9 +4,9 @@
 #include "build/exact_rows.hpp"
 #include "format/writer.hpp"
 #include "learn/calibrate.hpp"
+#include "learn/codec_fit.hpp"
 #include "learn/connect.hpp"
 #include "learn/order.hpp"
-#include "learn/spectral.hpp"
 #include "learn/teach.hpp"
 
 LEARNANN_BEGIN

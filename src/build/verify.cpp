@@ -66,13 +66,18 @@ private:
     }
 
     Status record(const u8 *record, u64 offset) {
-        const u32 capacity = code_capacity(a_.record_bytes), bytes = smaller(a_.nibbles_at, capacity);
-        const auto unused = [this](u32 dim) { return dim >= a_.code_dim; };
-        for (u32 i = 0; i < bytes; ++i)
-            if (record[i] == 0 || (unused(i) && record[i] != 128)) return bad("F8: a code is out of range", offset + i);
-        for (u32 i = bytes; i < capacity; ++i)
-            if ((unused(i) && record[i] & 15) || (unused(capacity + i - bytes) && record[i] >> 4))
-                return bad("F8: a nibble is not 0", offset + i);
+        const CodeZones zones = CodeZones::of(a_.record_bytes, a_.nibbles_at, a_.crumbs_at);
+        for (u32 i = 0; i < zones.whole; ++i)
+            if (record[i] == 0 || (i >= a_.code_dim && record[i] != 128)) return bad("F8: a code is out of range", offset + i);
+        const u32 nibbles = zones.whole, crumbs = nibbles + zones.nibbles;
+        LEARNANN_RETURN_IF(unused_levels(record + nibbles, zones.nibbles, 2, 15, nibbles, offset + nibbles));
+        return unused_levels(record + crumbs, zones.crumbs, 4, 3, nibbles + 2 * zones.nibbles, offset + crumbs);
+    }
+    // Of `parts` levels in each byte, whose first is that dimension.
+    Status unused_levels(const u8 *bytes, u32 count, u32 parts, u32 top, u32 dim, u64 offset) {
+        for (u32 p = 0; p < parts; ++p)
+            for (u32 i = 0; i < count; ++i, ++dim)
+                if (dim >= a_.code_dim && (bytes[i] >> plane_bit[p] & top)) return bad("F8: a nibble or crumb is not 0", offset + i);
         return LEARNANN_OK;
     }
     Status records() {

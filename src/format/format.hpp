@@ -22,8 +22,9 @@
 //      2  projection   u8 matrix[m][cols], v + 128, cols = d rounded up to 64; f32 unit[m]; f32 mean[d]
 //      3  records      n records of w bytes: code[w-8], u32 norm << 8 | exponent << 5 | residual, u32 offset of the slot's
 //                      adjacency in units of 4 bytes. The code: up to about.nibbles_at, u8 c + 128, c in [-127, 127]; then
-//                      bytes of two nibbles u, for c = (2u - 15) 2^(nibble_shift - 1), the lower ones of all before the
-//                      upper ones. From dimension m on bytes are 128 and nibbles 0                                      (hot)
+//                      up to about.crumbs_at bytes of two nibbles u, for c = (2u - 15) 2^(nibble_shift - 1), the lower ones
+//                      of all before the upper ones; then bytes of four crumbs u, for c = (2u - 3) 2^(crumb_shift - 1), those
+//                      at bit 0 of all before those at 4, then 2, then 6. From dimension m on bytes are 128 and levels 0  (hot)
 //      4  adjacency    n blocks at multiples of 4 bytes: u8 degree, then that many slots of b bits each, one behind the other
 //                      from the lowest bit on, b = 1 to 25, the fewest that hold n - 1, or 32. At least 3 bytes follow the
 //                      last block, and zeroes to a multiple of 64                                                       (hot)
@@ -47,7 +48,7 @@
 //   F5  O  sections 1 to 7 are present, and the about section's own values are within their ranges
 //   F6  O  the length of every section is what the about section implies
 //   F7     the CRC of every section is right (O for about and calibration)
-//   F8     bytes of codes are not 0 (c = -128); from m on bytes are 128 and nibbles 0
+//   F8     bytes of codes are not 0 (c = -128); from m on bytes are 128 and levels 0
 //   F9     every adjacency block lies within its section, and its degree is at most max_degree; the edges and the fingerprint
 //          are those of the about section
 //   F10    every neighbour and every entry is a slot below n, no slot is its own neighbour
@@ -76,7 +77,8 @@ constexpr u32 section_alignment = 128;      // lines are often fetched in pairs
 constexpr u32 max_dim = 65535;
 constexpr u32 min_record_bytes = 16;
 constexpr u32 max_record_bytes = 1024;
-constexpr u32 max_query_bytes = 2 * max_record_bytes;     // nor has any code more dimensions
+constexpr u32 max_query_bytes = (query_planes + 2) * max_record_bytes;
+constexpr u32 max_code_dim = 4 * max_record_bytes;
 constexpr u32 max_out_degree = 255;
 constexpr u32 max_entries = 65536;
 constexpr u32 max_effort = 1u << 20;
@@ -143,9 +145,11 @@ struct About {
     float horizon;          // a walk expands the nearest share of its beam: more of it is kept for reranking only
     float code_recall;      // held-out, -1 where unknown
     u32 entry_group;        // 1 to e
-    u32 nibbles_at;         // a multiple of 16, w where there are none
+    u32 nibbles_at;         // a multiple of 4, up to crumbs_at: equal where there are none
     u32 nibble_shift;       // 1 to 4, 0 where there are none
-    u32 zero[7];
+    u32 crumbs_at;          // a multiple of 4, w where there are none
+    u32 crumb_shift;        // 1 to 6, 0 where there are none
+    u32 zero[5];
 };
 static_assert(sizeof(About) == 136, "the about section is 136 bytes");
 
@@ -168,11 +172,20 @@ static_assert(sizeof(CalibrationPoint) == 16, "a calibration point is 16 bytes")
 
 inline u32 projection_cols(u32 dim) { return static_cast<u32>(round_up(dim, cache_line)); }
 inline u32 code_capacity(u32 record_bytes) { return record_bytes - record_tail; }
-// The dimensions that a record has room for.
-inline u32 code_room(u32 record_bytes, u32 nibbles_at) {
-    const u32 capacity = code_capacity(record_bytes);
-    return nibbles_at < capacity ? nibbles_at + 2 * (capacity - nibbles_at) : capacity;
-}
+
+// The bytes of a record that hold one dimension each, two, and four.
+struct CodeZones {
+    u32 whole;
+    u32 nibbles;
+    u32 crumbs;
+
+    static CodeZones of(u32 record_bytes, u32 nibbles_at, u32 crumbs_at) {
+        const u32 capacity = code_capacity(record_bytes), first = smaller(nibbles_at, capacity), second = smaller(crumbs_at, capacity);
+        return CodeZones{first, second - first, capacity - second};
+    }
+    // The dimensions that there is room for.
+    u32 room() const { return whole + 2 * nibbles + 4 * crumbs; }
+};
 
 inline u32 exact_stride_of(u32 dim, u32 type, bool tail) {
     const u64 row = static_cast<u64>(dim) * element_bytes(static_cast<learnann_type>(type));

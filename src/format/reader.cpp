@@ -93,9 +93,11 @@ Status FileView::read_about(learnann_error *error) {
                        a.input_type <= LEARNANN_U8 && a.exact_type <= LEARNANN_U8 && a.exact_tail <= 1;
     if (!kinds) return corrupt(error, "F5: metric or element type unknown", at);
     const bool record = a.record_bytes >= min_record_bytes && a.record_bytes <= max_record_bytes && a.record_bytes % 16 == 0 &&
-                        a.nibbles_at <= a.record_bytes && a.nibbles_at % 16 == 0 && a.nibble_shift <= max_nibble_shift &&
-                        (a.nibble_shift > 0) == (a.nibbles_at < a.record_bytes) &&
-                        a.code_dim >= 1 && a.code_dim <= code_room(a.record_bytes, a.nibbles_at) && a.norm_left <= 7;
+                        a.nibbles_at <= a.crumbs_at && a.nibbles_at % 4 == 0 && a.nibble_shift <= max_nibble_shift &&
+                        (a.nibble_shift > 0) == (a.nibbles_at < a.crumbs_at) &&
+                        a.crumbs_at <= a.record_bytes && a.crumbs_at % 4 == 0 && a.crumb_shift <= max_crumb_shift &&
+                        (a.crumb_shift > 0) == (a.crumbs_at < a.record_bytes) && a.code_dim >= 1 &&
+                        a.code_dim <= CodeZones::of(a.record_bytes, a.nibbles_at, a.crumbs_at).room() && a.norm_left <= 7;
     if (!record) return corrupt(error, "F5: record or code size out of range", at);
     const bool scales = positive(a.code_step) && positive(a.residual_unit) && a.horizon > 0 && a.horizon <= 1 &&
                         a.residual_weight >= -2 && a.residual_weight <= 2 && a.code_recall >= -1 && a.code_recall <= 1;

@@ -82,8 +82,8 @@ private:
         const u32 stride = space_.stride(), dim = space_.codec->code_dim;
         std::memset(sums_.data(), 0, sums_.size() * sizeof(i32));
         std::memset(sizes_.data(), 0, sizes_.size() * sizeof(u32));
-        i8 code[max_query_bytes];
-        float mean[max_query_bytes];
+        i8 code[max_code_dim];
+        float mean[max_code_dim];
         for (u32 i = 0; i < sample_.size(); ++i) {
             const u8 *record = space_.record(sample_[i]);
             i32 *sum = sums_.data() + static_cast<u64>(nearest_[i]) * dim;

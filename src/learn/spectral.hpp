@@ -1,4 +1,4 @@
-// spectral.hpp: fits the projection (PCA) and the scales of the codec to the rows.
+// spectral.hpp: the directions of a projection, fitted to the rows (PCA).
 #pragma once
 
 #include "learn/linalg.hpp"
@@ -24,22 +24,7 @@ constexpr u32 pca_sample(u32 dim) { return dim <= 256 ? 8192 : 4096; }
 Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error);
 
-// Where a record's nibbles best begin, for so many dimensions.
-u32 best_nibbles_at(u32 record_bytes, u32 dim);
-
-// The codec of a basis cut to a record width, with the arrays that the file will hold.
-struct FittedCodec {
-    Codec codec;
-    Array<u8> matrix;
-    Array<float> unit;
-    Array<float> mean;
-};
-
-Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, u64 seed, const Allocator &allocator,
-                 FittedCodec &fitted, learnann_error *error);
-
-// Records of all rows.
-Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Progress &progress, const Allocator &allocator,
-                   u8 *records, learnann_error *error);
+// `count` of the rows, or all there are, ascending.
+Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, learnann_error *error);
 
 LEARNANN_END

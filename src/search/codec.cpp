@@ -14,6 +14,8 @@ Codec Codec::of(const FileView &view) {
     c.record_bytes = a.record_bytes;
     c.nibbles_at = a.nibbles_at;
     c.nibble_shift = a.nibble_shift;
+    c.crumbs_at = a.crumbs_at;
+    c.crumb_shift = a.crumb_shift;
     c.metric = static_cast<learnann_metric>(a.metric);
     c.norm_left = a.norm_left;
     c.code_step = a.code_step;
@@ -71,35 +73,42 @@ inline u32 exponent_for(double steps, u32 most) {
     return exponent;
 }
 
+// Rounds y * scale to levels, `parts` in each of the bytes, which were 0. Returns the sum of their squared codes.
+inline double put_levels(const float *y, u32 count, float scale, i32 top, u32 shift, u8 *to, u32 bytes, u32 parts) {
+    u8 level[max_code_dim];
+    const i32 squares = kernels().loops.levels(y, count, scale / static_cast<float>(1u << shift), top, level);
+    std::memset(level + count, 0, parts * bytes - count);
+    for (u32 p = 0; p < parts; ++p)
+        for (u32 i = 0; i < bytes; ++i) to[i] |= static_cast<u8>(level[p * bytes + i] << plane_bit[p]);
+    return std::ldexp(static_cast<double>(squares), 2 * (static_cast<i32>(shift) - 1));
+}
+
 double put_code(const Codec &codec, const float *y, float scale, u8 *record) {
-    const u32 capacity = code_capacity(codec.record_bytes), bytes = codec.byte_dims(), lower = codec.lower_dims(), all = codec.code_dim;
-    const Loops &loops = kernels().loops;
+    const CodeZones zones = codec.zones();
+    const u32 bytes = codec.byte_dims(), nibbles = codec.nibble_dims(), crumbs = codec.code_dim - bytes - nibbles;
     i8 code[max_record_bytes];
-    loops.quantise(y, bytes, scale, code);
+    kernels().loops.quantise(y, bytes, scale, code);
     for (u32 i = 0; i < bytes; ++i) record[i] = static_cast<u8>(code[i] + 128);
     const u8 *signed_bytes = reinterpret_cast<const u8 *>(code);
     double squares = kernels().dot_i8(signed_bytes, signed_bytes, bytes);
-    std::memset(record + bytes, 128, smaller(codec.nibbles_at, capacity) - bytes);
-    if (codec.nibbles_at >= capacity) return squares;
-    u8 nibbles[2 * max_record_bytes];
-    squares += loops.nibbles(y + bytes, all - bytes, scale / static_cast<float>(1u << codec.nibble_shift), nibbles) *
-               std::ldexp(1.0, 2 * (static_cast<i32>(codec.nibble_shift) - 1));
-    std::memset(record + codec.nibbles_at, 0, capacity - codec.nibbles_at);
-    for (u32 i = bytes; i < lower; ++i) record[i] = nibbles[i - bytes];
-    for (u32 i = lower; i < all; ++i) record[bytes + i - lower] |= static_cast<u8>(nibbles[i - bytes] << 4);
+    std::memset(record + bytes, 128, zones.whole - bytes);
+    u8 *const packed = record + zones.whole;
+    std::memset(packed, 0, zones.nibbles + zones.crumbs);
+    if (zones.nibbles) squares += put_levels(y + bytes, nibbles, scale, 15, codec.nibble_shift, packed, zones.nibbles, 2);
+    if (zones.crumbs) squares += put_levels(y + bytes + nibbles, crumbs, scale, 3, codec.crumb_shift, packed + zones.nibbles, zones.crumbs, 4);
     return squares;
 }
 
-// The codes of a record's bytes and lower halves, code_capacity(record_bytes) of them, and of its upper halves. Where no dimension
-// lies, bytes give 0 and nibbles something.
-inline void unpack_code(const Codec &codec, const u8 *record, i8 *lower, i8 *upper) {
-    const u32 capacity = code_capacity(codec.record_bytes), bytes = smaller(codec.nibbles_at, capacity);
-    for (u32 i = 0; i < bytes; ++i) lower[i] = static_cast<i8>(record[i] ^ 128);
-    if (bytes < capacity) kernels().loops.nibble_codes(record + bytes, capacity - bytes, codec.nibble_shift, lower + bytes, upper);
-}
-
 void get_code(const Codec &codec, const u8 *record, i8 *code) {
-    unpack_code(codec, record, code, code + code_capacity(codec.record_bytes));
+    const CodeZones zones = codec.zones();
+    const Loops &loops = kernels().loops;
+    for (u32 i = 0; i < zones.whole; ++i) code[i] = static_cast<i8>(record[i] ^ 128);
+    record += zones.whole;
+    code += zones.whole;
+    for (u32 p = 0; p < 2 && zones.nibbles; ++p, code += zones.nibbles)
+        loops.level_codes(record, zones.nibbles, plane_bit[p], 15, codec.nibble_shift, code);
+    for (u32 p = 0; p < 4 && zones.crumbs; ++p, code += zones.crumbs)
+        loops.level_codes(record + zones.nibbles, zones.crumbs, plane_bit[p], 3, codec.crumb_shift, code);
 }
 
 // The squares of what clamping cuts off.
@@ -112,10 +121,10 @@ inline double clamped_off(const float *y, u32 dim, float scale, float most) {
     return lost;
 }
 inline double clamped_off(const Codec &codec, const float *y, float peak, float scale) {
-    const u32 bytes = codec.byte_dims(), nibbles = codec.code_dim - bytes;
-    const float widest = static_cast<float>(8u << codec.nibble_shift);
+    const u32 bytes = codec.byte_dims(), nibbles = codec.nibble_dims(), crumbs = codec.code_dim - bytes - nibbles;
     double lost = peak * scale > 127 ? clamped_off(y, bytes, scale, 127) : 0;
-    if (nibbles && kernels().loops.peak(y + bytes, nibbles) * scale > widest) lost += clamped_off(y + bytes, nibbles, scale, widest);
+    if (nibbles) lost += clamped_off(y + bytes, nibbles, scale, static_cast<float>(8u << codec.nibble_shift));
+    if (crumbs) lost += clamped_off(y + bytes + nibbles, crumbs, scale, static_cast<float>(2u << codec.crumb_shift));
     return lost;
 }
 
@@ -133,20 +142,40 @@ void encode_record(const Codec &codec, const Projected &p, u8 *record) {
     store(record + capacity + 4, u32{0});
 }
 
-// The rest of a query whose codes lie where records have theirs: 0 where there are none, and the biases.
-inline void finish_code(const Codec &codec, i8 *code, QueryCode &q) {
-    const u32 lower = codec.lower_dims(), upper = codec.code_dim - lower, stride = codec.record_bytes, at = codec.nibbles_at;
-    i8 *const uppers = code + stride + at;
-    std::memset(code + lower, 0, stride + at - lower);
-    std::memset(uppers + upper, 0, stride - at - upper);
-    q.code = code;
-    q.nibbles_at = at;
-    q.nibble_shift = codec.nibble_shift;
+// A query whose code is that of code_dim dimensions, each moved to where it meets a record's, and the biases.
+inline void spread_code(const Codec &codec, const i8 *from, i8 *code, QueryCode &q) {
+    const CodeZones zones = codec.zones();
     const Loops &loops = kernels().loops;
-    const u32 bytes = codec.byte_dims();
-    q.bias = 128 * loops.sum_codes(code, bytes);
-    if (codec.nibble_shift)
-        q.nibble_bias = 15 * (1 << (codec.nibble_shift - 1)) * (loops.sum_codes(code + bytes, lower - bytes) + loops.sum_codes(uppers, upper));
+    const u32 stride = codec.record_bytes, bytes = codec.byte_dims(), nibbles = codec.nibble_dims();
+    const u32 crumbs = codec.code_dim - bytes - nibbles;
+    q.code = code;
+    q.nibbles_at = codec.nibbles_at;
+    q.crumbs_at = codec.crumbs_at;
+    q.nibble_shift = codec.nibble_shift;
+    q.crumb_shift = codec.crumb_shift;
+    std::memset(code, 0, codec.nibbles_at == stride ? stride : query_planes * stride);
+    const auto spread = [&](const i8 *dims, u32 count, u32 at, u32 width) {
+        for (u32 p = 0; count > 0; ++p) {
+            const u32 part = smaller(count, width);
+            std::memcpy(code + p * stride + at, dims, part);
+            dims += part;
+            count -= part;
+        }
+    };
+    spread(from, bytes, 0, zones.whole);
+    spread(from + bytes, nibbles, zones.whole, zones.nibbles);
+    spread(from + bytes + nibbles, crumbs, zones.whole + zones.nibbles, zones.crumbs);
+    q.bias = 128 * loops.sum_codes(from, bytes);
+    if (codec.nibbles_at == stride) return;
+    const auto describe = [&](u32 begin, u32 end, u32 mask, u32 shift) {
+        std::memset(code + query_planes * stride + begin, static_cast<int>(mask), end - begin);
+        for (u32 at = begin; at < end; at += 2) store(code + (query_planes + 1) * stride + at, static_cast<u16>(1u << shift));
+    };
+    describe(0, codec.nibbles_at, 255, 0);
+    describe(codec.nibbles_at, codec.crumbs_at, 15, codec.nibble_shift);
+    describe(codec.crumbs_at, stride, 3, codec.crumb_shift);
+    if (nibbles) q.packed_bias += 15 * (1 << (codec.nibble_shift - 1)) * loops.sum_codes(from + bytes, nibbles);
+    if (crumbs) q.packed_bias += 3 * (1 << (codec.crumb_shift - 1)) * loops.sum_codes(from + bytes + nibbles, crumbs);
 }
 
 inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)); }
@@ -157,10 +186,11 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     const double length = p.residual2 + p.kept2, largest = loops.peak(p.y, dim);
     const double s = codec.code_step, residual = std::sqrt(p.residual2);
     EncodedQuery q{};
-    q.rounding = 0.6f * static_cast<float>(1u << codec.nibble_shift);
+    i8 dims[max_code_dim];
+    q.rounding = 0.6f * static_cast<float>(1u << larger(codec.nibble_shift, codec.crumb_shift));
     if (codec.metric == LEARNANN_IP) {      // only the direction matters: the query has a step of its own
         const double step = largest > 0 ? largest / 127 : 1;
-        loops.quantise(p.y, dim, static_cast<float>(1 / step), code);
+        loops.quantise(p.y, dim, static_cast<float>(1 / step), dims);
         q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / step) * codec.residual_unit);
         q.unit = static_cast<float>(s * step / 2);
         q.residual = static_cast<float>(residual / step);
@@ -168,7 +198,7 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         // A query far outside of the rows is taken in steps of 2^j, and all distances with it: they are large there.
         const u32 j = exponent_for(0.98 * largest / s, 30);
         const double up = static_cast<double>(1u << j);
-        loops.quantise(p.y, dim, static_cast<float>(1 / (s * up)), code);
+        loops.quantise(p.y, dim, static_cast<float>(1 / (s * up)), dims);
         q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / (s * up)) * codec.residual_unit);
         q.code.norm_left = codec.norm_left > j ? codec.norm_left - j : 0;
         q.code.norm_right = j > codec.norm_left ? j - codec.norm_left : 0;
@@ -181,9 +211,7 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         q.up = static_cast<float>(up);
         q.base = static_cast<float>(smaller(length * scale, 3e38));
     }
-    const u32 lower = codec.lower_dims();
-    std::memmove(code + codec.record_bytes + codec.nibbles_at, code + lower, dim - lower);      // upper halves apart
-    finish_code(codec, code, q.code);
+    spread_code(codec, dims, code, q.code);
     return q;
 }
 
@@ -191,8 +219,9 @@ QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *
     const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
     const double residual = tail_residual(tail) * static_cast<double>(codec.residual_unit);
     QueryCode q{};
-    unpack_code(codec, record, code, code + codec.record_bytes + codec.nibbles_at);
-    finish_code(codec, code, q);
+    i8 dims[max_code_dim];
+    get_code(codec, record, dims);
+    spread_code(codec, dims, code, q);
     q.residual_weight = as_weight(32 * codec.residual_weight * residual * codec.residual_unit);
     q.exponent = tail_exponent(tail);
     if (!inner) {

@@ -8,7 +8,7 @@
 LEARNANN_BEGIN
 
 // The projection and its scales, wherever they lie (a file's sections, or a build's arrays).
-//   y = P (x - mean) = unit (matrix bytes(x - mean))      code = y / (code_step 2^exponent), rounded to a byte or a nibble (kernels.hpp)
+//   y = P (x - mean) = unit (matrix bytes(x - mean))      code = y / (code_step 2^exponent), rounded to a byte, a nibble or a crumb (kernels.hpp)
 //   residual^2 = |x - mean|^2 - |y|^2 + what clamping cuts    norm = |code 2^exponent|^2 + (residual / code_step)^2
 // where bytes() rounds to 127 steps each way: what that gets wrong is little beside what the projection cuts off and the code
 // rounds. Under cosine x is normalised first; under inner product the mean is 0.
@@ -21,6 +21,8 @@ struct Codec {
     u32 record_bytes = 0;
     u32 nibbles_at = 0;
     u32 nibble_shift = 0;
+    u32 crumbs_at = 0;
+    u32 crumb_shift = 0;
     learnann_metric metric = LEARNANN_L2;
     u32 norm_left = 0;
     float code_step = 1;
@@ -29,10 +31,10 @@ struct Codec {
 
     static Codec of(const FileView &view);
 
+    CodeZones zones() const { return CodeZones::of(record_bytes, nibbles_at, crumbs_at); }
     // How many dimensions are bytes.
-    u32 byte_dims() const { return smaller(code_dim, smaller(nibbles_at, code_capacity(record_bytes))); }
-    // And how many lie in bytes or lower halves of bytes, one after the other from the record's beginning.
-    u32 lower_dims() const { return smaller(code_dim, code_capacity(record_bytes)); }
+    u32 byte_dims() const { return smaller(code_dim, zones().whole); }
+    u32 nibble_dims() const { return smaller(code_dim - byte_dims(), 2 * zones().nibbles); }
 };
 
 // Rows are at most this many code steps long (from the mean): then no estimate between two rows overflows 32 bits.
@@ -81,7 +83,8 @@ Projected project(const Codec &codec, CodecScratch &scratch);
 
 // Rounds y * scale to a record's codes, and returns the sum of their squares.
 double put_code(const Codec &codec, const float *y, float scale, u8 *record);
-// The code_dim codes of a record, in steps of 2^exponent; all fit [-127, 127]. `code` has max_query_bytes.
+// The code_dim codes of a record, in steps of 2^exponent; all fit [-127, 127]. `code` has max_code_dim; behind the dimensions
+// there may be anything.
 void get_code(const Codec &codec, const u8 *record, i8 *code);
 
 // A row's record, without its adjacency offset.

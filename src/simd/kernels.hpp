@@ -10,18 +10,24 @@ LEARNANN_BEGIN
 // A record is `stride` bytes, a multiple of 16: the code, then a u32 that holds the squared norm (upper 24 bits), the code's
 // exponent (3 bits) and the residual norm (lower 5 bits), then a u32 that is not the kernels' business. The exponent is 0 but for
 // rows far out, whose code is in steps of 2^exponent.
-//   The code's strongest dimensions are bytes c + 128 with c in [-127, 127]. From the byte `nibbles_at` on, a multiple of 16, each
-// holds two weaker ones: nibbles u for c = (2u - 15) 2^(nibble_shift - 1), the middle of its sixteenth of the range. First come
-// the lower halves of all those bytes, then the upper ones. nibbles_at = stride: there are none.
+//   The code's strongest dimensions are bytes c + 128 with c in [-127, 127]. From the byte `nibbles_at` on each holds two weaker
+// ones: nibbles u for c = (2u - 15) 2^(nibble_shift - 1), the middle of its sixteenth of the range; first come the lower halves of
+// all those bytes, then the upper ones. From `crumbs_at` on each holds four still weaker ones: crumbs u of two bits for
+// c = (2u - 3) 2^(crumb_shift - 1); first come the bits 0 and 1 of all, then 4 and 5, 2 and 3, 6 and 7. Both are multiples of 4,
+// nibbles_at <= crumbs_at <= stride: where equal, there are none.
 constexpr u32 record_tail = 8;
 constexpr u32 max_exponent = 7;
 constexpr u32 max_residual = 31;
 constexpr u32 max_nibble_shift = 4;
+constexpr u32 max_crumb_shift = 6;
 
 inline u32 tail_of(u32 norm, u32 exponent, u32 residual) { return norm << 8 | exponent << 5 | residual; }
 inline u32 tail_norm(u32 tail) { return tail >> 8; }
 inline u32 tail_exponent(u32 tail) { return tail >> 5 & 7u; }
 inline u32 tail_residual(u32 tail) { return tail & 31u; }
+
+constexpr u32 query_planes = 4;
+constexpr u32 plane_bit[query_planes] = {0, 4, 2, 6};     // where in a record's byte the level lies that a plane meets
 
 // The query's side of an estimate, in units of one squared code step:
 //     estimate = ((norm << norm_left) >> norm_right & norm_mask) + offset - (2 dot(code, query) << exponents)
@@ -29,21 +35,32 @@ inline u32 tail_residual(u32 tail) { return tail & 31u; }
 // where dot is over the true codes c, and the exponents are the record's and the query's. 32-bit arithmetic
 // that wraps: for files that keep their promises (format.hpp) it never does.
 struct QueryCode {
-    const i8 *code;         // 64-byte aligned: for each byte of a record, then (query_bytes) for each upper half of one;
-                            // zero in the tail, and for upper halves before nibbles_at
+    const i8 *code;         // 64-byte aligned planes of `stride` bytes: what bytes, lower halves and the lowest crumbs are multiplied
+                            // with; what upper halves and the crumbs at bits 4 and 5 are; those at 2 and 3; at 6 and 7; 0 elsewhere.
+                            // Where nibbles_at < stride, two more: the mask of a level, all ones for bytes; and its power of two
+                            // (i16, one for two bytes), 1 for bytes
     i32 bias;               // 128 * sum(code of bytes)
-    i32 nibble_bias;        // 15 * 2^(nibble_shift - 1) * sum(code of nibbles)
+    i32 packed_bias;        // 15 * 2^(nibble_shift - 1) * sum(code of nibbles) + 3 * 2^(crumb_shift - 1) * sum(code of crumbs)
     u32 nibbles_at;
-    u32 nibble_shift;       // 1 to max_nibble_shift
+    u32 crumbs_at;
+    u32 nibble_shift;       // 1 to max_nibble_shift, where there are nibbles
+    u32 crumb_shift;        // 1 to max_crumb_shift, where there are crumbs
     i32 offset;
     i32 residual_weight;
     u32 exponent;
     u32 norm_left;
     u32 norm_right;
     u32 norm_mask;          // all ones, or 0 where norms don't matter (inner product)
+
+    const i8 *plane(u32 p, u32 stride) const { return code + p * stride; }
+    const u8 *masks(u32 stride) const { return reinterpret_cast<const u8 *>(plane(query_planes, stride)); }
+    const u8 *powers(u32 stride) const { return reinterpret_cast<const u8 *>(plane(query_planes + 1, stride)); }
+    // How many planes meet levels of bytes before `end`.
+    u32 planes_before(u32 end) const { return end > crumbs_at ? 4 : 2; }
 };
 
-inline u32 query_bytes(u32 stride) { return 2 * stride; }
+
+inline u32 query_bytes(u32 stride) { return (query_planes + 2) * stride; }
 
 inline i32 finish_estimate(const QueryCode &q, i32 dot, u32 tail) {
     const u32 dots = static_cast<u32>(dot) << (tail_exponent(tail) + q.exponent + 1);

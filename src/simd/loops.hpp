@@ -152,27 +152,24 @@ LEARNANN_INLINE void quantise(const float *LEARNANN_RESTRICT y, u32 count, float
     for (u32 i = 0; i < count; ++i) code[i] = static_cast<i8>(rounded(clamped(y[i] * scale)));
 }
 
-// Rounds y * scale + 7.5 to nibbles u in [0, 15] and returns the sum of (2u - 15)^2. The caller sees to it that |y| scale < 2^24.
-LEARNANN_INLINE i32 nibbles(const float *LEARNANN_RESTRICT y, u32 count, float scale, u8 *LEARNANN_RESTRICT nibble) {
+// Rounds y * scale to the middles of top + 1 levels around 0, 2^bits of them: u in [0, top] for u - top / 2. Returns the sum of
+// (2u - top)^2. The caller sees to it that |y| scale < 2^24.
+LEARNANN_INLINE i32 levels(const float *LEARNANN_RESTRICT y, u32 count, float scale, i32 top, u8 *LEARNANN_RESTRICT level) {
     i32 squares = 0;
     for (u32 i = 0; i < count; ++i) {
         const float v = y[i] * scale;
         const i32 whole = static_cast<i32>(v), floor = whole - (static_cast<float>(whole) > v);
-        const i32 u = clamp(floor + 8, 0, 15), c = 2 * u - 15;
-        nibble[i] = static_cast<u8>(u);
+        const i32 u = clamp(floor + (top + 1) / 2, 0, top), c = 2 * u - top;
+        level[i] = static_cast<u8>(u);
         squares += c * c;
     }
     return squares;
 }
 
-// The codes (2u - 15) 2^(shift - 1) of the lower and of the upper nibbles of bytes.
-LEARNANN_INLINE void nibble_codes(const u8 *LEARNANN_RESTRICT bytes, u32 count, u32 shift, i8 *LEARNANN_RESTRICT lower,
-                                  i8 *LEARNANN_RESTRICT upper) {
+// The codes (2u - top) 2^(shift - 1) of the levels at a bit of each byte.
+LEARNANN_INLINE void level_codes(const u8 *LEARNANN_RESTRICT bytes, u32 count, u32 bit, i32 top, u32 shift, i8 *LEARNANN_RESTRICT code) {
     const i32 half = 1 << (shift - 1);
-    for (u32 i = 0; i < count; ++i) {
-        lower[i] = static_cast<i8>((2 * (bytes[i] & 15) - 15) * half);
-        upper[i] = static_cast<i8>((2 * (bytes[i] >> 4) - 15) * half);
-    }
+    for (u32 i = 0; i < count; ++i) code[i] = static_cast<i8>((2 * (bytes[i] >> bit & top) - top) * half);
 }
 
 LEARNANN_INLINE i32 sum_codes(const i8 *code, u32 count) {
@@ -200,8 +197,8 @@ struct Loops {
     bool (*narrow)(const float *x, u32 count, float low, float high, u8 *bytes);
     void (*from_fixed)(const i32 *sums, const float *units, u32 count, float scale, float *y);
     void (*quantise)(const float *y, u32 count, float scale, i8 *code);
-    i32 (*nibbles)(const float *y, u32 count, float scale, u8 *nibble);
-    void (*nibble_codes)(const u8 *bytes, u32 count, u32 shift, i8 *lower, i8 *upper);
+    i32 (*levels)(const float *y, u32 count, float scale, i32 top, u8 *level);
+    void (*level_codes)(const u8 *bytes, u32 count, u32 bit, i32 top, u32 shift, i8 *code);
     i32 (*sum_codes)(const i8 *code, u32 count);
 };
 
@@ -220,15 +217,15 @@ struct Loops {
             loops::from_fixed(sums, units, n, scale, y);                                                                    \
         }                                                                                                                   \
         TARGET static void quantise(const float *y, u32 n, float scale, i8 *code) { loops::quantise(y, n, scale, code); }   \
-        TARGET static i32 nibbles(const float *y, u32 n, float scale, u8 *to) { return loops::nibbles(y, n, scale, to); }   \
-        TARGET static void nibble_codes(const u8 *bytes, u32 n, u32 shift, i8 *lower, i8 *upper) {                          \
-            loops::nibble_codes(bytes, n, shift, lower, upper);                                                             \
+        TARGET static i32 levels(const float *y, u32 n, float scale, i32 top, u8 *to) { return loops::levels(y, n, scale, top, to); } \
+        TARGET static void level_codes(const u8 *bytes, u32 n, u32 bit, i32 top, u32 shift, i8 *code) {                     \
+            loops::level_codes(bytes, n, bit, top, shift, code);                                                            \
         }                                                                                                                   \
         TARGET static i32 sum_codes(const i8 *code, u32 n) { return loops::sum_codes(code, n); }                            \
     };                                                                                                                      \
     constexpr Loops compiled_loops = {LoopsHere::sum,   LoopsHere::square_sum, LoopsHere::centre,   LoopsHere::peak,        \
                                       LoopsHere::widen, LoopsHere::narrow,     LoopsHere::from_fixed,                       \
-                                      LoopsHere::quantise, LoopsHere::nibbles, LoopsHere::nibble_codes,                     \
+                                      LoopsHere::quantise, LoopsHere::levels,  LoopsHere::level_codes,                      \
                                       LoopsHere::sum_codes}
 
 LEARNANN_END

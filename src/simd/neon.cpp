@@ -100,40 +100,53 @@ template <class T, bool Squared> u32 byte_kernel(const u8 *x, const u8 *y, u32 d
 
 // ---- records, matrices ----
 
-// Four rows of bytes v + 128 times a code; `count` is a multiple of 16. Two products of 127 * 127 fit 16 bits; a
-// record's tail may be anything: the code is 0 there.
+// The products of sixteen bytes of four rows, v + 128, and a code. Two products of 127 * 127 fit 16 bits; a record's tail may be
+// anything: the code is 0 there.
+LEARNANN_INLINE void bytes_step(int32x4_t sums[4], const u8 *const r[4], u32 j, int8x16_t q) {
+    for (int k = 0; k < 4; ++k) {
+        const int8x16_t x = load_record(r[k] + j);
+        const int16x8_t pairs = vmull_s8(vget_low_s8(x), vget_low_s8(q));
+        sums[k] = vpadalq_s16(sums[k], vmlal_high_s8(pairs, x, q));
+    }
+}
+
+// As bytes_step, where some or all of the bytes hold levels. Four products of 15 * 127 fit 16 bits, and so do eight of 3 * 127.
+LEARNANN_INLINE void packed_step(int32x4_t sums[4], const u8 *const r[4], u32 j, const PackedStep &step) {
+    for (int k = 0; k < 4; ++k) {
+        const uint8x16_t x = vld1q_u8(r[k] + j);
+        int16x8_t low = vdupq_n_s16(0), high = low;
+        for (u32 p = 0; p < step.count; ++p) {
+            const int8x16_t levels = step.levels(x, p);
+            low = vmlal_s8(low, vget_low_s8(levels), vget_low_s8(step.planes[p]));
+            high = vmlal_high_s8(high, levels, step.planes[p]);
+        }
+        const int16x8_t pairs = vpaddq_s16(low, high);
+        sums[k] = vmlal_high_s16(vmlal_s16(sums[k], vget_low_s16(pairs), vget_low_s16(step.power)), pairs, step.power);
+    }
+}
+
+// Four rows of bytes v + 128 times a code; `count` is a multiple of 16.
 LEARNANN_INLINE int32x4_t dots4(const u8 *const r[4], const i8 *code, u32 count) {
     int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-    for (u32 j = 0; j < count; j += 16) {
-        const int8x16_t q = vld1q_s8(code + j);
-        for (int k = 0; k < 4; ++k) {
-            const int8x16_t x = load_record(r[k] + j);
-            const int16x8_t pairs = vmull_s8(vget_low_s8(x), vget_low_s8(q));
-            sums[k] = vpadalq_s16(sums[k], vmlal_high_s8(pairs, x, q));
-        }
-    }
+    for (u32 j = 0; j < count; j += 16) bytes_step(sums, r, j, vld1q_s8(code + j));
     return sum4(sums);
 }
 
-// The nibbles of four records times the query's code, less their bias. Four products of 15 * 127 fit 16 bits.
-LEARNANN_INLINE int32x4_t nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+// As dots4, of records with nibbles or crumbs, less their bias.
+LEARNANN_INLINE int32x4_t packed_dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
     int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-    for (u32 j = query.nibbles_at; j < stride; j += 16) {
-        const int8x16_t lower = vld1q_s8(query.code + j), upper = vld1q_s8(query.code + stride + j);
-        for (int k = 0; k < 4; ++k) {
-            const int8x16_t l = lower_nibbles(r[k] + j), u = upper_nibbles(r[k] + j);
-            int16x8_t products = vmlal_high_s8(vmull_s8(vget_low_s8(l), vget_low_s8(lower)), l, lower);
-            products = vmlal_high_s8(vmlal_s8(products, vget_low_s8(u), vget_low_s8(upper)), u, upper);
-            sums[k] = vpadalq_s16(sums[k], products);
-        }
+    u32 j = 0;
+    for (; j + 16 <= query.nibbles_at; j += 16) bytes_step(sums, r, j, vld1q_s8(query.code + j));
+    for (; j < stride; j += 16) {
+        const PackedStep step(query, stride, j);
+        if (j < query.nibbles_at) bytes_step(sums, r, j, step.whole);
+        packed_step(sums, r, j, step);
     }
-    return scale_nibbles(query, sum4(sums));
+    return vsubq_s32(sum4(sums), vdupq_n_s32(query.packed_bias));
 }
 
 LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
-    int32x4_t dots = dots4(r, query.code, query.nibbles_at);
-    if (query.nibbles_at < stride) dots = vaddq_s32(dots, nibbles4(query, r, stride));
-    finish4(query, dots, r, stride, estimates);
+    finish4(query, query.nibbles_at < stride ? packed_dots4(query, r, stride) : dots4(r, query.code, stride), r, stride, estimates);
 }
 
 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {

@@ -43,12 +43,28 @@ LEARNANN_INLINE int32x4_t sum4(const int32x4_t sums[4]) {
     return vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
 }
 
-LEARNANN_INLINE int8x16_t lower_nibbles(const u8 *p) { return vreinterpretq_s8_u8(vandq_u8(vld1q_u8(p), vdupq_n_u8(15))); }
-LEARNANN_INLINE int8x16_t upper_nibbles(const u8 *p) { return vreinterpretq_s8_u8(vshrq_n_u8(vld1q_u8(p), 4)); }
+// What sixteen bytes of records with nibbles or crumbs meet.
+struct PackedStep {
+    int8x16_t whole = vdupq_n_s8(0);    // the code of whole bytes
+    int8x16_t planes[query_planes];
+    uint8x16_t mask;
+    int16x8_t power;
+    u32 count;                          // of planes
 
-LEARNANN_INLINE int32x4_t scale_nibbles(const QueryCode &q, int32x4_t dots) {
-    return vsubq_s32(vshlq_s32(dots, vdupq_n_s32(static_cast<i32>(q.nibble_shift))), vdupq_n_s32(q.nibble_bias));
-}
+    LEARNANN_INLINE PackedStep(const QueryCode &query, u32 stride, u32 j)
+        : mask(vld1q_u8(query.masks(stride) + j)), power(vreinterpretq_s16_u8(vld1q_u8(query.powers(stride) + j))),
+          count(query.planes_before(j + 16)) {
+        for (u32 p = 0; p < query_planes; ++p) planes[p] = vld1q_s8(query.plane(p, stride) + j);
+        const int8x16_t bytes = vreinterpretq_s8_u8(vceqq_u8(mask, vdupq_n_u8(255)));
+        whole = vandq_s8(planes[0], bytes);
+        planes[0] = vbicq_s8(planes[0], bytes);
+    }
+    // The levels that plane p meets.
+    LEARNANN_INLINE int8x16_t levels(uint8x16_t x, u32 p) const {
+        const int8x16_t down = vdupq_n_s8(static_cast<i8>(-static_cast<int>(plane_bit[p])));
+        return vreinterpretq_s8_u8(vandq_u8(vshlq_u8(x, down), mask));
+    }
+};
 
 // Four results, or the first of them where fewer are left.
 LEARNANN_INLINE void store4(i32 *out, int32x4_t four, u32 left) {

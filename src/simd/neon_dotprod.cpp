@@ -57,33 +57,44 @@ template <class T, bool Squared> LEARNANN_DOTPROD u32 byte_kernel(const u8 *x, c
     return vaddvq_u32(vaddq_u32(s0, s1));
 }
 
+// The products of sixteen bytes of four rows, v + 128, and a code.
+LEARNANN_DOTPROD LEARNANN_INLINE void bytes_step(int32x4_t sums[4], const u8 *const r[4], u32 j, int8x16_t q) {
+    for (int k = 0; k < 4; ++k) sums[k] = vdotq_s32(sums[k], load_record(r[k] + j), q);
+}
+
+// As bytes_step, where some or all of the bytes hold levels.
+LEARNANN_DOTPROD LEARNANN_INLINE void packed_step(int32x4_t sums[4], const u8 *const r[4], u32 j, const PackedStep &step) {
+    const int32x4_t power = vandq_s32(vreinterpretq_s32_s16(step.power), vdupq_n_s32(0xffff));
+    for (int k = 0; k < 4; ++k) {
+        const uint8x16_t x = vld1q_u8(r[k] + j);
+        int32x4_t dots = vdupq_n_s32(0);
+        for (u32 p = 0; p < step.count; ++p) dots = vdotq_s32(dots, step.levels(x, p), step.planes[p]);
+        sums[k] = vmlaq_s32(sums[k], dots, power);
+    }
+}
+
 // Four rows of bytes v + 128 times a code; `count` is a multiple of 16.
 LEARNANN_DOTPROD LEARNANN_INLINE int32x4_t dots4(const u8 *const r[4], const i8 *code, u32 count) {
     int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-    for (u32 j = 0; j < count; j += 16) {
-        const int8x16_t q = vld1q_s8(code + j);
-        for (int k = 0; k < 4; ++k) sums[k] = vdotq_s32(sums[k], load_record(r[k] + j), q);
-    }
+    for (u32 j = 0; j < count; j += 16) bytes_step(sums, r, j, vld1q_s8(code + j));
     return sum4(sums);
 }
 
-// The nibbles of four records times the query's code, less their bias.
-LEARNANN_DOTPROD LEARNANN_INLINE int32x4_t nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+// As dots4, of records with nibbles or crumbs, less their bias.
+LEARNANN_DOTPROD LEARNANN_INLINE int32x4_t packed_dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
     int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-    for (u32 j = query.nibbles_at; j < stride; j += 16) {
-        const int8x16_t lower = vld1q_s8(query.code + j), upper = vld1q_s8(query.code + stride + j);
-        for (int k = 0; k < 4; ++k) {
-            sums[k] = vdotq_s32(sums[k], lower_nibbles(r[k] + j), lower);
-            sums[k] = vdotq_s32(sums[k], upper_nibbles(r[k] + j), upper);
-        }
+    u32 j = 0;
+    for (; j + 16 <= query.nibbles_at; j += 16) bytes_step(sums, r, j, vld1q_s8(query.code + j));
+    for (; j < stride; j += 16) {
+        const PackedStep step(query, stride, j);
+        if (j < query.nibbles_at) bytes_step(sums, r, j, step.whole);
+        dotprod::packed_step(sums, r, j, step);    // not the one beside PackedStep
     }
-    return scale_nibbles(query, sum4(sums));
+    return vsubq_s32(sum4(sums), vdupq_n_s32(query.packed_bias));
 }
 
 LEARNANN_DOTPROD LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
-    int32x4_t dots = dots4(r, query.code, query.nibbles_at);
-    if (query.nibbles_at < stride) dots = vaddq_s32(dots, nibbles4(query, r, stride));
-    finish4(query, dots, r, stride, estimates);
+    finish4(query, query.nibbles_at < stride ? packed_dots4(query, r, stride) : dots4(r, query.code, stride), r, stride, estimates);
 }
 
 LEARNANN_DOTPROD inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,

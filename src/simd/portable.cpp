@@ -103,31 +103,36 @@ inline i32 dot_code(const u8 *row, const i8 *code, u32 count) {
     return total;
 }
 
-// The nibbles of bytes against the codes of their lower and their upper halves; `count` is a multiple of 16.
-inline i32 dot_nibbles(const u8 *row, const i8 *lower, const i8 *upper, u32 count) {
-    const Words mask(i16(15));
+// The levels from the first nibble on against the query's planes, in code steps.
+inline i32 dot_levels(const QueryCode &query, const u8 *record, u32 stride) {
+    const u8 *masks = query.masks(stride), *powers = query.powers(stride);
     Ints sum(0);
-    u32 j = 0;
-    for (; j + batch_bytes <= count; j += batch_bytes) {
-        const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(row + j));
-        const Words l = Words::load_unaligned(reinterpret_cast<const i16 *>(lower + j));
-        const Words u = Words::load_unaligned(reinterpret_cast<const i16 *>(upper + j));
-        sum = sum + multiply_add(x & mask, low_bytes<i8>(l)) + multiply_add((x >> 8) & mask, high_bytes<i8>(l));
-        sum = sum + multiply_add((x >> 4) & mask, low_bytes<i8>(u)) + multiply_add((x >> 12) & mask, high_bytes<i8>(u));
+    u32 j = query.nibbles_at;
+    for (; j + batch_bytes <= stride; j += batch_bytes) {
+        const Words x = Words::load_unaligned(reinterpret_cast<const i16 *>(record + j));
+        const Words mask = Words::load_unaligned(reinterpret_cast<const i16 *>(masks + j));
+        const Words low = low_bytes<u8>(mask), high = high_bytes<u8>(mask);
+        Ints levels(0);
+        for (u32 p = 0; p < query.planes_before(j + batch_bytes); ++p) {
+            const Words y = Words::load_unaligned(reinterpret_cast<const i16 *>(query.plane(p, stride) + j));
+            const int bit = static_cast<int>(plane_bit[p]);
+            levels = levels + multiply_add((x >> bit) & low, low_bytes<i8>(y)) + multiply_add((x >> (bit + 8)) & high, high_bytes<i8>(y));
+        }
+        const Words power = Words::load_unaligned(reinterpret_cast<const i16 *>(powers + j));
+        sum = sum + levels * (batch_bits<i32>(power) & Ints(0xffff));
     }
     i32 total = batch_sum(sum);
-    for (; j < count; ++j) total += (row[j] & 15) * lower[j] + (row[j] >> 4) * upper[j];
+    for (; j < stride; ++j)
+        for (u32 p = 0; p < query.planes_before(stride); ++p)
+            total += static_cast<i32>(record[j] >> plane_bit[p] & masks[j]) * query.plane(p, stride)[j] * load<i16>(powers + j / 2 * 2);
     return total;
 }
 
 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {
-    const u32 at = query.nibbles_at;
     for (u32 i = 0; i < count; ++i) {
         const u8 *record = records + static_cast<u64>(ids ? ids[i] : i) * stride;
-        i32 dot = dot_code(record, query.code, at);
-        if (at < stride)
-            dot += dot_nibbles(record + at, query.code + at, query.code + stride + at, stride - at) * (1 << query.nibble_shift) -
-                   query.nibble_bias;
+        i32 dot = dot_code(record, query.code, query.nibbles_at);
+        if (query.nibbles_at < stride) dot += dot_levels(query, record, stride) - query.packed_bias;
         estimates[i] = finish_estimate(query, dot, load<u32>(record + stride - record_tail));
     }
 }

@@ -45,11 +45,13 @@ template <class T> u32 dot_bytes(const u8 *a, const u8 *b, u32 dim) {
 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count, i32 *estimates) {
     for (u32 i = 0; i < count; ++i) {
         const u8 *record = records + static_cast<u64>(ids ? ids[i] : i) * stride;
-        i32 bytes = 0, nibbles = 0;
-        for (u32 j = 0; j < smaller(query.nibbles_at, stride - record_tail); ++j) bytes += record[j] * query.code[j];
-        for (u32 j = query.nibbles_at; j < stride; ++j)
-            nibbles += (record[j] & 15) * query.code[j] + (record[j] >> 4) * query.code[stride + j];
-        const i32 dot = bytes - query.bias + nibbles * (1 << query.nibble_shift) - query.nibble_bias;
+        const i8 *first = query.code, *second = query.plane(1, stride), *third = query.plane(2, stride), *fourth = query.plane(3, stride);
+        i32 bytes = 0, nibbles = 0, crumbs = 0;
+        for (u32 j = 0; j < smaller(query.nibbles_at, stride - record_tail); ++j) bytes += record[j] * first[j];
+        for (u32 j = query.nibbles_at; j < query.crumbs_at; ++j) nibbles += (record[j] & 15) * first[j] + (record[j] >> 4) * second[j];
+        for (u32 j = query.crumbs_at; j < stride; ++j)
+            crumbs += (record[j] & 3) * first[j] + (record[j] >> 4 & 3) * second[j] + (record[j] >> 2 & 3) * third[j] + (record[j] >> 6) * fourth[j];
+        const i32 dot = bytes - query.bias + nibbles * (1 << query.nibble_shift) + crumbs * (1 << query.crumb_shift) - query.packed_bias;
         estimates[i] = finish_estimate(query, dot, load<u32>(record + stride - record_tail));
     }
 }

@@ -111,48 +111,62 @@ LEARNANN_AVX2 LEARNANN_INLINE __m256i code_step(__m256i sum, __m256i row, __m256
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+// The products of 32 bytes v + 128 of four rows, or with load_half of 16, and a code.
+template <__m256i Load(const void *)>
+LEARNANN_AVX2 LEARNANN_INLINE void bytes_step(__m256i sums[4], const u8 *const r[4], u32 j, __m256i q) {
+    const __m256i magnitude = _mm256_abs_epi8(q);
+    for (int k = 0; k < 4; ++k) sums[k] = code_step(sums[k], Load(r[k] + j), q, magnitude);
+}
+
 // Four rows of bytes v + 128 times a code; `count` is a multiple of 16.
 LEARNANN_AVX2 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
     __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
     u32 j = 0;
-    for (; j + 32 <= count; j += 32) {
-        const __m256i q = load_bytes(code + j), magnitude = _mm256_abs_epi8(q);
-        for (int k = 0; k < 4; ++k) sums[k] = code_step(sums[k], load_bytes(r[k] + j), q, magnitude);
-    }
-    if (j < count) {
-        const __m256i q = load_half(code + j), magnitude = _mm256_abs_epi8(q);
-        for (int k = 0; k < 4; ++k) sums[k] = code_step(sums[k], load_half(r[k] + j), q, magnitude);
-    }
+    for (; j + 32 <= count; j += 32) bytes_step<load_bytes>(sums, r, j, load_bytes(code + j));
+    if (j < count) bytes_step<load_half>(sums, r, j, load_half(code + j));
     return sum_ints4(sums);
 }
 
-// Four products of 15 * 127 fit 16 bits.
-LEARNANN_AVX2 LEARNANN_INLINE __m256i nibble_step(__m256i sum, __m256i x, __m256i lower, __m256i upper, __m256i scale) {
-    const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(x, nibble), lower);
-    const __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(x, 4), nibble), upper);
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), scale));
+// Levels of two planes or four: four products of 15 * 127 fit 16 bits, and so do eight of 3 * 127.
+template <u32 Planes>
+LEARNANN_AVX2 LEARNANN_INLINE __m256i level_step(__m256i sum, __m256i x, const __m256i *planes, __m256i mask, __m256i power) {
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_and_si256(x, mask), planes[0]);
+    for (u32 p = 1; p < Planes; ++p) {
+        const __m256i level = _mm256_and_si256(_mm256_srli_epi16(x, static_cast<int>(plane_bit[p])), mask);
+        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(level, planes[p]));
+    }
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, power));
 }
 
-// The nibbles of four records times the query's code, less their bias.
-LEARNANN_AVX2 LEARNANN_INLINE __m128i nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+// As bytes_step, where some or all of the bytes hold levels.
+template <__m256i Load(const void *)>
+LEARNANN_AVX2 LEARNANN_INLINE void packed_step(__m256i sums[4], const QueryCode &query, const u8 *const r[4], u32 stride, u32 j) {
+    const __m256i mask = Load(query.masks(stride) + j), power = Load(query.powers(stride) + j);
+    __m256i planes[query_planes];
+    for (u32 p = 0; p < query_planes; ++p) planes[p] = Load(query.plane(p, stride) + j);
+    if (j < query.nibbles_at) {
+        const __m256i whole = _mm256_cmpeq_epi8(mask, _mm256_set1_epi8(-1));
+        bytes_step<Load>(sums, r, j, _mm256_and_si256(planes[0], whole));
+        planes[0] = _mm256_andnot_si256(whole, planes[0]);
+    }
+    if (query.planes_before(smaller(j + 32, stride)) == 4)
+        for (int k = 0; k < 4; ++k) sums[k] = level_step<4>(sums[k], Load(r[k] + j), planes, mask, power);
+    else
+        for (int k = 0; k < 4; ++k) sums[k] = level_step<2>(sums[k], Load(r[k] + j), planes, mask, power);
+}
+
+// As dots4, of records with nibbles or crumbs, less their bias.
+LEARNANN_AVX2 LEARNANN_INLINE __m128i packed_dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
     __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-    const __m256i scale = _mm256_set1_epi16(static_cast<i16>(1 << query.nibble_shift));
-    u32 j = query.nibbles_at;
-    for (; j + 32 <= stride; j += 32) {
-        const __m256i lower = load_bytes(query.code + j), upper = load_bytes(query.code + stride + j);
-        for (int k = 0; k < 4; ++k) sums[k] = nibble_step(sums[k], load_bytes(r[k] + j), lower, upper, scale);
-    }
-    if (j < stride) {
-        const __m256i lower = load_half(query.code + j), upper = load_half(query.code + stride + j);
-        for (int k = 0; k < 4; ++k) sums[k] = nibble_step(sums[k], load_half(r[k] + j), lower, upper, scale);
-    }
-    return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.nibble_bias));
+    u32 j = 0;
+    for (; j + 32 <= query.nibbles_at; j += 32) bytes_step<load_bytes>(sums, r, j, load_bytes(query.code + j));
+    for (; j + 32 <= stride; j += 32) packed_step<load_bytes>(sums, query, r, stride, j);
+    if (j < stride) packed_step<load_half>(sums, query, r, stride, j);
+    return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.packed_bias));
 }
 
 LEARNANN_AVX2 LEARNANN_INLINE __m128i score4(const QueryCode &query, const x86::Finish &finish, const u8 *const r[4], u32 stride) {
-    __m128i dots = dots4(r, query.code, query.nibbles_at);
-    if (query.nibbles_at < stride) dots = _mm_add_epi32(dots, nibbles4(query, r, stride));
+    const __m128i dots = query.nibbles_at < stride ? packed_dots4(query, r, stride) : dots4(r, query.code, stride);
     return finish(dots, x86::tails4(r, stride));
 }
 

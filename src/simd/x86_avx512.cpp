@@ -130,38 +130,45 @@ LEARNANN_AVX512 LEARNANN_INLINE __m512i add_nibbles(__m512i sum, __m512i x, __m5
     return _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble), upper);
 }
 
-// As dots4, of records with nibbles. Bytes and nibbles of a cache line come by one load: one that only reaches into the next line
-// would wait for it.
-LEARNANN_AVX512 LEARNANN_INLINE __m128i nibble_dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
-    const __m512i shift = _mm512_set1_epi32(static_cast<i32>(query.nibble_shift));
-    const u32 at = query.nibbles_at, bytes_end = static_cast<u32>(round_up(at, 64)), nibbles_begin = at / 64 * 64;
-    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
-    for (u32 j = nibbles_begin; j < stride; j += 64) {
-        const __mmask64 m = first_bytes(stride - j);
-        const __m512i lower = _mm512_maskz_loadu_epi8(at > j ? m & ~first_bytes(at - j) : m, query.code + j);
-        const __m512i upper = _mm512_maskz_loadu_epi8(m, query.code + stride + j);
-        s0 = add_nibbles(s0, _mm512_maskz_loadu_epi8(m, r[0] + j), lower, upper);
-        s1 = add_nibbles(s1, _mm512_maskz_loadu_epi8(m, r[1] + j), lower, upper);
-        s2 = add_nibbles(s2, _mm512_maskz_loadu_epi8(m, r[2] + j), lower, upper);
-        s3 = add_nibbles(s3, _mm512_maskz_loadu_epi8(m, r[3] + j), lower, upper);
+// 64 bytes of a query, and how a record's meet them: whole, or as levels of four or two bits, of which those at each bit are
+// multiplied with a plane. Sums of four bytes each are then shifted to one scale: no kind of level begins within four bytes.
+struct PackedLine {
+    __m512i plane[query_planes], lowest, next, shift;
+
+    LEARNANN_AVX512 LEARNANN_INLINE PackedLine(const QueryCode &q, u32 stride, u32 begin, __mmask64 m) {
+        const __mmask64 bytes = before(q.nibbles_at, begin), nibbles = before(q.crumbs_at, begin) & ~bytes;
+        const __m512i crumb = _mm512_set1_epi8(3), nibble = _mm512_set1_epi8(15), zero = _mm512_setzero_si512();
+        for (u32 p = 0; p < query_planes; ++p) plane[p] = _mm512_maskz_loadu_epi8(m, q.code + p * stride + begin);
+        next = _mm512_mask_mov_epi8(crumb, nibbles, nibble);
+        lowest = _mm512_mask_mov_epi8(next, bytes, _mm512_set1_epi8(-1));
+        shift = _mm512_mask_mov_epi8(_mm512_set1_epi32(static_cast<i32>(q.crumb_shift)), nibbles, _mm512_set1_epi32(static_cast<i32>(q.nibble_shift)));
+        shift = _mm512_mask_mov_epi8(shift, bytes, zero);
     }
-    s0 = _mm512_sllv_epi32(s0, shift);
-    s1 = _mm512_sllv_epi32(s1, shift);
-    s2 = _mm512_sllv_epi32(s2, shift);
-    s3 = _mm512_sllv_epi32(s3, shift);
-    for (u32 j = 0; j < bytes_end; j += 64) {
-        const __mmask64 m = first_bytes(stride - j);
-        const __m512i code = _mm512_maskz_loadu_epi8(first_bytes(at - j), query.code + j);
-        s0 = add_product(s0, r[0] + j, m, code);
-        s1 = add_product(s1, r[1] + j, m, code);
-        s2 = add_product(s2, r[2] + j, m, code);
-        s3 = add_product(s3, r[3] + j, m, code);
+    static LEARNANN_AVX512 LEARNANN_INLINE __mmask64 before(u32 at, u32 begin) { return at > begin ? first_bytes(at - begin) : 0; }
+
+    LEARNANN_AVX512 LEARNANN_INLINE __m512i dot(__m512i x) const {
+        const __m512i crumb = _mm512_set1_epi8(3);
+        __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_and_si512(x, lowest), plane[0]);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 4), next), plane[1]);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 2), crumb), plane[2]);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(x, 6), crumb), plane[3]);
+        return _mm512_sllv_epi32(sum, shift);
     }
-    return _mm_sub_epi32(sum_ints4(s0, s1, s2, s3), _mm_set1_epi32(query.bias + query.nibble_bias));
+};
+
+// As dots4, of records with nibbles or crumbs.
+LEARNANN_AVX512 LEARNANN_INLINE __m128i packed_dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    __m512i sums[4] = {};
+    for (u32 j = 0; j < stride; j += 64) {
+        const __mmask64 m = first_bytes(stride - j);
+        const PackedLine line(query, stride, j, m);
+        for (u32 k = 0; k < 4; ++k) sums[k] = _mm512_add_epi32(sums[k], line.dot(_mm512_maskz_loadu_epi8(m, r[k] + j)));
+    }
+    return _mm_sub_epi32(sum_ints4(sums[0], sums[1], sums[2], sums[3]), _mm_set1_epi32(query.bias + query.packed_bias));
 }
 
 LEARNANN_AVX512 LEARNANN_INLINE __m128i score4(const QueryCode &query, const x86::Finish &finish, const u8 *const r[4], u32 stride) {
-    const __m128i dots = query.nibbles_at < stride ? nibble_dots4(query, r, stride) : dots4(r, query.code, stride, query.bias);
+    const __m128i dots = query.nibbles_at < stride ? packed_dots4(query, r, stride) : dots4(r, query.code, stride, query.bias);
     return finish(dots, x86::tails4(r, stride));
 }
 
@@ -190,7 +197,7 @@ template <u32 Lines, bool Nibbles> struct LineQuery {
             upper = _mm512_loadu_si512(q.code + stride + last);
             shift = _mm512_set1_epi32(static_cast<i32>(q.nibble_shift));
         }
-        bias = _mm_set1_epi32(q.bias + (Nibbles ? q.nibble_bias : 0));
+        bias = _mm_set1_epi32(q.bias + (Nibbles ? q.packed_bias : 0));
     }
     LEARNANN_AVX512 LEARNANN_INLINE __m512i dot(const u8 *row) const {
         const __m512i x = _mm512_loadu_si512(row + last);
@@ -205,10 +212,24 @@ template <u32 Lines, bool Nibbles> struct LineQuery {
     }
 };
 
-template <u32 Lines, bool Nibbles>
+// Records of one cache line that hold crumbs.
+struct CrumbQuery {
+    static constexpr u32 stride = 64;
+    PackedLine line;
+    __m128i bias;
+
+    LEARNANN_AVX512 LEARNANN_INLINE explicit CrumbQuery(const QueryCode &q)
+        : line(q, stride, 0, ~0ull), bias(_mm_set1_epi32(q.bias + q.packed_bias)) {}
+    LEARNANN_AVX512 LEARNANN_INLINE __m512i dot(const u8 *row) const { return line.dot(_mm512_loadu_si512(row)); }
+    LEARNANN_AVX512 LEARNANN_INLINE __m128i dots(const u8 *const r[4]) const {
+        return _mm_sub_epi32(sum_ints4(dot(r[0]), dot(r[1]), dot(r[2]), dot(r[3])), bias);
+    }
+};
+
+template <class Lines>
 LEARNANN_AVX512 void score_lines(const QueryCode &query, const u8 *records, const u32 *ids, u32 count, i32 *estimates) {
-    constexpr u32 stride = 64 * Lines;
-    const LineQuery<Lines, Nibbles> lines(query);
+    constexpr u32 stride = Lines::stride;
+    const Lines lines(query);
     const x86::Finish finish(query);
     u32 i = 0;
     for (; i + 8 <= count; i += 8) {
@@ -225,11 +246,12 @@ LEARNANN_AVX512 void score_lines(const QueryCode &query, const u8 *records, cons
 
 LEARNANN_AVX512 inline void score(const QueryCode &query, const u8 *records, u32 stride, const u32 *ids, u32 count,
                                   i32 *estimates) {
-    const bool nibbles = query.nibbles_at < stride;
-    if (stride == 64 && nibbles) score_lines<1, true>(query, records, ids, count, estimates);
-    else if (stride == 64) score_lines<1, false>(query, records, ids, count, estimates);
-    else if (stride == 128 && query.nibbles_at == 64) score_lines<2, true>(query, records, ids, count, estimates);
-    else if (stride == 128 && !nibbles) score_lines<2, false>(query, records, ids, count, estimates);
+    const bool nibbles = query.nibbles_at < query.crumbs_at, crumbs = query.crumbs_at < stride;
+    if (stride == 64 && crumbs) score_lines<CrumbQuery>(query, records, ids, count, estimates);
+    else if (stride == 64 && nibbles) score_lines<LineQuery<1, true>>(query, records, ids, count, estimates);
+    else if (stride == 64) score_lines<LineQuery<1, false>>(query, records, ids, count, estimates);
+    else if (stride == 128 && !crumbs && query.nibbles_at == 64) score_lines<LineQuery<2, true>>(query, records, ids, count, estimates);
+    else if (stride == 128 && query.nibbles_at == stride) score_lines<LineQuery<2, false>>(query, records, ids, count, estimates);
     else score_any(query, records, stride, ids, count, estimates);
 }
 

@@ -49,18 +49,58 @@ template <class T, bool Squared> LEARNANN_SSSE3 u32 byte_kernel(const u8 *a, con
 
 // ---- records, matrices ----
 
-// As in AVX2: |code| * sign(row, code) stays within 16 bits. `count` is a multiple of 16.
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i sum_ints4(const __m128i v[4]) {
+    return _mm_hadd_epi32(_mm_hadd_epi32(v[0], v[1]), _mm_hadd_epi32(v[2], v[3]));
+}
+
+// The products of 16 bytes v + 128 of four rows and a code; as in AVX2: |code| * sign(row, code) stays within 16 bits.
+LEARNANN_SSSE3 LEARNANN_INLINE void bytes_step(__m128i sums[4], const u8 *const r[4], u32 j, __m128i q) {
+    const __m128i magnitude = _mm_abs_epi8(q);
+    for (int k = 0; k < 4; ++k) {
+        const __m128i x = _mm_xor_si128(load_bytes(r[k] + j), _mm_set1_epi8(-128));
+        const __m128i pairs = _mm_maddubs_epi16(magnitude, _mm_sign_epi8(x, q));
+        sums[k] = _mm_add_epi32(sums[k], _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+    }
+}
+
+// Four rows of bytes v + 128 times a code; `count` is a multiple of 16.
 LEARNANN_SSSE3 LEARNANN_INLINE __m128i dots4(const u8 *const r[4], const i8 *code, u32 count) {
     __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
-    for (u32 j = 0; j < count; j += 16) {
-        const __m128i q = load_bytes(code + j), magnitude = _mm_abs_epi8(q);
-        for (int k = 0; k < 4; ++k) {
-            const __m128i x = _mm_xor_si128(load_bytes(r[k] + j), _mm_set1_epi8(-128));
-            const __m128i pairs = _mm_maddubs_epi16(magnitude, _mm_sign_epi8(x, q));
-            sums[k] = _mm_add_epi32(sums[k], _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
-        }
+    for (u32 j = 0; j < count; j += 16) bytes_step(sums, r, j, load_bytes(code + j));
+    return sum_ints4(sums);
+}
+
+// As in AVX2.
+template <u32 Planes>
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i level_step(__m128i sum, __m128i x, const __m128i *planes, __m128i mask, __m128i power) {
+    __m128i pairs = _mm_maddubs_epi16(_mm_and_si128(x, mask), planes[0]);
+    for (u32 p = 1; p < Planes; ++p) {
+        const __m128i level = _mm_and_si128(_mm_srli_epi16(x, static_cast<int>(plane_bit[p])), mask);
+        pairs = _mm_add_epi16(pairs, _mm_maddubs_epi16(level, planes[p]));
     }
-    return _mm_hadd_epi32(_mm_hadd_epi32(sums[0], sums[1]), _mm_hadd_epi32(sums[2], sums[3]));
+    return _mm_add_epi32(sum, _mm_madd_epi16(pairs, power));
+}
+
+// As dots4, of records with nibbles or crumbs, less their bias.
+LEARNANN_SSSE3 LEARNANN_INLINE __m128i packed_dots4(const QueryCode &query, const u8 *const r[4], u32 stride) {
+    __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+    u32 j = 0;
+    for (; j + 16 <= query.nibbles_at; j += 16) bytes_step(sums, r, j, load_bytes(query.code + j));
+    for (; j < stride; j += 16) {
+        const __m128i mask = load_bytes(query.masks(stride) + j), power = load_bytes(query.powers(stride) + j);
+        __m128i planes[query_planes];
+        for (u32 p = 0; p < query_planes; ++p) planes[p] = load_bytes(query.plane(p, stride) + j);
+        if (j < query.nibbles_at) {
+            const __m128i whole = _mm_cmpeq_epi8(mask, _mm_set1_epi8(-1));
+            bytes_step(sums, r, j, _mm_and_si128(planes[0], whole));
+            planes[0] = _mm_andnot_si128(whole, planes[0]);
+        }
+        if (query.planes_before(j + 16) == 4)
+            for (int k = 0; k < 4; ++k) sums[k] = level_step<4>(sums[k], load_bytes(r[k] + j), planes, mask, power);
+        else
+            for (int k = 0; k < 4; ++k) sums[k] = level_step<2>(sums[k], load_bytes(r[k] + j), planes, mask, power);
+    }
+    return _mm_sub_epi32(sum_ints4(sums), _mm_set1_epi32(query.packed_bias));
 }
 
 // The low 32 bits of the products, by the multiply of every other lane.
@@ -87,26 +127,8 @@ LEARNANN_SSSE3 LEARNANN_INLINE void finish4(const QueryCode &q, __m128i dots, __
     _mm_storeu_si128(reinterpret_cast<__m128i *>(estimates), _mm_sub_epi32(sum, residual));
 }
 
-// The nibbles of four records times the query's code, less their bias. Four products of 15 * 127 fit 16 bits.
-LEARNANN_SSSE3 LEARNANN_INLINE __m128i nibbles4(const QueryCode &query, const u8 *const r[4], u32 stride) {
-    __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
-    const __m128i nibble = _mm_set1_epi8(15), scale = _mm_set1_epi16(static_cast<i16>(1 << query.nibble_shift));
-    for (u32 j = query.nibbles_at; j < stride; j += 16) {
-        const __m128i lower = load_bytes(query.code + j), upper = load_bytes(query.code + stride + j);
-        for (int k = 0; k < 4; ++k) {
-            const __m128i x = load_bytes(r[k] + j);
-            const __m128i pairs = _mm_add_epi16(_mm_maddubs_epi16(_mm_and_si128(x, nibble), lower),
-                                                _mm_maddubs_epi16(_mm_and_si128(_mm_srli_epi16(x, 4), nibble), upper));
-            sums[k] = _mm_add_epi32(sums[k], _mm_madd_epi16(pairs, scale));
-        }
-    }
-    const __m128i dots = _mm_hadd_epi32(_mm_hadd_epi32(sums[0], sums[1]), _mm_hadd_epi32(sums[2], sums[3]));
-    return _mm_sub_epi32(dots, _mm_set1_epi32(query.nibble_bias));
-}
-
 LEARNANN_SSSE3 LEARNANN_INLINE void score4(const QueryCode &query, const u8 *const r[4], u32 stride, i32 *estimates) {
-    __m128i dots = dots4(r, query.code, query.nibbles_at);
-    if (query.nibbles_at < stride) dots = _mm_add_epi32(dots, nibbles4(query, r, stride));
+    const __m128i dots = query.nibbles_at < stride ? packed_dots4(query, r, stride) : dots4(r, query.code, stride);
     finish4(query, dots, x86::tails4(r, stride), estimates);
 }
 

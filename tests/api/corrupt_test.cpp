@@ -26,9 +26,9 @@ Memory make_index(learnann_exact exact = LEARNANN_EXACT_I8, learnann_metric metr
     return file;
 }
 
-// Of 30 dimensions, in records of 32 bytes: nibbles.
-Memory make_nibbled() {
-    const Rows rows = clustered(300, 30, LEARNANN_F32, 82);
+// In records of 32 bytes, of which 24 are divided among the dimensions.
+Memory make_packed(uint32_t dim) {
+    const Rows rows = clustered(300, dim, LEARNANN_F32, 82);
     learnann_build_options options = build_options(LEARNANN_L2, LEARNANN_EXACT_AUTO);
     options.code_bytes = 32;
     Memory file;
@@ -397,6 +397,10 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
                  {about_nibbles_at, 8},
                  {about_nibbles_at, 32},
                  {about_nibble_shift, 1},
+                 {about_crumbs_at, 0},
+                 {about_crumbs_at, 12},
+                 {about_crumbs_at, 20},
+                 {about_crumb_shift, 1},
                  {about_code_step, 0},
                  {about_code_step, nan},
                  {about_code_step, inf},
@@ -455,27 +459,47 @@ TEST_CASE("F8: codes are not 0, and 128 behind the last dimension") {
     check_found(f, "F8");
 }
 
-TEST_CASE("F5, F8: nibbles") {
-    const Memory file = make_nibbled();     // 16 bytes, 8 lower nibbles, 6 upper ones
+TEST_CASE("F5: nibbles and crumbs") {
+    const Memory file = make_packed(100);
     const IndexFile whole(file);
+    const uint32_t nibbles_at = whole.about(about_nibbles_at), crumbs_at = whole.about(about_crumbs_at);
     REQUIRE(whole.about(about_record_bytes) == 32);
-    REQUIRE(whole.about(about_nibbles_at) == 16);
-    REQUIRE(whole.about(about_code_dim) == 30);
+    REQUIRE(nibbles_at < crumbs_at);
+    REQUIRE(crumbs_at < 24);
     CHECK(look(whole).verify == LEARNANN_OK);
-    check_refused(with_about(file, about_code_dim, 33), "F5");
-    check_refused(with_about(file, about_nibbles_at, 24), "F5");
-    check_refused(with_about(file, about_nibble_shift, 0), "F5");
-    check_refused(with_about(file, about_nibble_shift, 5), "F5");
-    for (const uint32_t at : {22u, 23u}) {      // the upper halves of these are nobody's
+    check_refused(with_about(file, about_code_dim, nibbles_at + 2 * (crumbs_at - nibbles_at) + 4 * (24 - crumbs_at) + 1), "F5");
+    for (const uint32_t at : {nibbles_at + 2, crumbs_at + 4, 36u}) check_refused(with_about(file, about_nibbles_at, at), "F5");
+    for (const uint32_t at : {crumbs_at + 2, nibbles_at - 4, nibbles_at, 32u, 36u, 0xfffffffcu})
+        check_refused(with_about(file, about_crumbs_at, at), "F5");
+    for (const uint32_t shift : {0u, 5u}) check_refused(with_about(file, about_nibble_shift, shift), "F5");
+    for (const uint32_t shift : {0u, 7u}) check_refused(with_about(file, about_crumb_shift, shift), "F5");
+}
+
+TEST_CASE("F8: bytes, nibbles and crumbs") {
+    for (const uint32_t dim : {30u, 31u, 37u, 100u}) {
+        const Memory file = make_packed(dim);
+        const IndexFile whole(file);
+        const uint32_t dims = whole.about(about_code_dim), bytes = whole.about(about_nibbles_at);
+        const uint32_t crumbs_at = std::min(24u, whole.about(about_crumbs_at));
         IndexFile f(file);
-        f.put(f.record(7) + at, static_cast<uint8_t>(f.get<uint8_t>(f.record(7) + at) | 16));
+        f.put(f.record(7) + 3, uint8_t(0));
         f.repair_all();
         check_found(f, "F8");
+        // Each level that is no dimension's.
+        uint32_t level_dim = bytes;
+        const auto fill = [&](uint32_t begin, uint32_t end, std::initializer_list<uint32_t> bits) {
+            for (const uint32_t bit : bits)
+                for (uint32_t at = begin; at < end; ++at, ++level_dim) {
+                    if (level_dim < dims) continue;
+                    IndexFile g(file);
+                    g.put(g.record(7) + at, static_cast<uint8_t>(g.get<uint8_t>(g.record(7) + at) | 1u << bit));
+                    g.repair_all();
+                    check_found(g, "F8");
+                }
+        };
+        fill(bytes, crumbs_at, {0, 4});
+        fill(crumbs_at, 24, {0, 4, 2, 6});
     }
-    IndexFile f(file);
-    f.put(f.record(7) + 3, uint8_t(0));
-    f.repair_all();
-    check_found(f, "F8");
 }
 
 TEST_CASE("F9: adjacency within its section, degrees up to max_degree, as many edges as promised") {

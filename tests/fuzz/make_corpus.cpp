@@ -21,13 +21,13 @@ static void write(const std::string &name, const Memory &bytes) {
 }
 
 static Memory make(uint64_t n, uint32_t dim, learnann_type type, learnann_metric metric, learnann_exact exact,
-                   bool keys, bool calibrated) {
+                   bool keys, bool calibrated, uint32_t code_bytes = 16) {
     const Rows rows = clustered(n, dim, type, 90), sample = clustered(8, dim, LEARNANN_F32, 91);
     std::vector<uint64_t> key(n);
     for (uint64_t i = 0; i < n; ++i) key[i] = 5 * (n - i);
     const learnann_vectors queries = sample.view();
     learnann_build_options options = build_options(metric, exact);
-    options.code_bytes = 16;
+    options.code_bytes = code_bytes;
     options.degree = 4;
     if (calibrated) options.queries = &queries;
     Memory file;
@@ -46,6 +46,7 @@ int main(int argc, char **argv) {
     write("l2_quantised", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_U8, false, false));
     write("none", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_NONE, false, false));
     write("one_row", make(1, 1, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, false));
+    write("l2_levels", make(20, 100, LEARNANN_U8, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, false, 32));
     // Large enough to be walked.
     const Memory walked = make(260, 2, LEARNANN_U8, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, true);
     write("walked", walked);

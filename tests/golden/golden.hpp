@@ -15,10 +15,12 @@ struct Case {
     uint32_t dim;
     bool keys;
     float radius;
+    uint32_t code_bytes;    // 0: as the build chooses
 };
 constexpr Case cases[] = {
-    {"golden_v1_l2", LEARNANN_L2, LEARNANN_F32, LEARNANN_EXACT_AUTO, 6, false, 2.0f},
-    {"golden_v1_ip_keys", LEARNANN_IP, LEARNANN_I8, LEARNANN_EXACT_AUTO, 5, true, -2000.0f},
+    {"golden_v1_l2", LEARNANN_L2, LEARNANN_F32, LEARNANN_EXACT_AUTO, 6, false, 2.0f, 0},
+    {"golden_v1_ip_keys", LEARNANN_IP, LEARNANN_I8, LEARNANN_EXACT_AUTO, 5, true, -2000.0f, 0},
+    {"golden_v1_levels", LEARNANN_COS, LEARNANN_U8, LEARNANN_EXACT_AUTO, 60, false, 0.9f, 32},
 };
 constexpr uint64_t rows = 300;      // enough to be walked, not scanned
 

@@ -17,6 +17,7 @@ int main(int argc, char **argv) {
         for (uint64_t i = 0; i < golden::rows; ++i) keys[i] = 1000 + (i * 7) % golden::rows;
         learnann_build_options options = build_options(c.metric, c.exact);
         options.degree = 6;
+        options.code_bytes = c.code_bytes;
         options.seed = 1;
         Index index(golden::rows_of(c), options, c.keys ? keys.data() : nullptr);
         const std::string path = folder + "/" + c.name;

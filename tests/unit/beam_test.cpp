@@ -129,7 +129,7 @@ TEST_CASE("entries: the nearest of the groups with the nearest middles are start
             QueryCode q{};
             q.code = code;
             q.bias = 128 * sum;
-            q.nibbles_at = stride;
+            q.nibbles_at = q.crumbs_at = stride;
             q.norm_mask = ~0u;
             std::vector<i32> estimates(count);
             scalar_kernels().score(q, records.data(), stride, nullptr, count, estimates.data());

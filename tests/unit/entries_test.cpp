@@ -33,7 +33,7 @@ struct Bunches {
             store(&records[row * stride + dim], tail_of(norm, 0, 0));
         }
         codec.code_dim = dim;
-        codec.record_bytes = codec.nibbles_at = stride;
+        codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
         space = CodeSpace{&codec, records.data(), count, false};
     }
 };

@@ -1,6 +1,6 @@
 // holdout_test.cpp: the neighbours that codes find for the held-out queries are those of brute force.
 #include "learn/calibrate.hpp"
-#include "learn/spectral.hpp"
+#include "learn/codec_fit.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -27,7 +27,7 @@ TEST_CASE("holdout: brute force knows the first queries, codes find the others' 
     Basis basis;
     FittedCodec fitted;
     REQUIRE(fit_pca(rows, dim, 1, 1, Allocator(), basis, nullptr) == LEARNANN_OK);
-    REQUIRE(fit_codec(rows, basis, 32, 2, Allocator(), fitted, nullptr) == LEARNANN_OK);
+    REQUIRE(fit_codec(rows, basis, 32, Holdout(), 2, Allocator(), fitted, nullptr) == LEARNANN_OK);
     std::vector<u8> records(count * size_t(32));
     REQUIRE(encode_rows(rows, fitted.codec, 1, Progress{}, Allocator(), records.data(), nullptr) == LEARNANN_OK);
     const CodeSpace space{&fitted.codec, records.data(), count, false};

@@ -170,33 +170,43 @@ TEST_CASE("score: every stride, count and kind of query") {
         // At a multiple of 16 that is none of 64, ending where the allocation ends.
         u8 *base = memory.data() + 64 - stride % 64 % 48;
         base = memory.data() + (memory.size() - stride * records);
-        alignas(64) i8 code[512];
+        alignas(64) i8 code[6 * 256];
         for (u32 count = 1; count <= 40; ++count) {
             const u32 extreme = count % 8;      // 0: all at their largest
-            // All bytes, or nibbles from any multiple of 16 on; where one line or the whole rest of them is nibbles, often.
-            u32 at = count % 3 ? stride : random.below(stride / 16) * 16;
-            if (count % 6 == 0 && stride > 64) at = 64;
-            const u32 shift = at < stride ? 1 + random.below(max_nibble_shift) : 0;
+            // All bytes, or nibbles and crumbs from any multiples of 4 on; where all but one line is nibbles, often.
+            u32 at = count % 3 ? random.below(stride / 4) * 4 : stride;
+            u32 crumbs_at = at + random.below((stride - at) / 4 + 1) * 4;
+            if (count % 6 == 1 && stride > 64) at = 64;
+            if (count % 3 == 1) crumbs_at = stride;
+            const u32 shift = 1 + random.below(max_nibble_shift), crumb_shift = 1 + random.below(max_crumb_shift);
             for (u32 i = 0; i < stride * records; ++i)
                 base[i] = static_cast<u8>(extreme == 0 ? (random.below(2) ? 1 : 255) : 1 + random.below(255));
             for (u32 r = 0; r < records; ++r)       // the tail is arbitrary, 0 included
                 for (u32 i = 0; i < record_tail; ++i)
                     base[r * stride + stride - record_tail + i] = static_cast<u8>(random.below(4) ? random.next() : 0);
             std::memset(code, 0, sizeof code);
-            i32 byte_sum = 0, nibble_sum = 0;
-            for (u32 i = 0; i < 2 * stride; ++i) {
-                if (i % stride >= stride - record_tail || (i >= stride && i % stride < at)) continue;
+            i32 byte_sum = 0, nibble_sum = 0, crumb_sum = 0;
+            for (u32 i = 0; i < query_planes * stride; ++i) {
+                const u32 j = i % stride, planes = j < at ? 1 : j < crumbs_at ? 2 : 4;
+                if (j >= stride - record_tail || i / stride >= planes) continue;
                 code[i] = static_cast<i8>(extreme == 0 ? (random.below(2) ? 127 : -127)
                                                        : static_cast<i32>(random.below(255)) - 127);
-                (i < at ? byte_sum : nibble_sum) += code[i];
+                (planes == 1 ? byte_sum : planes == 2 ? nibble_sum : crumb_sum) += code[i];
+            }
+            for (u32 j = 0; j < stride; ++j) {
+                code[query_planes * stride + j] = static_cast<i8>(j < at ? 255 : j < crumbs_at ? 15 : 3);
+                const i16 power = static_cast<i16>(1 << (j < at ? 0 : j < crumbs_at ? shift : crumb_shift));
+                if (j % 2 == 0) store(code + (query_planes + 1) * stride + j, power);
             }
             for (u32 variant = 0; variant < 8; ++variant) {
                 QueryCode q{};
                 q.code = code;
                 q.bias = 128 * byte_sum;
-                q.nibble_bias = shift ? 15 * (1 << (shift - 1)) * nibble_sum : 0;
+                q.packed_bias = 15 * (1 << (shift - 1)) * nibble_sum + 3 * (1 << (crumb_shift - 1)) * crumb_sum;
                 q.nibbles_at = at;
+                q.crumbs_at = crumbs_at;
                 q.nibble_shift = shift;
+                q.crumb_shift = crumb_shift;
                 // Offsets, weights and shifts as queries and records have them: nothing may leave 32 bits.
                 q.offset = variant & 1 ? static_cast<i32>(random.below(1u << 29)) : 0;
                 q.residual_weight = static_cast<i32>(random.below(16000000)) - 8000000;
@@ -215,8 +225,10 @@ TEST_CASE("score: every stride, count and kind of query") {
                         i64 dot = 0;
                         for (u32 j = 0; j < stride - record_tail; ++j) {
                             if (j < at) dot += (record[j] - 128) * code[j];
-                            else dot += (2 * (record[j] & 15) - 15) * (1 << (shift - 1)) * code[j] +
-                                        (2 * (record[j] >> 4) - 15) * (1 << (shift - 1)) * code[stride + j];
+                            for (u32 p = 0; j >= at && p < (j < crumbs_at ? 2 : 4); ++p) {
+                                const i32 top = j < crumbs_at ? 15 : 3, level = record[j] >> plane_bit[p] & top;
+                                dot += (2 * level - top) * (1 << ((j < crumbs_at ? shift : crumb_shift) - 1)) * code[p * stride + j];
+                            }
                         }
                         const u32 tail = load<u32>(record + stride - record_tail);
                         const i64 norm = ((tail >> 8) << q.norm_left >> q.norm_right) & q.norm_mask;
@@ -402,15 +414,18 @@ TEST_CASE("loops: the same bits on every table, sizes 1 to 300") {
             plain.quantise(x, n, 60.0f, plain_code.data());
             wrong.check(same(code, plain_code), *k, "quantise", n, 0);
 
-            const i32 squares = loops.nibbles(x, n, 4.0f, bytes.data());
-            wrong.check(squares == plain.nibbles(x, n, 4.0f, plain_bytes.data()) && same(bytes, plain_bytes), *k, "nibbles", n, 0);
-            i32 expected_squares = 0;
-            for (u32 i = 0; i < n; ++i) {
-                const i32 u = static_cast<i32>(clamp(std::floor(x[i] * 4.0f) + 8, 0.0f, 15.0f));
-                wrong.check(bytes[i] == u, *k, "nibbles, value", n, i);
-                expected_squares += (2 * u - 15) * (2 * u - 15);
+            for (const i32 top : {15, 3}) {
+                const i32 squares = loops.levels(x, n, 4.0f, top, bytes.data());
+                wrong.check(squares == plain.levels(x, n, 4.0f, top, plain_bytes.data()) && same(bytes, plain_bytes), *k, "levels", n, 0);
+                i32 expected_squares = 0;
+                for (u32 i = 0; i < n; ++i) {
+                    const float half = static_cast<float>(top + 1) / 2;
+                    const i32 u = static_cast<i32>(clamp(std::floor(x[i] * 4.0f) + half, 0.0f, static_cast<float>(top)));
+                    wrong.check(bytes[i] == u, *k, "levels, value", n, i);
+                    expected_squares += (2 * u - top) * (2 * u - top);
+                }
+                wrong.check(squares == expected_squares, *k, "levels, squares", n, 0);
             }
-            wrong.check(squares == expected_squares, *k, "nibbles, squares", n, 0);
         }
     }
     wrong.done();

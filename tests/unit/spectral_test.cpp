@@ -1,6 +1,6 @@
 // spectral_test.cpp: the fit finds a subspace that the rows lie in, and estimates from codes are near the true
 // distances.
-#include "learn/spectral.hpp"
+#include "learn/codec_fit.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -65,9 +65,8 @@ struct Coded {
     Coded(const testdata::Rows &data, learnann_metric metric, u32 record_bytes) {
         std::vector<float> norms;
         const Rows rows = as_rows(data, metric, norms);
-        const u32 room = code_room(record_bytes, best_nibbles_at(record_bytes, data.dim));
-        REQUIRE(fit_pca(rows, room, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
-        REQUIRE(fit_codec(rows, basis, record_bytes, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_pca(rows, most_code_dims(record_bytes, data.dim), 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_codec(rows, basis, record_bytes, Holdout{}, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         records.resize(data.count * record_bytes);
         REQUIRE(encode_rows(rows, fitted.codec, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
     }
@@ -181,7 +180,7 @@ TEST_CASE("estimates of codes that hold a part of the dimensions are unbiased en
     CHECK(error2 < 0.01 * size2);
 }
 
-TEST_CASE("nibbles: 16 of 60 dimensions as bytes, 16 as nibbles estimate better than 24 as bytes") {
+TEST_CASE("24 bytes divided among 60 dimensions estimate better than 24 dimensions kept exactly") {
     // Variances that fall off slowly.
     const u32 dim = 60;
     testdata::Rows data(2000, dim, LEARNANN_F32);
@@ -190,9 +189,10 @@ TEST_CASE("nibbles: 16 of 60 dimensions as bytes, 16 as nibbles estimate better 
         for (u32 i = 0; i < dim; ++i) data.set(r, i, random.gaussian() / std::sqrt(1.0 + i));
     const Coded coded(data, LEARNANN_L2, 32);
     const Codec &c = coded.fitted.codec;
-    CHECK(c.nibbles_at == 16);
-    CHECK(c.nibble_shift >= 1);
-    CHECK(c.code_dim == 32);
+    CHECK(c.nibbles_at < 24);
+    CHECK((c.nibble_shift > 0) == (c.nibbles_at < c.crumbs_at));
+    CHECK((c.crumb_shift > 0) == (c.crumbs_at < 32));
+    CHECK(c.code_dim > 32);
     const auto x = data.doubles();
     const auto error = [&] {
         double sum = 0;
@@ -220,6 +220,33 @@ TEST_CASE("nibbles: 16 of 60 dimensions as bytes, 16 as nibbles estimate better 
         for (const i8 v : code) squares += v * v;
         CHECK(put_code(c, y.data(), 1, again) == squares);
         CHECK(std::memcmp(again, record, 24) == 0);
+    }
+}
+
+TEST_CASE("the residual weight is what the residuals of neighbours have in common") {
+    // Groups of 20 rows, told apart by 8 strong dimensions. The other 32 are of the group, or of the row alone, or half of each.
+    constexpr u32 dim = 40, strong = 8, count = 4000;
+    for (const double shared : {0.0, 0.5, 1.0}) {
+        testdata::Rows data(count, dim, LEARNANN_F32);
+        testdata::Random random(9);
+        std::vector<double> group(dim);
+        for (u64 r = 0; r < count; ++r)
+            for (u32 i = 0; i < dim; ++i) {
+                if (r % 20 == 0) group[i] = random.gaussian();
+                const double own = random.gaussian();
+                data.set(r, i, i < strong ? 20 * group[i] + 0.1 * own : std::sqrt(shared) * group[i] + std::sqrt(1 - shared) * own);
+            }
+        std::vector<float> norms;
+        const Rows rows = as_rows(data, LEARNANN_L2, norms);
+        Basis basis;
+        Holdout h;
+        FittedCodec fitted;
+        REQUIRE(make_holdout(rows, nullptr, 1, 3, Progress{}, Allocator{}, h, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_pca(rows, dim, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        basis.count = strong;
+        REQUIRE(fit_codec(rows, basis, 16, h, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
+        CAPTURE(shared);
+        CHECK(std::fabs(fitted.codec.residual_weight - shared) < 0.3);      // the nearest of a group share a little more
     }
 }
 

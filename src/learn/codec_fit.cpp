@@ -1,0 +1,305 @@
+// codec_fit.cpp: see codec_fit.hpp.
+#include "learn/codec_fit.hpp"
+
+#include <algorithm>
+
+LEARNANN_BEGIN
+
+// ---- the projection of a basis ----
+
+inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, learnann_error *error) {
+    const u32 d = basis.dim, cols = projection_cols(d);
+    LEARNANN_RETURN_IF(f.matrix.allocate(static_cast<u64>(code_dim) * cols, error));
+    std::memset(f.matrix.data(), 128, f.matrix.size());
+    LEARNANN_RETURN_IF(f.unit.allocate(code_dim, error));
+    LEARNANN_RETURN_IF(f.mean.allocate(d, error));
+    std::memcpy(f.mean.data(), basis.mean.data(), d * sizeof(float));
+    // Eight bits are enough: rows and queries go through the same matrix, so what rounding does is a map a little off the
+    // basis, and no noise between them.
+    for (u32 k = 0; k < code_dim; ++k) {
+        const float *direction = basis.directions.data() + static_cast<u64>(k) * d;
+        const float peak = kernels().loops.peak(direction, d), unit = peak > 0 ? peak / 127 : 1;
+        u8 *to = f.matrix.data() + static_cast<u64>(k) * cols;
+        kernels().loops.quantise(direction, d, 1 / unit, reinterpret_cast<i8 *>(to));
+        for (u32 i = 0; i < d; ++i) to[i] ^= 128;
+        f.unit[k] = unit;
+    }
+    Codec &c = f.codec;
+    c.matrix = f.matrix.data();
+    c.unit = f.unit.data();
+    c.mean = f.mean.data();
+    c.dim = d;
+    c.code_dim = code_dim;
+    return LEARNANN_OK;
+}
+
+// ---- the division of a record, and its steps ----
+
+// A sample of rows in the spectral space.
+struct SampleCodes {
+    Array<float> y;         // count x dims
+    Array<float> peak;      // max |y_i| of each
+    Array<double> power;    // mean y_i^2 of each dimension
+    float residual = 0;     // the longest
+    u32 count = 0;
+    u32 dims = 0;
+
+    explicit SampleCodes(const Allocator &allocator) : y(allocator), peak(allocator), power(allocator) {}
+};
+
+inline Status project_sample(const Rows &rows, const Codec &codec, const Array<u32> &ids, const Allocator &allocator,
+                             SampleCodes &sample, learnann_error *error) {
+    CodecScratch scratch;
+    scratch.use(allocator);
+    sample.count = static_cast<u32>(ids.size());
+    sample.dims = codec.code_dim;
+    LEARNANN_RETURN_IF(scratch.allocate(codec, error));
+    LEARNANN_RETURN_IF(sample.y.allocate(static_cast<u64>(sample.count) * sample.dims, error));
+    LEARNANN_RETURN_IF(sample.peak.allocate(sample.count, error));
+    LEARNANN_RETURN_IF(sample.power.zeroes(sample.dims, error));
+    for (u32 i = 0; i < sample.count; ++i) {
+        rows.floats(ids[i], scratch.x.data());
+        const Projected p = project(codec, scratch);
+        std::memcpy(sample.y.data() + static_cast<u64>(i) * sample.dims, p.y, sample.dims * sizeof(float));
+        sample.peak[i] = kernels().loops.peak(p.y, sample.dims);
+        sample.residual = larger(sample.residual, std::sqrt(p.residual2));
+        for (u32 j = 0; j < sample.dims; ++j) sample.power[j] += static_cast<double>(p.y[j]) * p.y[j] / sample.count;
+    }
+    return LEARNANN_OK;
+}
+
+inline float quantile(Array<float> &values, double q) {
+    const size_t at = static_cast<size_t>(q * static_cast<double>(values.size() - 1));
+    std::nth_element(values.begin(), values.begin() + at, values.end());
+    return values[at];
+}
+
+// No row is farther from the mean than this.
+inline float farthest_row(const Rows &rows, const Codec &codec) {
+    float longest = rows.metric == LEARNANN_COS ? 1.0f : 0.0f;
+    for (u32 row = 0; row < rows.count() && rows.metric != LEARNANN_COS; ++row) longest = larger(longest, rows.norm(row));
+    return longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim()));
+}
+
+// The error of an inner product of two rows is, dimension by dimension, the error of one times the other: its expected square is
+// the sum of the dimensions' mean squared errors, each times the dimension's power. This tells each dimension's share, for all
+// that may become of it.
+class Errors {
+public:
+    Errors(const SampleCodes &sample, double step, const Allocator &allocator) : sample_(sample), step_(step), levels_(allocator) {}
+
+    Status measure(learnann_error *error) {
+        LEARNANN_RETURN_IF(levels_.zeroes(static_cast<u64>(sample_.dims) * shifts, error));
+        for (u32 shift = 1; shift <= max_nibble_shift; ++shift) measure(8, shift, nibble(shift));
+        for (u32 shift = 1; shift <= max_crumb_shift; ++shift) measure(2, shift, crumb(shift));
+        return LEARNANN_OK;
+    }
+    u32 dims() const { return sample_.dims; }
+    double of_bytes(u32 begin, u32 end) const {
+        double sum = 0;
+        for (u32 j = begin; j < end; ++j) sum += sample_.power[j] * step_ * step_ / 12;
+        return sum;
+    }
+    double of_nibbles(u32 begin, u32 end, u32 shift) const { return of_levels(begin, end, nibble(shift)); }
+    double of_crumbs(u32 begin, u32 end, u32 shift) const { return of_levels(begin, end, crumb(shift)); }
+    double of_cut(u32 begin) const {
+        double sum = 0;
+        for (u32 j = begin; j < sample_.dims; ++j) sum += sample_.power[j] * sample_.power[j];
+        return sum;
+    }
+
+private:
+    static constexpr u32 shifts = max_nibble_shift + max_crumb_shift;
+    static u32 nibble(u32 shift) { return shift - 1; }
+    static u32 crumb(u32 shift) { return max_nibble_shift + shift - 1; }
+
+    double of_levels(u32 begin, u32 end, u32 kind) const {
+        double sum = 0;
+        for (u32 j = begin; j < end; ++j) sum += levels_[static_cast<u64>(kind) * sample_.dims + j];
+        return sum;
+    }
+    // Of 2 half levels, code_step 2^shift wide.
+    void measure(float half, u32 shift, u32 kind) {
+        const double width = std::ldexp(step_, static_cast<int>(shift));
+        const float scale = static_cast<float>(1 / width);
+        double *error = levels_.data() + static_cast<u64>(kind) * sample_.dims;
+        for (u32 i = 0; i < sample_.count; ++i) {
+            const float *y = sample_.y.data() + static_cast<u64>(i) * sample_.dims;
+            for (u32 j = 0; j < sample_.dims; ++j) {
+                const float v = y[j] * scale, off = v - (clamp(std::floor(v), -half, half - 1) + 0.5f);
+                error[j] += static_cast<double>(off * off);
+            }
+        }
+        for (u32 j = 0; j < sample_.dims; ++j) error[j] *= sample_.power[j] * width * width / sample_.count;
+    }
+
+    const SampleCodes &sample_;
+    double step_;
+    Array<double> levels_;
+};
+
+// A way to divide a record, with the shifts that err least.
+struct Division {
+    CodeZones zones{};
+    u32 nibble_shift = 0;
+    u32 crumb_shift = 0;
+    double error = 0;
+
+    Division() = default;
+    Division(const Errors &errors, const CodeZones &z) : zones(z) {
+        const u32 nibbles = smaller(errors.dims(), z.whole), crumbs = smaller(errors.dims(), nibbles + 2 * z.nibbles);
+        const u32 end = smaller(errors.dims(), crumbs + 4 * z.crumbs);
+        error = errors.of_bytes(0, nibbles) + errors.of_cut(end);
+        if (z.nibbles) nibble_shift = least(max_nibble_shift, [&](u32 shift) { return errors.of_nibbles(nibbles, crumbs, shift); });
+        if (z.crumbs) crumb_shift = least(max_crumb_shift, [&](u32 shift) { return errors.of_crumbs(crumbs, end, shift); });
+    }
+
+private:
+    template <class Error> u32 least(u32 most, Error of_shift) {
+        u32 best = 1;
+        for (u32 shift = 2; shift <= most; ++shift)
+            if (of_shift(shift) < of_shift(best)) best = shift;
+        error += of_shift(best);
+        return best;
+    }
+};
+
+// The ways to try. All bytes, where they hold (almost) all dimensions. Of two cache lines and more, the first has bytes and all
+// others nibbles; else any: but more dimensions than those hold, or than three a byte, are not worth projecting.
+template <class Try> inline void each_division(u32 record_bytes, u32 dim, Try attempt) {
+    const u32 capacity = code_capacity(record_bytes);
+    if (dim <= capacity + capacity / 8 || capacity < 16) return attempt(CodeZones{capacity, 0, 0});
+    if (record_bytes >= 2 * cache_line) return attempt(CodeZones{cache_line, capacity - cache_line, 0});
+    for (u32 whole = 0; whole <= capacity; whole += 4)
+        for (u32 nibbles = 0; nibbles <= capacity - whole; nibbles += 4) {
+            const CodeZones zones{whole, nibbles, capacity - whole - nibbles};
+            if (zones.room() <= 3 * capacity) attempt(zones);
+        }
+}
+
+u32 most_code_dims(u32 record_bytes, u32 dim) {
+    u32 most = 0;
+    each_division(record_bytes, dim, [&](const CodeZones &zones) { most = larger(most, zones.room()); });
+    return most;
+}
+
+// The step: all but the farthest rows fit into 127 of them; those take an exponent. Then the division that errs least.
+inline Status set_division(SampleCodes &sample, float longest, u32 dim, const Allocator &allocator, Codec &c, learnann_error *error) {
+    float step = quantile(sample.peak, c.metric == LEARNANN_IP ? 1.0 : 0.99) / 127;
+    step = larger(step, longest / max_steps);
+    if (!(step > 1e-30f) || !(step < 1e30f)) step = 1;      // all rows equal, or not finite
+    Errors errors(sample, step, allocator);
+    LEARNANN_RETURN_IF(errors.measure(error));
+    Division best;
+    each_division(c.record_bytes, dim, [&](const CodeZones &zones) {
+        const Division division(errors, zones);
+        if (best.zones.room() == 0 || division.error < best.error) best = division;
+    });
+    c.code_step = step;
+    c.nibbles_at = best.nibble_shift || best.crumb_shift ? best.zones.whole : c.record_bytes;
+    c.crumbs_at = best.crumb_shift ? best.zones.whole + best.zones.nibbles : c.record_bytes;
+    c.nibble_shift = best.nibble_shift;
+    c.crumb_shift = best.crumb_shift;
+    c.code_dim = smaller(c.code_dim, best.zones.room());
+    return LEARNANN_OK;
+}
+
+// Units that let every norm and residual fit.
+inline void set_units(float longest, float longest_residual, Codec &c) {
+    const double steps2 = 1.01 * static_cast<double>(longest) * longest / (static_cast<double>(c.code_step) * c.code_step);
+    c.norm_left = 0;
+    while (c.norm_left < 7 && steps2 / (1u << c.norm_left) > 16777215.0) ++c.norm_left;
+    c.residual_unit = larger(1.1f * longest_residual / c.code_step / max_residual, 1e-3f);
+}
+
+// rho of |x - y|^2 ~ |Px - Py|^2 + |rx|^2 + |ry|^2 - 2 rho |rx| |ry|, by least squares over the held-out queries and their true
+// neighbours: those must be told from rows that only look as near. (Inner product: <rx, ry> ~ rho |rx| |ry|.)
+inline Status fit_residual_weight(const Rows &rows, const Holdout &h, const Allocator &allocator, Codec &codec, learnann_error *error) {
+    constexpr float usual = 0.3f;       // where no neighbours are known
+    const u32 d = rows.dim(), m = codec.code_dim, near = smaller(10u, h.neighbours);
+    const bool inner = codec.metric == LEARNANN_IP;
+    CodecScratch query, row;
+    query.use(allocator);
+    row.use(allocator);
+    LEARNANN_RETURN_IF(query.allocate(codec, error));
+    LEARNANN_RETURN_IF(row.allocate(codec, error));
+    double products = 0, squares = 0;
+    for (u32 q = 0; q < h.measured; ++q) {
+        std::memcpy(query.x.data(), h.query(q, d), d * sizeof(float));
+        const Projected a = project(codec, query);
+        for (u32 i = 0; i < near; ++i) {
+            rows.floats(h.truth_rows[static_cast<u64>(q) * Holdout::depth + i], row.x.data());
+            const Projected b = project(codec, row);
+            const double lengths = std::sqrt(static_cast<double>(a.residual2) * b.residual2);
+            const double whole = inner ? kernels().dot[LEARNANN_F32](query.x.data(), row.x.data(), d) : kernels().l2[LEARNANN_F32](query.x.data(), row.x.data(), d);
+            const double kept = inner ? kernels().dot[LEARNANN_F32](a.y, b.y, m) : kernels().l2[LEARNANN_F32](a.y, b.y, m);
+            const double residuals = inner ? whole - kept : 0.5 * (static_cast<double>(a.residual2) + b.residual2 + kept - whole);
+            products += residuals * lengths;
+            squares += lengths * lengths;
+        }
+    }
+    codec.residual_weight = squares > 0 ? static_cast<float>(clamp(products / squares, -1.0, 1.0)) : usual;
+    return LEARNANN_OK;
+}
+
+// The rows of largest norm: the likeliest hits of an inner product, whose codes must not be clamped.
+inline Status longest_rows(const Rows &rows, u32 count, const Allocator &allocator, Array<u32> &longest, learnann_error *error) {
+    Array<u32> order(allocator);
+    LEARNANN_RETURN_IF(order.allocate(rows.count(), error));
+    for (u32 i = 0; i < rows.count(); ++i) order[i] = i;
+    std::partial_sort(order.begin(), order.begin() + count, order.end(), [&](u32 a, u32 b) {
+        return rows.norm(a) != rows.norm(b) ? rows.norm(a) > rows.norm(b) : a < b;
+    });
+    LEARNANN_RETURN_IF(longest.allocate(count, error));
+    std::memcpy(longest.data(), order.data(), count * sizeof(u32));
+    return LEARNANN_OK;
+}
+
+Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const Holdout &holdout, u64 seed, const Allocator &allocator,
+                 FittedCodec &fitted, learnann_error *error) {
+    Codec &codec = fitted.codec;
+    codec = Codec{};
+    codec.metric = rows.metric;
+    codec.record_bytes = record_bytes;
+    LEARNANN_RETURN_IF(set_projection(basis, smaller(basis.count, most_code_dims(record_bytes, basis.dim)), fitted, error));
+    Array<u32> ids(allocator);
+    if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
+    else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
+    SampleCodes sample(allocator), cut(allocator);
+    LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
+    const float longest = farthest_row(rows, codec);
+    LEARNANN_RETURN_IF(set_division(sample, longest, basis.dim, allocator, codec, error));
+    LEARNANN_RETURN_IF(set_projection(basis, codec.code_dim, fitted, error));
+    LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, cut, error));
+    set_units(longest, cut.residual, codec);
+    return fit_residual_weight(rows, holdout, allocator, codec, error);
+}
+
+// A zero vector has cosine distance 1 from every row, yet it would lie nearer to all unit vectors than they lie to each other,
+// and draw every edge to itself. This residual puts it farther away than any two of them are (4).
+constexpr float zero_row_residual2 = 16;
+
+Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Progress &progress, const Allocator &allocator,
+                   u8 *records, learnann_error *error) {
+    CodecScratch scratch[max_threads];
+    for (u32 t = 0; t < threads; ++t) {
+        scratch[t].use(allocator);
+        LEARNANN_RETURN_IF(scratch[t].allocate(codec, error));
+    }
+    constexpr u64 block = 256;
+    const u64 n = rows.count(), step = round_up(larger<u64>(n / 32, block), block);
+    for (u64 begin = 0; begin < n; begin += step) {
+        LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / static_cast<double>(n)));
+        parallel(threads, smaller(step, n - begin), block, [&](u64 i, u32 worker) {
+            const u32 row = static_cast<u32>(begin + i);
+            CodecScratch &s = scratch[worker];
+            rows.floats(row, s.x.data());
+            Projected p = project(codec, s);
+            if (rows.metric == LEARNANN_COS && rows.norm(row) == 0) p.residual2 = zero_row_residual2;
+            encode_record(codec, p, records + static_cast<u64>(row) * codec.record_bytes);
+        });
+    }
+    return LEARNANN_OK;
+}
+
+LEARNANN_END
