@@ -1,16 +1,17 @@
 # learnann: plain make. `make help` lists the targets.
 #   CXX=clang++   another compiler        XSIMD=DIR   where xsimd/xsimd.hpp lies, if not on the path
-#   B=DIR         another build folder    FLAGS=...   more compiler flags
+#   B=DIR         another build folder    FLAGS=...   more compiler flags    WERROR=-Werror   a warning is an error, as in CI
 
 CXX ?= g++
 CC ?= gcc
 HOST_CXX ?= g++
 B ?= build
 FLAGS ?=
-WARN := -Wall -Wextra -Wshadow
+WERROR ?=
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion $(WERROR)
 ALL_FLAGS := -pthread $(if $(XSIMD),-isystem $(XSIMD)) $(FLAGS)
 CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(ALL_FLAGS)
-CFLAGS := -std=c99 -O2 -Wall -Wextra -pedantic $(ALL_FLAGS)
+CFLAGS := -std=c99 -O2 $(WARN) -pedantic $(ALL_FLAGS)
 LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
 
 SOURCES := $(wildcard src/*/*.hpp src/*/*.cpp)
@@ -127,7 +128,7 @@ FUZZ_SECONDS ?= 60
 $B/open-fuzz: tests/fuzz/open_fuzz.cpp learnann.c++ learnann.h
 	@tools/need.sh clang
 	@mkdir -p $(@D)
-	clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(ALL_FLAGS) -I. $< learnann.c++ -o $@
+	clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(WARN) $(ALL_FLAGS) -I. $< learnann.c++ -o $@
 
 fuzz: need-build $B/open-fuzz  ## FUZZ_SECONDS (60) of libFuzzer on open, search and verify, from the corpus
 	@mkdir -p $B/corpus

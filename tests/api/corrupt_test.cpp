@@ -251,7 +251,7 @@ TEST_CASE(
 TEST_CASE("random damage anywhere behind right checksums: no crash") {
     for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS}) {
         const Memory file = make_index(metric == LEARNANN_IP ? LEARNANN_EXACT_F32 : LEARNANN_EXACT_I8, metric);
-        Random random(83 + metric);
+        Random random(83 + static_cast<uint64_t>(metric));
         for (int round = 0; round < 300; ++round) {
             IndexFile f(file);
             const uint32_t kind = kind_about + random.below(kind_calibration);
@@ -423,10 +423,12 @@ TEST_CASE("F6: the lengths of sections") {
     for (uint32_t kind = kind_about; kind <= kind_calibration; ++kind) {
         if (kind == kind_adjacency) continue;
         CAPTURE(kind);
-        for (const int by : {-8, -1, 1, 8}) check_refused(with_section(file, kind, whole.size(kind) + by), "F6");
+        for (const int64_t by : {-8, -1, 1, 8})
+            check_refused(with_section(file, kind, whole.size(kind) + static_cast<uint64_t>(by)), "F6");
     }
     check_refused(with_section(file, kind_adjacency, 256), "F6");       // below a byte a row
-    for (const int by : {-4, 4, 32}) check_refused(with_section(file, kind_adjacency, whole.size(kind_adjacency) + by), "F6");
+    for (const int64_t by : {-4, 4, 32})
+        check_refused(with_section(file, kind_adjacency, whole.size(kind_adjacency) + static_cast<uint64_t>(by)), "F6");
     check_refused(with_section(file, kind_calibration, 4096 + 16), "F6");
 }
 

@@ -323,7 +323,7 @@ TEST_CASE("names") {
         CHECK(!text.empty());
         CHECK(text != "unknown status");
     }
-    CHECK(std::string(learnann_status_text(static_cast<learnann_status>(99))) == "unknown status");
+    CHECK(std::string(learnann_status_text(no_such<learnann_status>(99))) == "unknown status");
     CHECK(learnann_version() == LEARNANN_VERSION);
     const std::string isa = learnann_isa();
     size_t known = 0;
