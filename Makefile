@@ -1,16 +1,17 @@
 # learnann: plain make. `make help` lists the targets.
 #   CXX=clang++   another compiler        XSIMD=DIR   where xsimd/xsimd.hpp lies, if not on the path
-#   B=DIR         another build folder    FLAGS=...   more compiler flags
+#   B=DIR         another build folder    FLAGS=...   more compiler flags    WERROR=-Werror   a warning is an error, as in CI
 
 CXX ?= g++
 CC ?= gcc
 HOST_CXX ?= g++
 B ?= build
 FLAGS ?=
-WARN := -Wall -Wextra -Wshadow
+WERROR ?=
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion $(WERROR)
 ALL_FLAGS := -pthread $(if $(XSIMD),-isystem $(XSIMD)) $(FLAGS)
 CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(ALL_FLAGS)
-CFLAGS := -std=c99 -O2 -Wall -Wextra -pedantic $(ALL_FLAGS)
+CFLAGS := -std=c99 -O2 $(WARN) -pedantic $(ALL_FLAGS)
 LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
 
 SOURCES := $(wildcard src/*/*.hpp src/*/*.cpp)
@@ -22,8 +23,8 @@ API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp)
 EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) \
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
-.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz test-aarch64 \
-        gates size faults valgrind bench-build clean need-build need-test
+.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz \
+        test-aarch64 test-armhf test-i386 test-s390x gates size faults valgrind clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -127,7 +128,7 @@ FUZZ_SECONDS ?= 60
 $B/open-fuzz: tests/fuzz/open_fuzz.cpp learnann.c++ learnann.h
 	@tools/need.sh clang
 	@mkdir -p $(@D)
-	clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(ALL_FLAGS) -I. $< learnann.c++ -o $@
+	clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(WARN) $(ALL_FLAGS) -I. $< learnann.c++ -o $@
 
 fuzz: need-build $B/open-fuzz  ## FUZZ_SECONDS (60) of libFuzzer on open, search and verify, from the corpus
 	@mkdir -p $B/corpus
@@ -141,7 +142,16 @@ fuzz-replay: $B/fuzz-replay  ## the fuzz corpus, once
 
 test-aarch64: all  ## unit and API tests on aarch64 under qemu; files written there and here give the same hits
 	@tools/need.sh qemu-user g++-aarch64-linux-gnu doctest-dev
-	B="$B" tests/aarch64.sh
+	B="$B" tests/cross.sh aarch64
+test-armhf: all  ## the same on 32-bit ARM
+	@tools/need.sh qemu-user g++-arm-linux-gnueabihf doctest-dev
+	B="$B" tests/cross.sh armhf
+test-i386: all  ## the same on 32-bit x86, all tests, on this machine where it is an x86
+	@tools/need.sh qemu-user g++-i686-linux-gnu doctest-dev
+	B="$B" tests/cross.sh i386
+test-s390x: need-build  ## that a big-endian machine is refused, with the reason
+	@tools/need.sh g++-s390x-linux-gnu
+	B="$B" tests/cross.sh s390x
 
 valgrind: all  ## no byte of a file is memory that nobody wrote
 	@tools/need.sh valgrind

@@ -13,6 +13,7 @@
  *   - Option structs begin with struct_size; get one from its ..._default() function, which sets it. Zero in any other
  *     field means "the default", so structs can grow without breaking callers.
  *   - Every ..._free / ..._close accepts NULL.
+ *   - Whatever reads an index takes up to 32 KiB of stack, whatever builds or trains one up to 512 KiB (measured at -O2).
  *   - Sizes are bytes unless the name says otherwise. Vectors are dense, of `dim` elements, in the machine's byte order.
  *   - Distances: smaller is nearer, always.
  *       L2   squared Euclidean distance          |q - x|^2

@@ -40,7 +40,8 @@ private:
     static std::vector<std::string> words(const std::string &text) {
         std::vector<std::string> words(1);
         bool was_lower = false;
-        for (const unsigned char c : text) {
+        for (const char byte : text) {
+            const auto c = static_cast<unsigned char>(byte);
             const bool letter = std::isalnum(c) || c >= 0x80;   // whatever is not ASCII is taken for letters
             if ((!letter || (was_lower && std::isupper(c))) && !words.back().empty()) words.emplace_back();
             if (letter) words.back() += char(std::tolower(c));
@@ -67,7 +68,7 @@ private:
     // FNV-1a and a multiplication, which carries the low bits up to where place and sign are taken from.
     static uint64_t hash(const std::string &text) {
         uint64_t h = 0xcbf29ce484222325u;
-        for (const unsigned char c : text) h = (h ^ c) * 0x100000001b3u;
+        for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
         return (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
     }
 

@@ -9,7 +9,7 @@ T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 tried=0 failed=0 finished=0 saving=0
 L=$PWD/$B/learnann
-"$CC" -O1 -shared -fPIC tests/faults/faults.c -o "$T/faults.so" -ldl || exit 1
+"$CC" -O1 -Wall -Wextra -shared -fPIC tests/faults/faults.c -o "$T/faults.so" -ldl || exit 1
 
 # Rows of two kinds: 600 and 12,000 of 16 bytes.
 made() { printf "\\x$(printf %02x $(($1 % 256)))\\x$(printf %02x $(($1 / 256)))\\0\\0\\x10\\0\\0\\0"; head -c $(($1 * 16)) "$L"; }

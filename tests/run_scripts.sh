@@ -156,8 +156,8 @@ command -v clang++ >/dev/null && check "two files, clang++" app clang++ -std=c++
 printf '#define LEARNANN_IMPLEMENTATION\n#include "hello.cpp"\n' >"$T/app/one.cpp"
 check "single include" app g++ -std=c++17 -O0 -I. ${XSIMD:+-I$XSIMD} one.cpp -o app -pthread
 check "no exceptions, no RTTI" app g++ -std=c++17 -O0 -fno-exceptions -fno-rtti ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
-check "header is C99" "$CC" -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c learnann.h
-check "header is C++17" "$CXX" -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ learnann.h
+check "header is C99" "$CC" -std=c99 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -pedantic -fsyntax-only -x c learnann.h
+check "header is C++17" "$CXX" -std=c++17 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -fsyntax-only -x c++ learnann.h
 check "read-only reader" "$CXX" -std=c++17 -O0 -Wall -Wextra -Werror -DLEARNANN_READ_ONLY $INCLUDE -x c++ -c learnann.c++ -o "$T/reader.o"
 check "the reader's size" env CXX=g++ tests/size.sh promise
 check "without xsimd" "$CXX" -std=c++17 -O0 -Wall -Wextra -Werror -DLEARNANN_NO_XSIMD -DLEARNANN_NO_X86 $INCLUDE -x c++ -c learnann.c++ -o "$T/plain.o"

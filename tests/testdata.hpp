@@ -34,6 +34,14 @@ private:
     uint64_t state_;
 };
 
+// A number that its enum has no name for, as a caller in C can hand it over.
+template <class Enum> Enum no_such(uint32_t number) {
+    Enum value;
+    static_assert(sizeof value == sizeof number, "an enum of C");
+    std::memcpy(&value, &number, sizeof value);
+    return value;
+}
+
 // ---- half floats, by way of doubles ----
 
 inline double half_value(uint16_t h) {

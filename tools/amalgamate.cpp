@@ -251,7 +251,7 @@ private:
 
 // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
 uint64_t fnv1a(const std::string &bytes, uint64_t hash) {
-    for (unsigned char byte : bytes) hash = (hash ^ byte) * 0x100000001b3u;
+    for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
     return hash;
 }
 

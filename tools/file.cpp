@@ -50,6 +50,13 @@ bool fail_read(const std::string &path, int code, Failure &failure) {
     return fail(failure, path, "", "cannot be read: " + system_text(code), "Check the path and its permissions.");
 }
 
+// 2 GiB on a 32-bit machine, whose system may say so (EOVERFLOW) before we know the size.
+constexpr uint64_t largest_file = SIZE_MAX / 2;
+
+bool fail_large(const std::string &path, Failure &failure) {
+    return fail(failure, path, "", "is larger than this machine's address space", "Use a 64-bit machine, or give it in parts.");
+}
+
 } // namespace
 
 // ---- reading
@@ -72,6 +79,10 @@ bool MappedFile::open(const std::string &path, Failure &failure) {
     const uint64_t size = fs::file_size(fs::u8path(path), code);
     std::FILE *stream = code ? nullptr : open_stream(path, "rb");
     if (stream == nullptr) return fail_read(path, code ? code.value() : errno, failure);
+    if (size > largest_file) {
+        std::fclose(stream);
+        return fail_large(path, failure);
+    }
     held_.resize(static_cast<size_t>(size));
     const bool whole = std::fread(held_.data(), 1, held_.size(), stream) == held_.size();
     std::fclose(stream);
@@ -90,9 +101,14 @@ MappedFile::~MappedFile() {
 bool MappedFile::open(const std::string &path, Failure &failure) {
     // Without O_NONBLOCK a named pipe would hold us here until someone writes to it.
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) return fail_read(path, errno, failure);
+    if (descriptor < 0) return errno == EOVERFLOW ? fail_large(path, failure) : fail_read(path, errno, failure);
     struct stat status {};
-    if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    const bool told = fstat(descriptor, &status) == 0;
+    if ((!told && errno == EOVERFLOW) || (told && static_cast<uint64_t>(status.st_size) > largest_file)) {
+        close(descriptor);
+        return fail_large(path, failure);
+    }
+    if (!told || !S_ISREG(status.st_mode)) {
         close(descriptor);
         return fail(failure, path, "", "is not a regular file", "Save the data to a file first: it is memory-mapped.");
     }

@@ -87,6 +87,11 @@ bool Measurement::open(const std::string &index, const std::string &queries, con
                     "Give queries of the same dimension as the index.");
     }
     k_ = k;
+    if (vectors_.count > SIZE_MAX / 2 / sizeof(learnann_hit) / k) {
+        return fail(failure, queries, "", format("%s queries of %u hits are more than memory can hold",
+                                                 grouped(vectors_.count).c_str(), k),
+                    "Search with a smaller -k, or in parts.");
+    }
     hits_.resize(static_cast<size_t>(vectors_.count * k));
     counts_.resize(static_cast<size_t>(vectors_.count));
     return truth.empty() || (open_ids(truth, truth_file_, failure) && load_truth(k, failure));
@@ -127,8 +132,8 @@ bool Measurement::search_one(uint64_t i, const learnann_search_options &options,
     learnann_error error{};
     query.count = 1;
     query.data = static_cast<const uint8_t *>(vectors_.data) + i * vectors_.stride;
-    if (learnann_search(index_.get(), scratch_.get(), &query, k_, &options, &hits_[i * k_], &counts_[i], &stats, &error) !=
-        LEARNANN_OK) {
+    if (learnann_search(index_.get(), scratch_.get(), &query, k_, &options, hits_.data() + i * k_, counts_.data() + i, &stats,
+                        &error) != LEARNANN_OK) {
         error.file_offset = i;
         failure = library_failure(query_path_, "query", error);
         return false;

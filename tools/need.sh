@@ -13,7 +13,7 @@ present() {
         g++) command -v g++ >/dev/null ;;
         clang) command -v clang++ >/dev/null ;;
         qemu-user) command -v qemu-aarch64 >/dev/null ;;
-        g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ >/dev/null ;;
+        g++-*-linux-gnu*) command -v "${1#g++-}-g++" >/dev/null ;;
         *) dpkg -s "$1" >/dev/null 2>&1 ;;
     esac
 }

@@ -13,6 +13,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "learnann runs on little-endian machines only: its files are little-endian, and searched where they lie"
+#endif
+
 // In the amalgamation everything but the C API has internal linkage, so that an app sees learnann_* symbols only.
 #ifdef LEARNANN_AMALGAMATION
 #define LEARNANN_BEGIN namespace learnann { namespace {
@@ -72,7 +76,7 @@ template <class T> constexpr T larger(T a, T b) { return a < b ? b : a; }
 template <class T> constexpr T clamp(T v, T low, T high) { return low < v ? (v < high ? v : high) : low; }     // NaN: low
 constexpr u64 round_up(u64 v, u64 to) { return (v + to - 1) / to * to; }
 
-// ---- unaligned loads and stores; files are little-endian and so are the machines this compiles for (os.hpp checks) ----
+// ---- unaligned loads and stores; files are little-endian and so are the machines this compiles for ----
 
 template <class T> T load(const void *from) {
     static_assert(std::is_trivially_copyable<T>::value, "bytes only");
@@ -186,8 +190,8 @@ public:
     size_t size() const { return size_; }
     size_t bytes() const { return bytes_; }
     bool empty() const { return size_ == 0; }
-    T &operator[](size_t i) { return data_[i]; }
-    const T &operator[](size_t i) const { return data_[i]; }
+    T &operator[](u64 i) { return data_[static_cast<size_t>(i)]; }      // i < size(), so it fits
+    const T &operator[](u64 i) const { return data_[static_cast<size_t>(i)]; }
     T *begin() { return data_; }
     T *end() { return data_ + size_; }
     const T *begin() const { return data_; }

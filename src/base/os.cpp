@@ -33,6 +33,9 @@ inline Status fail_io(learnann_error *error, const char *message) {
     return LEARNANN_IO;
 }
 
+// From 2 GiB on a 32-bit machine, whose system may say so (EOVERFLOW) before we know the size.
+constexpr char too_large[] = "the file is larger than this machine's address space";
+
 // A number for the temporary's name that no other save of this process uses.
 inline u32 next_save() {
     static std::atomic<u32> saves{0};
@@ -73,8 +76,8 @@ Status FileMap::open(const char *path, learnann_error *error) {
     if (file == INVALID_HANDLE_VALUE) return fail_io(error, "the file can't be opened");
     LARGE_INTEGER size;
     Status status = GetFileSizeEx(file, &size) ? LEARNANN_OK : fail_io(error, "the file's size can't be read");
-    if (status == LEARNANN_OK && static_cast<u64>(size.QuadPart) > SIZE_MAX)
-        status = fail(error, LEARNANN_UNSUPPORTED, "the file is larger than this machine's address space");
+    if (status == LEARNANN_OK && static_cast<u64>(size.QuadPart) > SIZE_MAX / 2)
+        status = fail(error, LEARNANN_UNSUPPORTED, too_large);
     if (status == LEARNANN_OK && size.QuadPart > 0) {
         const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
         void *view = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : nullptr;
@@ -196,15 +199,18 @@ inline void advise(const void *bytes, u64 size, int advice) {
 Status FileMap::open(const char *path, learnann_error *error) {
     close();
     const int file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
+    if (file < 0 && errno == EOVERFLOW) return fail(error, LEARNANN_UNSUPPORTED, too_large);
     if (file < 0) return fail_io(error, errno == ENOENT ? "there is no such file" : "the file can't be opened");
     struct stat about;
-    Status status = ::fstat(file, &about) == 0 ? LEARNANN_OK : fail_io(error, "the file's size can't be read");
+    Status status = LEARNANN_OK;
+    if (::fstat(file, &about) != 0)
+        status = errno == EOVERFLOW ? fail(error, LEARNANN_UNSUPPORTED, too_large) : fail_io(error, "the file's size can't be read");
     if (status == LEARNANN_OK && !S_ISREG(about.st_mode)) {
         errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
         status = fail_io(error, "that is not a regular file");
     }
     if (status == LEARNANN_OK && static_cast<u64>(about.st_size) > SIZE_MAX / 2)
-        status = fail(error, LEARNANN_UNSUPPORTED, "the file is larger than this machine's address space");
+        status = fail(error, LEARNANN_UNSUPPORTED, too_large);
     if (status == LEARNANN_OK && about.st_size > 0) {
         void *view = ::mmap(nullptr, static_cast<size_t>(about.st_size), PROT_READ, MAP_SHARED, file, 0);
         if (view == MAP_FAILED) status = fail_io(error, "the file can't be mapped");

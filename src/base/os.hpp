@@ -3,12 +3,6 @@
 
 #include "base/base.hpp"
 
-#if defined(__BYTE_ORDER__) && defined(__ORDER_BIG_ENDIAN__)
-#define LEARNANN_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-#else
-#define LEARNANN_BIG_ENDIAN 0
-#endif
-
 LEARNANN_BEGIN
 
 // A whole file, mapped read-only. An empty file maps to size 0. The system is told that it is read here and there, a little at a

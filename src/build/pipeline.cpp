@@ -322,7 +322,7 @@ Status Pipeline::lay_out(learnann_error *error) {
 
     // Entries again, now that the records hold their adjacency offsets.
     LEARNANN_RETURN_IF(entries_.fill(space_, error));
-    const u64 entry_records = entries_.records.size(), entries = entries_.rows.size();
+    const size_t entry_records = entries_.records.size(), entries = entries_.rows.size();
     LEARNANN_RETURN_IF(entry_section_.allocate(entry_records + entries * 4, error));
     std::memcpy(entry_section_.data(), entries_.records.data(), entry_records);
     std::memcpy(entry_section_.data() + entry_records, entries_.rows.data(), entries * 4);
@@ -331,7 +331,7 @@ Status Pipeline::lay_out(learnann_error *error) {
 
 Status Pipeline::finish(learnann_error *error) {
     LEARNANN_RETURN_IF(lay_out(error));
-    const u64 matrix = fitted_.matrix.size(), scales = fitted_.unit.size() * 4, mean = fitted_.mean.size() * 4;
+    const size_t matrix = fitted_.matrix.size(), scales = fitted_.unit.size() * 4, mean = fitted_.mean.size() * 4;
     LEARNANN_RETURN_IF(projection_section_.allocate(matrix + scales + mean, error));
     std::memcpy(projection_section_.data(), fitted_.matrix.data(), matrix);
     std::memcpy(projection_section_.data() + matrix, fitted_.unit.data(), scales);

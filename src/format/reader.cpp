@@ -1,8 +1,6 @@
 // reader.cpp: opens a file that may be hostile. Every number is checked before it is used.
 #include "format/reader.hpp"
 
-#include "base/os.hpp"
-
 LEARNANN_BEGIN
 
 inline Status corrupt(learnann_error *error, const char *message, u64 offset) {
@@ -12,7 +10,6 @@ inline Status corrupt(learnann_error *error, const char *message, u64 offset) {
 Status FileView::open(const u8 *bytes, u64 size, learnann_error *error) {
     bytes_ = bytes;
     size_ = size;
-    if (LEARNANN_BIG_ENDIAN) return fail(error, LEARNANN_UNSUPPORTED, "index files can't be read on a big-endian machine");
     if (size == 0) return fail(error, LEARNANN_NOT_LEARNANN, "the file is empty", 0);
     if (size < 8 || std::memcmp(bytes, file_magic, 8) != 0)
         return fail(error, LEARNANN_NOT_LEARNANN, "the file does not begin with LEARNANN: it is of another kind", 0);

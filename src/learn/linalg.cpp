@@ -27,7 +27,7 @@ template <class From>
 void transposed_block(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 begin, u32 end, From from) {
     constexpr u32 chunk = 128;
     const Kernels &k = kernels();
-    std::memset(out + static_cast<u64>(begin) * cols_b, 0, static_cast<u64>(end - begin) * cols_b * sizeof(float));
+    std::memset(out + static_cast<u64>(begin) * cols_b, 0, static_cast<size_t>(end - begin) * cols_b * sizeof(float));
     for (u32 first = 0; first < rows; first += chunk) {
         const u32 last = smaller(first + chunk, rows);
         for (u32 c = begin; c < end; ++c) {

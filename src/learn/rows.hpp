@@ -36,7 +36,7 @@ struct Rows {
 
     // `x` from floats_of; `bytes` has room for dim.
     ExactQuery exact_query(const float *x, u8 *bytes) const {
-        ExactQuery query = ExactQuery::of(x, dim(), metric == LEARNANN_COS ? 0 : vectors.type, bytes);
+        ExactQuery query = ExactQuery::of(x, dim(), metric == LEARNANN_COS ? 0 : static_cast<u32>(vectors.type), bytes);
         if (stored && stored->about().exact_tail) query.measure(dim());
         return query;
     }

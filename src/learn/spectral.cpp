@@ -93,7 +93,7 @@ private:
         for (u64 i = 0; i < size; ++i) matrix[i] = covariance_[i];
         LEARNANN_RETURN_IF(symmetric_eigen(matrix.data(), dim_, values.data(), vectors.data(), allocator_, error));
         LEARNANN_RETURN_IF(directions.allocate(static_cast<u64>(count) * dim_, error));
-        std::memcpy(directions.data(), vectors.data(), static_cast<u64>(count) * dim_ * sizeof(float));
+        std::memcpy(directions.data(), vectors.data(), static_cast<size_t>(count) * dim_ * sizeof(float));
         return LEARNANN_OK;
     }
 

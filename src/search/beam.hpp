@@ -30,7 +30,7 @@ struct FileGraph {
 class SeenTable {
 public:
     void use(const Allocator &a) { tags_.use(a); }
-    Status prepare(u32 expected, u32 rows, learnann_error *error) {
+    Status prepare(u64 expected, u32 rows, learnann_error *error) {
         u32 bits = 10;
         while (bits < 20 && (1u << bits) < expected) ++bits;
         if (tags_.size() < (size_t(1) << bits)) {
@@ -219,7 +219,7 @@ public:
         LEARNANN_RETURN_IF(pool.prepare(width, horizon, error));
         counts = BeamCounts{};
         fresh_count_ = 0;
-        return seen_.prepare(width * 48, rows, error);
+        return seen_.prepare(48ull * width, rows, error);
     }
     u64 bytes() const { return pool.bytes() + seen_.bytes(); }
 

@@ -307,7 +307,7 @@ TEST_CASE("wrong options and arguments") {
     };
     const learnann_build_options good = build_options();
     learnann_build_options o = good;
-    o.metric = static_cast<learnann_metric>(4);
+    o.metric = no_such<learnann_metric>(4);
     refused(o);
     for (const uint32_t bytes : {1u, 8u, 17u, 24u, 1025u, 1040u, UINT32_MAX}) {
         o = good;
@@ -320,13 +320,13 @@ TEST_CASE("wrong options and arguments") {
         refused(o);
     }
     o = good;
-    o.exact = static_cast<learnann_exact>(6);
+    o.exact = no_such<learnann_exact>(6);
     refused(o);
     o = good;
-    o.spectral = static_cast<learnann_spectral>(2);
+    o.spectral = no_such<learnann_spectral>(2);
     refused(o, LEARNANN_UNSUPPORTED);
     o = good;
-    o.graph = static_cast<learnann_graph>(2);
+    o.graph = no_such<learnann_graph>(2);
     refused(o, LEARNANN_UNSUPPORTED);
     for (const uint32_t size : {0u, 3u, 5000u, UINT32_MAX}) {
         o = good;
@@ -362,8 +362,8 @@ TEST_CASE("wrong options and arguments") {
     wrong({values, 5, 0, 0, LEARNANN_F32});
     wrong({values, 5, 0, 65536, LEARNANN_F32});
     wrong({values, 5, 15, 4, LEARNANN_F32});
-    wrong({values, 5, 0, 4, static_cast<learnann_type>(0)});
-    wrong({values, 5, 0, 4, static_cast<learnann_type>(5)});
+    wrong({values, 5, 0, 4, no_such<learnann_type>(0)});
+    wrong({values, 5, 0, 4, no_such<learnann_type>(5)});
     wrong({values, 0xffffffffull, 0, 4, LEARNANN_F32});
     wrong({values, UINT64_MAX, 0, 4, LEARNANN_F32});
     wrong({values, 1ull << 33, UINT64_MAX / 4, 4, LEARNANN_F32});

@@ -251,7 +251,7 @@ TEST_CASE(
 TEST_CASE("random damage anywhere behind right checksums: no crash") {
     for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS}) {
         const Memory file = make_index(metric == LEARNANN_IP ? LEARNANN_EXACT_F32 : LEARNANN_EXACT_I8, metric);
-        Random random(83 + metric);
+        Random random(83 + static_cast<uint64_t>(metric));
         for (int round = 0; round < 300; ++round) {
             IndexFile f(file);
             const uint32_t kind = kind_about + random.below(kind_calibration);
@@ -298,7 +298,8 @@ TEST_CASE("F1: magic, versions, checksum of the header") {
 
 TEST_CASE("F2: the length of the file") {
     const Memory file = make_index();
-    for (const uint64_t length : {uint64_t(0), file.size() - 1, file.size() + 1, UINT64_MAX}) {
+    const uint64_t end = file.size();
+    for (const uint64_t length : {uint64_t(0), end - 1, end + 1, UINT64_MAX}) {
         IndexFile f(file);
         f.put(24, length);
         f.repair_header();
@@ -309,14 +310,15 @@ TEST_CASE("F2: the length of the file") {
 TEST_CASE("F3: sections lie within the file, aligned, each kind once") {
     const Memory file = make_index();
     const IndexFile whole(file);
+    const uint64_t end = file.size();
     for (const uint64_t offset :
-         {uint64_t(0), uint64_t(64), whole.offset(kind_records) + 4, file.size(), file.size() + 64, UINT64_MAX - 63}) {
+         {uint64_t(0), uint64_t(64), whole.offset(kind_records) + 4, end, end + 64, UINT64_MAX - 63}) {
         IndexFile f(file);
         f.put(f.entry(kind_records) + 8, offset);
         f.repair_header();
         check_refused(f, "F3");
     }
-    for (const uint64_t size : {file.size(), UINT64_MAX, UINT64_MAX - whole.offset(kind_records) + 1}) {
+    for (const uint64_t size : {end, UINT64_MAX, UINT64_MAX - whole.offset(kind_records) + 1}) {
         IndexFile f(file);
         f.put(f.entry(kind_records) + 16, size);
         f.repair_header();
@@ -427,11 +429,26 @@ TEST_CASE("F6: the lengths of sections") {
     for (uint32_t kind = kind_about; kind <= kind_calibration; ++kind) {
         if (kind == kind_adjacency) continue;
         CAPTURE(kind);
-        for (const int by : {-8, -1, 1, 8}) check_refused(with_section(file, kind, whole.size(kind) + by), "F6");
+        for (const int64_t by : {-8, -1, 1, 8})
+            check_refused(with_section(file, kind, whole.size(kind) + static_cast<uint64_t>(by)), "F6");
     }
     check_refused(with_section(file, kind_adjacency, 256), "F6");       // below a byte a row
-    for (const int by : {-4, 4, 32}) check_refused(with_section(file, kind_adjacency, whole.size(kind_adjacency) + by), "F6");
+    for (const int64_t by : {-4, 4, 32})
+        check_refused(with_section(file, kind_adjacency, whole.size(kind_adjacency) + static_cast<uint64_t>(by)), "F6");
     check_refused(with_section(file, kind_calibration, 4096 + 16), "F6");
+}
+
+TEST_CASE("F6: lengths that are right in their lower 32 bits only") {
+    const Memory file = make_index(LEARNANN_EXACT_F32);
+    for (const uint64_t more : {1ull << 28, 1ull << 30, 3ull << 30}) {
+        IndexFile f(file);
+        const uint64_t rows = f.rows() + more;
+        REQUIRE(static_cast<uint32_t>(rows * f.about(about_record_bytes)) == f.size(kind_records));
+        f.put(f.offset(kind_about) + about_rows, rows);
+        f.repair(kind_about);
+        f.repair_header();
+        check_refused(f, "F6");
+    }
 }
 
 TEST_CASE("F7: the checksums of sections") {

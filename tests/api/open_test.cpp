@@ -1,61 +1,21 @@
 // open_test.cpp: opening, saving and closing: files that are missing, foreign or too new, saves that fail, NULL
 // everywhere.
+#include "folder.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <fstream>
 #include <string>
 
-#if defined(__unix__) || defined(__APPLE__)
-#define HAVE_POSIX 1
+#if HAVE_POSIX
 #include <csignal>
-#include <dirent.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#else
-#define HAVE_POSIX 0
 #endif
 
 using namespace testdata;
 
 namespace {
-
-void write_file(const std::string &path, const void *bytes, size_t size) {
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
-    out.write(static_cast<const char *>(bytes), static_cast<std::streamsize>(size));
-}
-
-std::vector<char> read_file(const std::string &path) {
-    std::ifstream in(path, std::ios::binary);
-    return std::vector<char>(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
-
-// A folder of our own below the current one, removed at the end with what it holds.
-struct Folder {
-#if HAVE_POSIX
-    std::string path = "open_test_" + std::to_string(::getpid());
-    Folder() { ::mkdir(path.c_str(), 0777); }
-    ~Folder() {
-        for (const std::string &name : names()) ::remove((path + "/" + name).c_str());
-        ::rmdir(path.c_str());
-    }
-    std::vector<std::string> names() const {
-        std::vector<std::string> all;
-        DIR *folder = ::opendir(path.c_str());
-        if (!folder) return all;
-        while (const dirent *entry = ::readdir(folder))
-            if (entry->d_name[0] != '.') all.push_back(entry->d_name);
-        ::closedir(folder);
-        return all;
-    }
-#else
-    std::string path = ".";
-#endif
-    std::string file(const char *name) const { return path + "/" + name; }
-};
 
 learnann_status status_of(const std::string &path, learnann_error *error = nullptr) {
     int place = 0;
@@ -323,7 +283,7 @@ TEST_CASE("names") {
         CHECK(!text.empty());
         CHECK(text != "unknown status");
     }
-    CHECK(std::string(learnann_status_text(static_cast<learnann_status>(99))) == "unknown status");
+    CHECK(std::string(learnann_status_text(no_such<learnann_status>(99))) == "unknown status");
     CHECK(learnann_version() == LEARNANN_VERSION);
     const std::string isa = learnann_isa();
     size_t known = 0;

@@ -704,7 +704,7 @@ TEST_CASE("wrong arguments of searches") {
     q.dim = 3;
     refused(i, s, &q, 5, &defaults, h, c);
     q = good;
-    q.type = static_cast<learnann_type>(9);
+    q.type = no_such<learnann_type>(9);
     refused(i, s, &q, 5, &defaults, h, c);
     q = good;
     q.stride = 15;
@@ -721,7 +721,7 @@ TEST_CASE("wrong arguments of searches") {
     o.struct_size = 0;
     refused(i, s, &good, 5, &o, h, c);
     const uint64_t word = 1;
-    const learnann_filter bad[] = {{static_cast<learnann_filter_kind>(4), &word, 1, is_odd, nullptr},
+    const learnann_filter bad[] = {{no_such<learnann_filter_kind>(4), &word, 1, is_odd, nullptr},
                                    {LEARNANN_FILTER_ROWS, nullptr, 1, nullptr, nullptr},
                                    {LEARNANN_FILTER_KEYS, nullptr, 1, nullptr, nullptr},
                                    {LEARNANN_FILTER_PREDICATE, &word, 1, nullptr, nullptr}};
