@@ -22,7 +22,7 @@ API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp)
 EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) \
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
-.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz test-aarch64 \
+.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-targets fuzz-replay fuzz fuzz-afl test-aarch64 \
         gates size faults valgrind bench-build clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
@@ -123,21 +123,7 @@ tsan: need-test  ## the API tests that use threads, and the threads example, und
 	$B/tsan/api-tests -tc="single*,*threaded*,*error names*,golden*,training gives*"
 	$B/tsan/examples/threads
 
-FUZZ_SECONDS ?= 60
-$B/open-fuzz: tests/fuzz/open_fuzz.cpp learnann.c++ learnann.h
-	@tools/need.sh clang
-	@mkdir -p $(@D)
-	clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(ALL_FLAGS) -I. $< learnann.c++ -o $@
-
-fuzz: need-build $B/open-fuzz  ## FUZZ_SECONDS (60) of libFuzzer on open, search and verify, from the corpus
-	@mkdir -p $B/corpus
-	$B/open-fuzz -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 $B/corpus tests/fuzz/corpus
-
-$B/fuzz-replay: tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a
-	$(CXX) $(CXXFLAGS) -I. tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a -o $@
-
-fuzz-replay: $B/fuzz-replay  ## the fuzz corpus, once
-	$B/fuzz-replay tests/fuzz/corpus
+-include tests/fuzz/fuzz.mk
 
 test-aarch64: all  ## unit and API tests on aarch64 under qemu; files written there and here give the same hits
 	@tools/need.sh qemu-user g++-aarch64-linux-gnu doctest-dev
