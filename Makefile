@@ -134,8 +134,9 @@ valgrind: all  ## no byte of a file is memory that nobody wrote
 	B="$B" tests/valgrind.sh
 
 KILLS ?= 30
-faults: all  ## every system call of a save fails once; KILLS (30) saves are killed: the file is always the old one or the new one
-	B="$B" CC="$(CC)" tests/faults.sh $(KILLS)
+STRIDE ?= 9
+faults: all  ## every system call of a save fails once, every STRIDE-th (9) allocation of a command; KILLS (30) saves are killed: the file is always the old one or the new one
+	B="$B" CC="$(CC)" tests/faults.sh $(KILLS) $(STRIDE)
 
 size: need-build  ## bytes of code: the reader for small machines, and the whole library
 	@CXX="$(CXX)" XSIMD="$(XSIMD)" tests/size.sh
