@@ -224,30 +224,6 @@ TEST_CASE("saves that fail leave the old file and no temporary") {
     CHECK(status_of(path) == LEARNANN_OK);
     CHECK(folder.names().size() == 1);
 }
-
-TEST_CASE("a save whose allocator fails") {
-    const Folder folder;
-    CountingAllocator counter;
-    const learnann_allocator hooks = counter.hooks();
-    learnann_build_options options = build_options(LEARNANN_COS);
-    options.allocator = &hooks;
-    const Rows rows = clustered(600, 5, LEARNANN_F32, 75);
-    const learnann_vectors view = rows.view();
-    learnann_builder *builder = nullptr;
-    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
-    learnann_status status = LEARNANN_NOMEM;
-    int n = 0;
-    for (; status == LEARNANN_NOMEM && n < 50; ++n) {
-        counter.fail_after(n);
-        status = learnann_builder_save(builder, folder.file("small.la").c_str(), nullptr);
-        CHECK(folder.names().size() == (status == LEARNANN_OK ? 1 : 0));
-    }
-    CHECK(status == LEARNANN_OK);
-    CHECK(n > 2);
-    learnann_builder_free(builder);
-    CHECK(counter.live == 0);
-}
 #endif
 
 TEST_CASE("bytes in memory must be aligned, and are borrowed") {
