@@ -253,6 +253,32 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
     }
 }
 
+// Found by fuzzing: margins of the calibration were NaN, and the file did not verify.
+TEST_CASE("rows and queries so far out that their squares are no floats: the file verifies, trained too") {
+    for (const learnann_metric metric : all_metrics)
+        for (const double far : {1e19, 1e20, 1e30, 3e38})
+            for (const uint32_t every : {1u, 5u}) {
+                CAPTURE(metric);
+                CAPTURE(far);
+                Rows rows = clustered(1100, 4, LEARNANN_F32, 80), log = clustered(30, 4, LEARNANN_F32, 81);
+                for (Rows *all : {&rows, &log})
+                    for (uint64_t i = 0; i < all->count; i += every)
+                        for (uint32_t j = 0; j < 4; ++j) all->set(i, j, (j % 2 ? far : -far) * (0.1 + 0.9 * static_cast<double>(i) / 1100));
+                const Index built(rows, build_options(metric));
+                REQUIRE(built.status == LEARNANN_OK);
+                CHECK(learnann_verify(built.handle, nullptr) == LEARNANN_OK);
+                const learnann_vectors queries = log.view();
+                const learnann_build_options options = build_options();
+                learnann_builder *builder = nullptr;
+                REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+                CHECK(learnann_builder_train(builder, built.handle, &queries, nullptr) == LEARNANN_OK);
+                const Index trained{bytes_of(builder)};
+                learnann_builder_free(builder);
+                REQUIRE(trained.status == LEARNANN_OK);
+                CHECK(learnann_verify(trained.handle, nullptr) == LEARNANN_OK);
+            }
+}
+
 TEST_CASE("NaN and infinity in rows: the first such row is named") {
     const double bad_values[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
                                  -std::numeric_limits<double>::infinity()};

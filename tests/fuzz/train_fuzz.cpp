@@ -23,7 +23,9 @@ void check_trained(learnann_builder *builder, const learnann_index_info &before)
     learnann_index_info after = learnann_index_info_default();
     learnann_get_info(index, &after);
     REQUIRE(after.rows == before.rows && after.dim == before.dim && after.metric == before.metric && after.has_keys == before.has_keys);
-    REQUIRE(learnann_verify(index, nullptr) == LEARNANN_OK);
+    learnann_error error{};
+    if (learnann_verify(index, &error) != LEARNANN_OK) std::fprintf(stderr, "%s\n", error.message);
+    REQUIRE(error.status == LEARNANN_OK);
     learnann_close(index);
 }
 
