@@ -1,8 +1,8 @@
 # fuzz.mk: the fuzz targets, each tests/fuzz/TARGET_fuzz.cpp with its corpus in tests/fuzz/corpus/TARGET. One set of rules links
 # them with replay.cpp, which feeds them files, with libFuzzer and with AFL++.
 
-FUZZ_TARGETS := open train kernels vectors arguments
-FUZZ_SECONDS ?= 15
+FUZZ_TARGETS := open train build search kernels vectors arguments
+FUZZ_SECONDS ?= 10
 FUZZ_MAIN := $B/fuzz/replay.o
 LIBFUZZER := $B/libfuzzer
 AFL := $B/afl
@@ -15,7 +15,7 @@ $B/fuzz/%.o: tests/fuzz/%.cpp $(wildcard tests/*.hpp tests/fuzz/*.hpp tools/*.hp
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -I. -c $< -o $@
 
-$B/fuzz/open $B/fuzz/train: $B/liblearnann.a
+$(addprefix $B/fuzz/,open train build search): $B/liblearnann.a
 $B/fuzz/vectors: $(VECTORS_OBJECTS)
 $B/fuzz/arguments: $(ARGUMENTS_OBJECTS)
 $(FUZZ_TARGETS:%=$B/fuzz/%): $B/fuzz/%: $B/fuzz/%_fuzz.o $(FUZZ_MAIN)
@@ -26,7 +26,7 @@ fuzz-targets: $(FUZZ_TARGETS:%=$B/fuzz/%)
 fuzz-replay: fuzz-targets  ## every fuzz target's corpus, once
 	@for target in $(FUZZ_TARGETS); do $B/fuzz/$$target tests/fuzz/corpus/$$target || exit 1; done
 
-fuzz: need-build  ## FUZZ_SECONDS (15) of libFuzzer on each target (or on FUZZ="open ..."), and a table of what came of it
+fuzz: need-build  ## FUZZ_SECONDS (10) of libFuzzer on each target (or on FUZZ="open ..."), and a table of what came of it
 	@tools/need.sh clang
 	$(MAKE) B=$(LIBFUZZER) CXX=clang++ FLAGS="-g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
 		FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer fuzz-targets

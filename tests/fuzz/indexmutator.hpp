@@ -16,13 +16,18 @@ using testdata::IndexFile;
 inline uint64_t odd_number(testdata::Random &random, uint64_t now, uint64_t file_bytes) {
     const uint64_t edges[] = {0, 1, now + 1, now - 1, now * 2, now / 2, ~now, now ^ 1ull << random.below(64), file_bytes,
                               file_bytes - now, 1ull << random.below(64), (1ull << random.below(64)) - 1, UINT64_MAX, random.next(),
-                              random.below(256), 0x7f800000, 0x7fc00000, 0x00000001, 0x80000000, now + 64, now + 128};
+                              random.below(256), 0x7f800000, 0x7fc00000, 0x00000001, 0x80000000, 0x7f7fffff, 0x60000000 + random.below(1u << 28),
+                              now + 64, now + 128};
     return edges[random.below(sizeof edges / sizeof edges[0])];
 }
 
 inline void change_field(IndexFile &file, testdata::Random &random, uint64_t at, bool wide) {
     if (wide) file.put(at, odd_number(random, file.get<uint64_t>(at), file.bytes.size()));
     else file.put(at, static_cast<uint32_t>(odd_number(random, file.get<uint32_t>(at), file.bytes.size())));
+}
+
+inline void change_number(IndexFile &file, testdata::Random &random, uint32_t kind) {
+    if (file.inside(kind) && file.size(kind) >= 8) change_field(file, random, file.offset(kind) + random.next() % (file.size(kind) / 4) * 4, false);
 }
 
 inline void change_bytes(IndexFile &file, testdata::Random &random, uint32_t kind) {
@@ -51,6 +56,7 @@ inline void change(IndexFile &file, testdata::Random &random) {
     case 2:
     case 3: change_field(file, random, file.offset(testdata::kind_about) + 4 * random.below(32), random.below(4) == 0); break;
     case 4: change_graph(file, random); break;
+    case 5: change_number(file, random, 1 + random.below(testdata::kind_calibration)); break;
     default: change_bytes(file, random, 1 + random.below(testdata::kind_calibration)); break;
     }
 }

@@ -5,37 +5,12 @@
 #define LEARNANN_IMPLEMENTATION
 #include "../testdata.hpp"
 
+#include "input.hpp"
 #include "require.hpp"
 
 using namespace learnann;
 
 namespace {
-
-class Input {
-public:
-    Input(const u8 *data, size_t size) : at_(data), end_(data + size), next_(data) {}
-    // 0 where the input has ended.
-    u32 number(u32 limit) {
-        u32 value = 0;
-        for (u32 i = 0; i < 2 && at_ < end_; ++i) value = value << 8 | *at_++;
-        return value % limit;
-    }
-    u32 word() { return number(65536) << 16 | number(65536); }
-    // From here on there are no more numbers.
-    void fill(void *to, size_t size) {
-        u8 *out = static_cast<u8 *>(to);
-        if (at_ == end_) std::memset(out, 0, size);
-        while (at_ < end_ && size > 0) {
-            if (next_ < at_ || next_ == end_) next_ = at_;
-            const size_t part = smaller(size, static_cast<size_t>(end_ - next_));
-            std::memcpy(out, next_, part);
-            next_ += part, out += part, size -= part;
-        }
-    }
-
-private:
-    const u8 *at_, *end_, *next_;
-};
 
 // Elements that end where their memory ends, at a misalignment in elements.
 template <class T> class Tight {

@@ -149,27 +149,45 @@ static void write_vector_files() {
     vectors("huge", 4, 0, bytes_of<uint32_t>({0xffffffffu, 0x7fffffffu}));
 }
 
-// ---- kernels: for each kind three lengths, and data that is small, spread, or at the edges
+// ---- what input.hpp takes numbers and data from: data that is small, spread, or at the edges, in a few shapes of each target
 
-static void write_kernel_inputs() {
+static std::string data_bytes(int shape, size_t size) {
+    Random random(92 + static_cast<uint64_t>(shape));
+    std::string bytes;
+    for (size_t i = 0; i < size; ++i) {
+        const uint64_t edge = random.below(2) ? 0xff : 0x80;
+        bytes += static_cast<char>(shape == 0 ? random.below(4) : shape == 1 ? random.next() : random.below(3) ? edge : 0);
+    }
+    return bytes;
+}
+
+static std::string numbers(const std::vector<int> &values) {
+    std::string bytes;
+    for (const int v : values) bytes += {static_cast<char>(v >> 8), static_cast<char>(v)};
+    return bytes;
+}
+
+static void write_inputs() {
     const char *const kinds[] = {"floats", "bytes", "score", "matvec", "unseen", "insert", "loops", "widen", "axpy4"};
-    Random random(92);
-    for (int kind = 0; kind < 9; ++kind)
-        for (int shape = 0; shape < 3; ++shape) {
-            std::string input(1, static_cast<char>(kind));
-            for (int i = 0; i < 120; ++i) {
-                const uint64_t edge = random.below(2) ? 0xff : 0x80;
-                input += static_cast<char>(shape == 0 ? random.below(4) : shape == 1 ? random.next() : random.below(3) ? edge : 0);
-            }
-            write("kernels/" + std::string(kinds[kind]) + std::to_string(shape), input);
-        }
+    for (int shape = 0; shape < 3; ++shape) {
+        const std::string number = std::to_string(shape);
+        for (int kind = 0; kind < 9; ++kind)
+            write("kernels/" + std::string(kinds[kind]) + number, static_cast<char>(kind) + data_bytes(shape, 120));
+        // Rows, dim, type, metric, exact, code, degree, seed (two), keys.
+        for (int type = 0; type < 4; ++type)
+            write("build/" + std::to_string(type) + "_" + number, numbers({30, 3, type, 1 + shape, shape, 0, 0, 0, 0, shape % 2}) + data_bytes(shape, 200));
+        // Index, k, effort, recall, radius, filter, type.
+        for (int filter = 0; filter < 4; ++filter)
+            write("search/" + std::to_string(filter) + "_" + number, numbers({5 * shape + filter, 10, 0, 0, 0, 0x4000, 0, filter, 300, filter}) +
+                                                                         data_bytes(shape, 60));
+    }
 }
 
 int main(int argc, char **argv) {
     folder = argc > 1 ? argv[1] : "tests/fuzz/corpus";
     write_indexes();
     write_vector_files();
-    write_kernel_inputs();
+    write_inputs();
     std::printf("%zu bytes\n", total);
     return 0;
 }

@@ -35,7 +35,7 @@ void train(const learnann_index *index, uint32_t chance) {
     learnann_get_info(index, &info);
     if (info.rows > 2000 || info.dim > 256) return;     // as many as a short while allows
     // A few only calibrate. A graph large enough to be walked is taught now and then.
-    const uint32_t count = info.rows > 200 && chance % 64 == 0 ? 1600 : 24;
+    const uint32_t count = info.rows > 200 && chance % 1024 == 0 ? 1600 : 24;
     const std::vector<float> values = made_queries(count, info.dim);
     const learnann_vectors queries{values.data(), count, 0, info.dim, LEARNANN_F32};
     learnann_build_options options = testdata::build_options();
