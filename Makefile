@@ -23,7 +23,7 @@ API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp)
 EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) \
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
-.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz \
+.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-targets fuzz-replay fuzz fuzz-afl \
         test-aarch64 test-armhf test-i386 test-s390x gates size faults valgrind clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
@@ -124,21 +124,7 @@ tsan: need-test  ## the API tests that use threads, and the threads example, und
 	$B/tsan/api-tests -tc="single*,*threaded*,*error names*,golden*,training gives*"
 	$B/tsan/examples/threads
 
-FUZZ_SECONDS ?= 60
-$B/open-fuzz: tests/fuzz/open_fuzz.cpp learnann.c++ learnann.h
-	@tools/need.sh clang
-	@mkdir -p $(@D)
-	clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(WARN) $(ALL_FLAGS) -I. $< learnann.c++ -o $@
-
-fuzz: need-build $B/open-fuzz  ## FUZZ_SECONDS (60) of libFuzzer on open, search and verify, from the corpus
-	@mkdir -p $B/corpus
-	$B/open-fuzz -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 $B/corpus tests/fuzz/corpus
-
-$B/fuzz-replay: tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a
-	$(CXX) $(CXXFLAGS) -I. tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a -o $@
-
-fuzz-replay: $B/fuzz-replay  ## the fuzz corpus, once
-	$B/fuzz-replay tests/fuzz/corpus
+-include tests/fuzz/fuzz.mk
 
 test-aarch64: all  ## unit and API tests on aarch64 under qemu; files written there and here give the same hits
 	@tools/need.sh qemu-user g++-aarch64-linux-gnu doctest-dev
@@ -158,8 +144,9 @@ valgrind: all  ## no byte of a file is memory that nobody wrote
 	B="$B" tests/valgrind.sh
 
 KILLS ?= 30
-faults: all  ## every system call of a save fails once; KILLS (30) saves are killed: the file is always the old one or the new one
-	B="$B" CC="$(CC)" tests/faults.sh $(KILLS)
+STRIDE ?= 9
+faults: all  ## every system call of a save fails once, every STRIDE-th (9) allocation of a command; KILLS (30) saves are killed: the file is always the old one or the new one
+	B="$B" CC="$(CC)" tests/faults.sh $(KILLS) $(STRIDE)
 
 size: need-build  ## bytes of code: the reader for small machines, and the whole library
 	@CXX="$(CXX)" XSIMD="$(XSIMD)" tests/size.sh

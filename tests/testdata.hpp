@@ -215,15 +215,17 @@ private:
     size_t size_ = 0;
 };
 
-// Counts live blocks, and fails the allocation number `fail_at` and all after it (from 0; never where it is negative).
+// Counts live blocks, and fails the allocation number `fail_at` (from 0; never where it is negative), and all after it where
+// that is `lasting`.
 struct CountingAllocator {
     std::atomic<int64_t> calls{0}, live{0}, live_bytes{0};
     int64_t fail_at = -1;
+    bool lasting = true;
 
     static void *allocate(void *context, size_t bytes) {
         auto &self = *static_cast<CountingAllocator *>(context);
         const int64_t call = self.calls++;
-        if (self.fail_at >= 0 && call >= self.fail_at) return nullptr;
+        if (self.fail_at >= 0 && (self.lasting ? call >= self.fail_at : call == self.fail_at)) return nullptr;
         ++self.live;
         self.live_bytes += static_cast<int64_t>(bytes);
         return std::malloc(bytes);

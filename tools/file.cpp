@@ -38,6 +38,16 @@ int process_id() {
 #endif
 }
 
+// Also where there is no memory left to give.
+void remove_file(const std::string &path) {
+#ifdef _WIN32
+    std::error_code ignored;
+    fs::remove(fs::u8path(path), ignored);
+#else
+    (void)::unlink(path.c_str());
+#endif
+}
+
 bool to_disk(std::FILE *stream) {
 #ifdef _WIN32
     return std::fflush(stream) == 0 && _commit(_fileno(stream)) == 0;
@@ -131,8 +141,7 @@ bool MappedFile::open(const std::string &path, Failure &failure) {
 
 AtomicFile::~AtomicFile() {
     if (stream_ != nullptr) std::fclose(stream_);
-    std::error_code ignored;
-    if (!temporary_.empty()) fs::remove(fs::u8path(temporary_), ignored);
+    if (!temporary_.empty()) remove_file(temporary_);
 }
 
 bool AtomicFile::fail_write(int code, Failure &failure) {
@@ -145,9 +154,9 @@ bool AtomicFile::create(const std::string &path, Failure &failure) {
     path_ = path;
     // "x" refuses what is there already, so no other file is ever followed or overwritten.
     for (int attempt = 0; attempt < 100 && stream_ == nullptr; ++attempt) {
-        const std::string name = path + format(".%d.%d.tmp", process_id(), attempt);
+        std::string name = path + format(".%d.%d.tmp", process_id(), attempt);
         stream_ = open_stream(name, "wbx");
-        if (stream_ != nullptr) temporary_ = name;
+        if (stream_ != nullptr) temporary_ = std::move(name);       // nothing may throw between: the file would stay
         else if (errno != EEXIST) break;
     }
     return stream_ != nullptr || fail_write(errno, failure);

@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <exception>
+#include <new>
 
 namespace tools {
 namespace {
@@ -255,8 +256,10 @@ int main(int argc, char **argv) {
     // The library throws nothing; the standard library's containers may, when memory ends.
     try {
         return tools::run({argv + (argc > 0 ? 1 : 0), argv + argc});
+    } catch (const std::bad_alloc &) {      // what says so must not allocate
+        std::fputs("learnann: out of memory\n  Close other programs, or give smaller files or a smaller -k.\n", stderr);
     } catch (const std::exception &problem) {
-        return tools::report({"", "", std::string("stopped: ") + problem.what(),
-                              "Close other programs, or give smaller files or a smaller -k."});
+        std::fprintf(stderr, "learnann: stopped: %s\n  Please report this as a bug.\n", problem.what());
     }
+    return tools::exit_failed;
 }

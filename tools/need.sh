@@ -12,6 +12,7 @@ present() {
         npm) command -v npm >/dev/null ;;
         g++) command -v g++ >/dev/null ;;
         clang) command -v clang++ >/dev/null ;;
+        afl++) command -v afl-clang-fast++ >/dev/null ;;
         qemu-user) command -v qemu-aarch64 >/dev/null ;;
         g++-*-linux-gnu*) command -v "${1#g++-}-g++" >/dev/null ;;
         *) dpkg -s "$1" >/dev/null 2>&1 ;;

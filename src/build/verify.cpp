@@ -58,11 +58,13 @@ private:
     }
 
     Status projection() {
-        bool right = true;
+        // Instruction sets multiply alike by v from -127 to 127, but not by -128.
+        const u64 entries = static_cast<u64>(a_.code_dim) * projection_cols(a_.dim);
+        bool right = std::memchr(view_.matrix(), 0, static_cast<size_t>(entries)) == nullptr;
         for (u32 i = 0; i < a_.code_dim; ++i)
             right = right && std::isfinite(view_.unit()[i]) && view_.unit()[i] > 0;
         for (u32 i = 0; i < a_.dim; ++i) right = right && std::isfinite(view_.mean()[i]);
-        return right ? LEARNANN_OK : bad("F19: a scale of the projection is out of range", at(section_projection, 0));
+        return right ? LEARNANN_OK : bad("F19: a value of the projection is out of range", at(section_projection, 0));
     }
 
     Status record(const u8 *record, u64 offset) {

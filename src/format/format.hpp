@@ -60,7 +60,7 @@
 //   F16    calibration: k ascending, effort and recall ascending within k, recall within [0, 1], margin not negative
 //   F17    exact rows hold no NaN and no infinity
 //   F18    bytes between sections are 0
-//   F19    the projection's units are positive, the mean is finite
+//   F19    no byte of the projection's matrix is 0 (v = -128), its units are positive, the mean is finite
 #pragma once
 
 #include "base/base.hpp"

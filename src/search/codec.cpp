@@ -62,7 +62,8 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     p.y = scratch.y.data();
     loops.from_fixed(sums, codec.unit, codec.code_dim, scale > 0 ? 1 / scale : 0, p.y);
     p.kept2 = loops.square_sum(p.y, codec.code_dim);
-    p.residual2 = static_cast<float>(smaller(larger(whole - static_cast<double>(p.kept2), 0.0), 3e38));
+    const double left = whole - static_cast<double>(p.kept2);       // NaN where both overflow: then it is taken to be as large as can be
+    p.residual2 = left < 3e38 ? static_cast<float>(larger(left, 0.0)) : 3e38f;
     return p;
 }
 

@@ -682,7 +682,7 @@ TEST_CASE("F16: calibration points in order and in range") {
     }
 }
 
-TEST_CASE("F19: the projection's scales") {
+TEST_CASE("F19: the projection's matrix and scales") {
     const Memory file = make_index();
     const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
     const IndexFile right(file);
@@ -697,6 +697,13 @@ TEST_CASE("F19: the projection's scales") {
     for (const float value : {nan, inf, -inf, 0.0f, -1.0f}) check_found(with(units + 4 * (m - 1), value), "F19");
     for (const float value : {nan, inf}) {
         check_found(with(units + 4 * m, value), "F19");         // the first value of the mean
+    }
+    // -128, by which instruction sets multiply differently: found by fuzzing them against each other.
+    for (const uint64_t at : {right.offset(kind_projection), units - 1}) {
+        IndexFile f(file);
+        f.put(at, uint8_t(0));
+        f.repair_all();
+        check_found(f, "F19");
     }
 }
 

@@ -1,5 +1,7 @@
-/* faults.c: a preloaded library that makes one system call of its host fail. In the environment:
- *   FAULT=open|write|short|fsync|close|rename|mmap    which call; `short` writes half of what it is asked to
+/* faults.c: a preloaded library that makes one system call of its host fail, or one allocation. In the environment:
+ *   FAULT=open|write|short|fsync|close|rename|mmap|malloc|memory
+ *                   which call; `short` writes half of what it is asked to; `malloc` is any allocation, operator new's too,
+ *                   `memory` that one and all after it
  *   FAULT_AT=N      its N-th call, from 1 on; only calls on files count: not those on standard streams
  *   FAULT_SEEN=FILE is made when the call was reached */
 #define _GNU_SOURCE
@@ -103,3 +105,35 @@ void *mmap(void *where, size_t size, int protection, int flags, int file, off_t 
     }
     return real(where, size, protection, flags, file, offset);
 }
+
+/* Of glibc only: elsewhere a preloaded malloc has no other to go on to. */
+#ifdef __GLIBC__
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+static int out_of_memory(void) {
+    static int one, first, inside, out;     /* threads of the host may count alike: then one of them fails */
+    if (inside) return 0;
+    inside = 1;
+    out = out || due("memory", &first);
+    const int fails = out || due("malloc", &one);
+    inside = 0;
+    if (fails) errno = ENOMEM;
+    return fails;
+}
+
+void *malloc(size_t size) { return out_of_memory() ? NULL : __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return out_of_memory() ? NULL : __libc_calloc(count, size); }
+void *realloc(void *old, size_t size) { return out_of_memory() ? NULL : __libc_realloc(old, size); }
+void *aligned_alloc(size_t alignment, size_t size) { return out_of_memory() ? NULL : __libc_memalign(alignment, size); }
+void *memalign(size_t alignment, size_t size) { return out_of_memory() ? NULL : __libc_memalign(alignment, size); }
+
+int posix_memalign(void **memory, size_t alignment, size_t size) {
+    void *given = out_of_memory() ? NULL : __libc_memalign(alignment, size);
+    if (!given) return ENOMEM;
+    *memory = given;
+    return 0;
+}
+#endif

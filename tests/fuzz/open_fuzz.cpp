@@ -1,9 +1,6 @@
-// open_fuzz.cpp: libFuzzer target: any bytes may be opened, searched and verified without a crash. Files whose
-// checksums are wrong are tried as they are, then once more with the checksums that opening looks at put right.
-//   clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -I.
-//       tests/fuzz/open_fuzz.cpp learnann.c++ -o open_fuzz
-//   ./open_fuzz -max_len=32768 tests/fuzz/corpus
-#include "../indexfile.hpp"
+// open_fuzz.cpp: any bytes may be opened, searched and verified without a crash. Files whose checksums are wrong are tried as
+// they are, then once more with the checksums that opening looks at put right.
+#include "indexmutator.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > (1u << 20)) return 0;

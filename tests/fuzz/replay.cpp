@@ -1,6 +1,5 @@
-// replay.cpp: feeds every file of the folders and files named to the fuzz target, for compilers without libFuzzer.
-//   c++ -std=c++17 -g -I. tests/fuzz/replay.cpp tests/fuzz/open_fuzz.cpp learnann.c++ -pthread -o replay
-//   ./replay tests/fuzz/corpus
+// replay.cpp: feeds every file of the folders and files named to a fuzz target, for compilers without libFuzzer. Compiled by
+// AFL++ it takes its inputs from there instead, thousands in one process.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -10,6 +9,23 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#ifdef __AFL_COMPILER
+#include <unistd.h>
+__AFL_FUZZ_INIT();
+
+int main() {
+    __AFL_INIT();
+    const unsigned char *bytes = __AFL_FUZZ_TESTCASE_BUF;
+    while (__AFL_LOOP(10000)) {
+        // A copy that ends where the input ends.
+        const std::vector<uint8_t> input(bytes, bytes + __AFL_FUZZ_TESTCASE_LEN);
+        LLVMFuzzerTestOneInput(input.data(), input.size());
+    }
+    return 0;
+}
+
+#else
+
 static int feed(const std::filesystem::path &path) {
     std::ifstream in(path, std::ios::binary);
     const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
@@ -18,6 +34,7 @@ static int feed(const std::filesystem::path &path) {
 }
 
 int main(int argc, char **argv) {
+    std::FILE *const out = stdout;      // a target may send stdout elsewhere
     int count = 0;
     for (int i = 1; i < argc; ++i) {
         if (std::filesystem::is_directory(argv[i])) {
@@ -27,6 +44,7 @@ int main(int argc, char **argv) {
             count += feed(argv[i]);
         }
     }
-    std::printf("%d inputs, no crash\n", count);
+    std::fprintf(out, "%s: %d inputs, no crash\n", argv[0], count);
     return count > 0 ? 0 : 1;
 }
+#endif

@@ -2,6 +2,7 @@
 // equal; floats are within 1e-5 of the sum of the magnitudes added up. Rows end where their memory ends, so that
 // AddressSanitizer sees a kernel that reads too far.
 #include "simd/dispatch.hpp"
+#include "querycode.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -184,29 +185,15 @@ TEST_CASE("score: every stride, count and kind of query") {
             for (u32 r = 0; r < records; ++r)       // the tail is arbitrary, 0 included
                 for (u32 i = 0; i < record_tail; ++i)
                     base[r * stride + stride - record_tail + i] = static_cast<u8>(random.below(4) ? random.next() : 0);
-            std::memset(code, 0, sizeof code);
-            i32 byte_sum = 0, nibble_sum = 0, crumb_sum = 0;
-            for (u32 i = 0; i < query_planes * stride; ++i) {
-                const u32 j = i % stride, planes = j < at ? 1 : j < crumbs_at ? 2 : 4;
-                if (j >= stride - record_tail || i / stride >= planes) continue;
-                code[i] = static_cast<i8>(extreme == 0 ? (random.below(2) ? 127 : -127)
-                                                       : static_cast<i32>(random.below(255)) - 127);
-                (planes == 1 ? byte_sum : planes == 2 ? nibble_sum : crumb_sum) += code[i];
-            }
-            for (u32 j = 0; j < stride; ++j) {
-                code[query_planes * stride + j] = static_cast<i8>(j < at ? 255 : j < crumbs_at ? 15 : 3);
-                const i16 power = static_cast<i16>(1 << (j < at ? 0 : j < crumbs_at ? shift : crumb_shift));
-                if (j % 2 == 0) store(code + (query_planes + 1) * stride + j, power);
-            }
+            for (i8 &c : code)
+                c = static_cast<i8>(extreme == 0 ? (random.below(2) ? 127 : -127) : static_cast<i32>(random.below(255)) - 127);
             for (u32 variant = 0; variant < 8; ++variant) {
                 QueryCode q{};
-                q.code = code;
-                q.bias = 128 * byte_sum;
-                q.packed_bias = 15 * (1 << (shift - 1)) * nibble_sum + 3 * (1 << (crumb_shift - 1)) * crumb_sum;
                 q.nibbles_at = at;
                 q.crumbs_at = crumbs_at;
                 q.nibble_shift = shift;
                 q.crumb_shift = crumb_shift;
+                complete_query(q, code, stride);
                 // Offsets, weights and shifts as queries and records have them: nothing may leave 32 bits.
                 q.offset = variant & 1 ? static_cast<i32>(random.below(1u << 29)) : 0;
                 q.residual_weight = static_cast<i32>(random.below(16000000)) - 8000000;
