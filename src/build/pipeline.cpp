@@ -76,7 +76,7 @@ Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_err
 
 // ---- rows, held-out queries ----
 
-// Every value finite; and the norms: the codec's scales, cosine, and neighbours by angle need them.
+// Every value finite, no row too long; and the norms: the codec's scales, cosine, and neighbours by angle need them.
 Status Pipeline::check_rows(learnann_error *error) {
     const u32 n = rows_.count(), d = rows_.dim();
     Array<float> x(allocator_);
@@ -87,10 +87,10 @@ Status Pipeline::check_rows(learnann_error *error) {
         const u32 row = static_cast<u32>(item);
         float *values = x.data() + static_cast<u64>(worker) * d;
         const bool finite = to_floats(rows_.raw(row), rows_.vectors.type, d, values);
-        norms_[row] = std::sqrt(kernels().dot[LEARNANN_F32](values, values, d));
-        if (!finite) keep_least(bad, row);
+        norms_[row] = static_cast<float>(smaller(length_of(values, d), 3e38));
+        if (!finite || norms_[row] > longest_vector) keep_least(bad, row);
     });
-    if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", bad.load());
+    if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity, or is longer than 1e18", bad.load());
     rows_.norms = norms_.data();
     return LEARNANN_OK;
 }

@@ -18,6 +18,54 @@ inline Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, lea
     return LEARNANN_OK;
 }
 
+// A row as far from the mean as this, in medians, is an outlier where no more than one in `outlier_share` is: a few such would
+// draw the mean to themselves, and take the first directions.
+constexpr double outlier_medians = 16;
+constexpr u32 outlier_share = 50;
+
+// The mean of the rows that are no outliers. Those are set to the mean: so they say nothing of the directions.
+inline Status robust_mean(Array<float> &x, u32 n, u32 d, const Allocator &allocator, Array<float> &mean, learnann_error *error) {
+    Array<double> sums(allocator), distance2(allocator), sorted(allocator);
+    Array<u8> out(allocator);
+    LEARNANN_RETURN_IF(sums.allocate(d, error));
+    LEARNANN_RETURN_IF(distance2.allocate(n, error));
+    LEARNANN_RETURN_IF(sorted.allocate(n, error));
+    LEARNANN_RETURN_IF(out.zeroes(n, error));
+    const auto find_mean = [&] {
+        u32 kept = 0;
+        for (double &sum : sums) sum = 0;
+        for (u32 i = 0; i < n; ++i) {
+            for (u32 c = 0; c < d && !out[i]; ++c) sums[c] += x[static_cast<u64>(i) * d + c];
+            kept += !out[i];
+        }
+        for (u32 c = 0; c < d; ++c) mean[c] = static_cast<float>(sums[c] / kept);
+    };
+    find_mean();
+    for (u32 found = 0, rounds = 0; rounds < 4; ++rounds) {      // the farthest hide the less far
+        for (u32 i = 0; i < n; ++i) {
+            double sum = 0;
+            for (u32 c = 0; c < d; ++c) {
+                const double v = static_cast<double>(x[static_cast<u64>(i) * d + c]) - mean[c];
+                sum += v * v;
+            }
+            sorted[i] = distance2[i] = sum;
+        }
+        std::nth_element(sorted.begin(), sorted.begin() + n / 2, sorted.end());
+        const double limit = outlier_medians * outlier_medians * sorted[n / 2];
+        const u32 before = found;
+        found = 0;
+        for (u32 i = 0; i < n; ++i) found += out[i] = distance2[i] > limit;
+        const bool few = limit > 0 && found <= n / outlier_share;
+        if (!few) std::memset(out.data(), 0, n);
+        if (few && found == before) break;
+        find_mean();
+        if (!few) break;
+    }
+    for (u32 i = 0; i < n; ++i)
+        if (out[i]) std::memcpy(x.data() + static_cast<u64>(i) * d, mean.data(), d * sizeof(float));
+    return LEARNANN_OK;
+}
+
 // Rows as floats, the mean taken out.
 inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centred, const Allocator &allocator,
                           Array<float> &x, Array<float> &mean, learnann_error *error) {
@@ -27,11 +75,7 @@ inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centr
     for (u32 i = 0; i < n; ++i)
         rows.floats(sample[i], x.data() + static_cast<u64>(i) * d);
     if (!centred) return LEARNANN_OK;
-    Array<double> sums(allocator);
-    LEARNANN_RETURN_IF(sums.zeroes(d, error));
-    for (u32 i = 0; i < n; ++i)
-        for (u32 c = 0; c < d; ++c) sums[c] += x[static_cast<u64>(i) * d + c];
-    for (u32 c = 0; c < d; ++c) mean[c] = static_cast<float>(sums[c] / n);
+    LEARNANN_RETURN_IF(robust_mean(x, n, d, allocator, mean, error));
     for (u32 i = 0; i < n; ++i)
         for (u32 c = 0; c < d; ++c) x[static_cast<u64>(i) * d + c] -= mean[c];
     return LEARNANN_OK;
@@ -237,11 +281,14 @@ inline double nibble_error(const SampleCodes &sample, const Codec &c, u32 shift)
 
 // The step: all but the farthest rows fit into 127 of them; those take an exponent. Then the units that let every norm fit.
 inline void set_scales(SampleCodes &sample, float longest, Codec &c) {
+    const bool inner = c.metric == LEARNANN_IP;     // the longest rows are the likeliest hits
+    const double usual = quantile(sample.peak, 0.5), most = quantile(sample.peak, inner ? 1.0 : 0.99);
+    float step = static_cast<float>(smaller(most, usual * (inner ? 4 : outlier_medians))) / 127;
+    if (!(step > 1e-30f)) step = longest / max_steps;       // most rows equal
+    if (!(step > 1e-30f)) step = 1;                         // all of them
+    longest = smaller(longest, max_steps * step);
     float longest_residual = 0;
-    for (const float r : sample.residual) longest_residual = larger(longest_residual, r);
-    float step = quantile(sample.peak, c.metric == LEARNANN_IP ? 1.0 : 0.99) / 127;
-    step = larger(step, longest / max_steps);
-    if (!(step > 1e-30f) || !(step < 1e30f)) step = 1;      // all rows equal, or not finite
+    for (const float r : sample.residual) longest_residual = larger(longest_residual, smaller(r, longest));
     c.code_step = step;
     c.nibble_shift = 0;
     double least = 0;
