@@ -5,6 +5,7 @@
 #include "format/writer.hpp"
 #include "learn/calibrate.hpp"
 #include "learn/connect.hpp"
+#include "learn/copies.hpp"
 #include "learn/order.hpp"
 #include "learn/spectral.hpp"
 #include "learn/teach.hpp"
