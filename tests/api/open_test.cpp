@@ -1,61 +1,20 @@
 // open_test.cpp: opening, saving and closing: files that are missing, foreign or too new, saves that fail, NULL
 // everywhere.
-#include "testdata.hpp"
+#include "folder.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <fstream>
 #include <string>
 
-#if defined(__unix__) || defined(__APPLE__)
-#define HAVE_POSIX 1
+#if HAVE_POSIX
 #include <csignal>
-#include <dirent.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#else
-#define HAVE_POSIX 0
 #endif
 
 using namespace testdata;
 
 namespace {
-
-void write_file(const std::string &path, const void *bytes, size_t size) {
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
-    out.write(static_cast<const char *>(bytes), static_cast<std::streamsize>(size));
-}
-
-std::vector<char> read_file(const std::string &path) {
-    std::ifstream in(path, std::ios::binary);
-    return std::vector<char>(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
-
-// A folder of our own below the current one, removed at the end with what it holds.
-struct Folder {
-#if HAVE_POSIX
-    std::string path = "open_test_" + std::to_string(::getpid());
-    Folder() { ::mkdir(path.c_str(), 0777); }
-    ~Folder() {
-        for (const std::string &name : names()) ::remove((path + "/" + name).c_str());
-        ::rmdir(path.c_str());
-    }
-    std::vector<std::string> names() const {
-        std::vector<std::string> all;
-        DIR *folder = ::opendir(path.c_str());
-        if (!folder) return all;
-        while (const dirent *entry = ::readdir(folder))
-            if (entry->d_name[0] != '.') all.push_back(entry->d_name);
-        ::closedir(folder);
-        return all;
-    }
-#else
-    std::string path = ".";
-#endif
-    std::string file(const char *name) const { return path + "/" + name; }
-};
 
 learnann_status status_of(const std::string &path, learnann_error *error = nullptr) {
     int place = 0;
@@ -65,21 +24,6 @@ learnann_status status_of(const std::string &path, learnann_error *error = nullp
     if (status == LEARNANN_OK) learnann_close(index);
     return status;
 }
-
-// A builder that holds an index, and the rows that it borrows.
-struct Built {
-    const Rows rows;
-    learnann_builder *builder = nullptr;
-    explicit Built(const Rows &given) : rows(given) {
-        const learnann_build_options options = build_options();
-        const learnann_vectors view = rows.view();
-        CHECK(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
-        CHECK(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
-    }
-    Built(const Built &) = delete;
-    Built &operator=(const Built &) = delete;
-    ~Built() { learnann_builder_free(builder); }
-};
 
 }  // namespace
 
@@ -160,36 +104,6 @@ TEST_CASE("a saved file holds the bytes that write gives, and opens like them") 
 }
 
 #if HAVE_POSIX
-TEST_CASE("saving over an index that is open leaves its readers what they had") {
-    const Folder folder;
-    const Rows first = clustered(600, 5, LEARNANN_F32, 72), second = clustered(900, 7, LEARNANN_F32, 73);
-    const Built one(first), two(second);
-    const std::string path = folder.file("replaced.la");
-    REQUIRE(learnann_builder_save(one.builder, path.c_str(), nullptr) == LEARNANN_OK);
-    learnann_index *index = nullptr, *fresh = nullptr;
-    learnann_scratch *scratch = nullptr;
-    REQUIRE(learnann_open(path.c_str(), nullptr, &index, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_builder_save(two.builder, path.c_str(), nullptr) == LEARNANN_OK);
-    CHECK(folder.names().size() == 1);
-    std::vector<learnann_hit> hits(3);
-    uint32_t count = 0;
-    for (uint64_t i = 0; i < 600; i += 37) {
-        const learnann_vectors query = first.one(i);
-        CHECK(learnann_search(index, scratch, &query, 3, nullptr, hits.data(), &count, nullptr, nullptr) ==
-              LEARNANN_OK);
-        CHECK(hits[0].row == i);
-    }
-    CHECK(learnann_verify(index, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_open(path.c_str(), nullptr, &fresh, nullptr) == LEARNANN_OK);
-    learnann_index_info info = learnann_index_info_default();
-    CHECK(learnann_get_info(fresh, &info) == LEARNANN_OK);
-    CHECK(info.rows == 900);
-    learnann_close(fresh);
-    learnann_scratch_free(scratch);
-    learnann_close(index);
-}
-
 TEST_CASE("saves that fail leave the old file and no temporary") {
     const Folder folder;
     const Built built(clustered(600, 5, LEARNANN_F32, 74));
