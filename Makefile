@@ -24,7 +24,7 @@ EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) 
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
 .PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-targets fuzz-replay fuzz fuzz-afl \
-        test-aarch64 test-armhf test-i386 test-s390x gates size faults valgrind clean need-build need-test
+        test-aarch64 test-armhf test-i386 test-s390x gates size coverage soak faults valgrind clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -54,8 +54,9 @@ $B/learnann.o: learnann.c++ learnann.h | need-build
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(LIB_FLAGS) -I. -x c++ -c $< -o $@
 
-$B/liblearnann.a: $B/learnann.o
-	rm -f $@ && ar rcs $@ $<
+# FROM_MODULES: for coverage, which wants to know the files of src/ apart.
+$B/liblearnann.a: $(if $(FROM_MODULES),$(MODULES),$B/learnann.o)
+	rm -f $@ && ar rcs $@ $^
 
 $B/liblearnann.so: $B/learnann.o
 	$(CXX) $(ALL_FLAGS) -shared $< -o $@
@@ -121,8 +122,23 @@ asan: need-test  ## unit and API tests under AddressSanitizer and UndefinedBehav
 
 tsan: need-test  ## the API tests that use threads, and the threads example, under ThreadSanitizer
 	$(MAKE) B=$B/tsan FLAGS="-g -fsanitize=thread" $B/tsan/api-tests $B/tsan/examples/threads
-	$B/tsan/api-tests -tc="single*,*threaded*,*error names*,golden*,training gives*"
+	$B/tsan/api-tests -tc="single*,*threaded*,*error names*,golden*,training gives*,threads*,processes*,peers: saving over*"
 	$B/tsan/examples/threads
+
+coverage: need-test  ## lines of src/ that unit tests, API tests and the fuzz corpus run, by folder, and those that none does; fails below 95 %
+	@tools/need.sh gcovr
+	$(MAKE) B=$B/coverage FROM_MODULES=1 FLAGS="-O1 --coverage -fprofile-update=atomic" $B/coverage/unit-tests $B/coverage/api-tests $B/coverage/fuzz-replay
+	find $B/coverage -name '*.gcda' -delete
+	$(MAKE) B=$B/coverage FROM_MODULES=1 FLAGS="-O1 --coverage -fprofile-update=atomic" unit api fuzz-replay
+	B="$B/coverage" tests/coverage.sh 95
+
+SOAK_SECONDS ?= 600
+SOAK_THREADS ?= 4
+$B/soak: tests/soak/soak.cpp tests/testdata.hpp learnann.h $B/liblearnann.a
+	$(CXX) $(CXXFLAGS) -I. -Itests $< $B/liblearnann.a -o $@
+
+soak: need-build $B/soak  ## searches of every kind on SOAK_THREADS (4) for SOAK_SECONDS (600): the answers of one thread, and memory does not grow
+	$B/soak $(SOAK_SECONDS) $(SOAK_THREADS)
 
 -include tests/fuzz/fuzz.mk
 

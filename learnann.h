@@ -20,7 +20,11 @@
  *       IP   negated inner product              -<q, x>          (norms may differ as they like)
  *       COS  cosine distance                     1 - <q, x> / (|q| |x|);  1 where either is the zero vector
  *     They are computed on the exact rows as the file keeps them; only an index built with LEARNANN_EXACT_NONE reports
- *     estimates.
+ *     estimates. For L2 and IP over rows kept as the bytes they were given in, and a query of such whole numbers, a distance is
+ *     the true one, rounded once. Else sums are floats, whose order differs by instruction set: within (dim + 8) 2^-23 of
+ *     what was added up (L2: the distance; IP: the sum of |q_i x_i|; COS: 1; L2 of floats kept as bytes: |q|^2 + |x|^2), in
+ *     practice a few 2^-24. Distances below 1e-37 may lose digits, or be 0.
+ *   - Vectors are at most 1e18 long: longer ones, like NaN and infinity, are LEARNANN_ARGUMENT. (A query of COS may have any length.)
  *
  * The C API is C99. The C++17 wrapper at the end is inline, adds ownership, and compiles with -fno-exceptions.
  * In one translation unit, `#define LEARNANN_IMPLEMENTATION` before the include gives the single-include form.
@@ -271,11 +275,11 @@ static inline learnann_search_stats learnann_search_stats_default(void) {
 
 /* The k nearest rows of one query (queries->count must be 1), nearest first, ties by key. hits has room for k; *count gets
  * how many there are, fewer than k only where fewer rows exist or pass the filter. k may exceed the rows. An effort
- * below k counts as k. At equal effort the hits for k up to 10 are prefixes of each other; a larger k reranks more
- * candidates, so that its first hits are those as well, or nearer ones. The query's type is free: it need not be that of
- * the rows. options and stats may be NULL.
- * OK; ARGUMENT (NULL, k = 0, wrong dimension, NaN or infinity in the query, effort out of range, scratch of another index);
- * NOMEM. */
+ * below k counts as k, and from half the rows on every row is compared: the hits are the true ones. At equal effort the hits
+ * for k up to 10 are prefixes of each other; a larger k reranks more candidates, so that its first hits are those as well,
+ * or nearer ones. The query's type is free: it need not be that of the rows. options and stats may be NULL.
+ * OK; ARGUMENT (NULL, k = 0, wrong dimension, a query that is too long or not finite, effort out of range, scratch of another
+ * index); NOMEM. */
 LEARNANN_API learnann_status learnann_search(const learnann_index *index, learnann_scratch *scratch,
                                              const learnann_vectors *query, uint32_t k,
                                              const learnann_search_options *options, learnann_hit *hits, uint32_t *count,
@@ -406,7 +410,7 @@ LEARNANN_API learnann_status learnann_builder_create(const learnann_build_option
 LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 
 /* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
- * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row with NaN or infinity); NOMEM (`needed`);
+ * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row that is too long or not finite); NOMEM (`needed`);
  * CANCELLED; UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);
@@ -417,7 +421,7 @@ LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, con
  * report); fewer calibrate only. Queries unlike these may find less than before. The index is verified first. It and the queries
  * (any element type) are borrowed until the builder is freed or runs again; then save, to the index's own path too. Of the
  * builder's options threads, seed, memory_limit and progress count.
- * OK; ARGUMENT (no queries, another dimension, NaN or infinity: file_offset = the query); CORRUPT; UNSUPPORTED where the index
+ * OK; ARGUMENT (no queries, another dimension, too long or not finite: file_offset = the query); CORRUPT; UNSUPPORTED where the index
  * keeps no exact rows; NOMEM; CANCELLED. */
 LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index,
                                                     const learnann_vectors *queries, learnann_error *error);

@@ -239,8 +239,12 @@ Status AtomicFile::create(const char *path, learnann_error *error) {
         errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
         return fail_io(error, "the path names something that is not a regular file");
     }
-    LEARNANN_RETURN_IF(temporary_name(path, static_cast<u64>(::getpid()), name_, path_, error));
-    handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    // The name may be taken: by a process of that number that was killed, or one that runs in another container.
+    for (u32 tries = 0; handle_ < 0 && tries < 1000; ++tries) {
+        LEARNANN_RETURN_IF(temporary_name(path, static_cast<u64>(::getpid()), name_, path_, error));
+        handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (handle_ < 0 && errno != EEXIST) break;
+    }
     if (handle_ < 0) return fail_io(error, "no file can be created in that folder");
     exists_ = true;
     return LEARNANN_OK;

@@ -76,7 +76,7 @@ Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_err
 
 // ---- rows, held-out queries ----
 
-// Every value finite; and the norms: the codec's scales, cosine, and neighbours by angle need them.
+// Every value finite, no row too long; and the norms: the codec's scales, cosine, and neighbours by angle need them.
 Status Pipeline::check_rows(learnann_error *error) {
     const u32 n = rows_.count(), d = rows_.dim();
     Array<float> x(allocator_);
@@ -87,10 +87,10 @@ Status Pipeline::check_rows(learnann_error *error) {
         const u32 row = static_cast<u32>(item);
         float *values = x.data() + static_cast<u64>(worker) * d;
         const bool finite = to_floats(rows_.raw(row), rows_.vectors.type, d, values);
-        norms_[row] = std::sqrt(kernels().dot[LEARNANN_F32](values, values, d));
-        if (!finite) keep_least(bad, row);
+        norms_[row] = static_cast<float>(smaller(length_of(values, d), 3e38));
+        if (!finite || norms_[row] > longest_vector) keep_least(bad, row);
     });
-    if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity", bad.load());
+    if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity, or is longer than 1e18", bad.load());
     rows_.norms = norms_.data();
     return LEARNANN_OK;
 }
@@ -242,8 +242,12 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     graph.degree = 16;
     graph.beam = 48;
     graph.alpha = 1.0f;
+    Array<u32> parents(allocator_);
+    LEARNANN_RETURN_IF(set_copies_apart(angular, order.data(), n, allocator_, parents, error));
+    const u32 originals = n - static_cast<u32>(parents.size());
     GraphBuilder builder(angular, lists, entries, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.data(), n, 0, progress(), error));
+    LEARNANN_RETURN_IF(builder.insert(order.data(), originals, 0, progress(), error));
+    link_copies(lists, order.data() + originals, parents);
     parallel(threads(), n, 256, [&](u64 item, u32) {
         const u32 slot = static_cast<u32>(item);
         const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
@@ -266,18 +270,22 @@ Status Pipeline::link(learnann_error *error) {
     }
     LEARNANN_RETURN_IF(entries_.arrange(space_, allocator_, error));
     LEARNANN_RETURN_IF(insertion_order(order, held, error));
+    Array<u32> parents(allocator_);
+    LEARNANN_RETURN_IF(set_copies_apart(space_, order.data(), n - held, allocator_, parents, error));
+    const u32 originals = n - held - static_cast<u32>(parents.size());
     GraphOptions graph;
     graph.degree = options_.degree ? options_.degree : default_degree;
     graph.beam = larger(default_beam, graph.degree);
     graph.hiders = space_.inner ? 2 : 1;
     GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.data(), n - held, space_.inner ? n : 0, progress(), error));
+    LEARNANN_RETURN_IF(builder.insert(order.data(), originals, space_.inner ? n : 0, progress(), error));
 
     if (!space_.inner) {
-        std::sort(order.begin(), order.begin() + (n - held));
+        std::sort(order.begin(), order.begin() + originals);
         LEARNANN_RETURN_IF(begin("refine"));
-        LEARNANN_RETURN_IF(builder.refine(order.data(), n - held, progress(), error));
+        LEARNANN_RETURN_IF(builder.refine(order.data(), originals, progress(), error));
     }
+    link_copies(edges_, order.data() + originals, parents);
 
     LEARNANN_RETURN_IF(calibrate_graph(error));
     if (options_.queries) return teach(*options_.queries, error);

@@ -6,6 +6,7 @@
 #include "learn/calibrate.hpp"
 #include "learn/codec_fit.hpp"
 #include "learn/connect.hpp"
+#include "learn/copies.hpp"
 #include "learn/order.hpp"
 #include "learn/teach.hpp"
 

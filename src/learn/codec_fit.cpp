@@ -185,9 +185,11 @@ u32 most_code_dims(u32 record_bytes, u32 dim) {
 
 // The step: all but the farthest rows fit into 127 of them; those take an exponent. Then the division that errs least.
 inline Status set_division(SampleCodes &sample, float longest, u32 dim, const Allocator &allocator, Codec &c, learnann_error *error) {
-    float step = quantile(sample.peak, c.metric == LEARNANN_IP ? 1.0 : 0.99) / 127;
-    step = larger(step, longest / max_steps);
-    if (!(step > 1e-30f) || !(step < 1e30f)) step = 1;      // all rows equal, or not finite
+    const bool inner = c.metric == LEARNANN_IP;     // the longest rows are the likeliest hits
+    const double usual = quantile(sample.peak, 0.5), most = quantile(sample.peak, inner ? 1.0 : 0.99);
+    float step = static_cast<float>(smaller(most, usual * (inner ? 4 : outlier_medians))) / 127;
+    if (!(step > 1e-30f)) step = longest / max_steps;       // most rows equal
+    if (!(step > 1e-30f)) step = 1;                         // all of them
     Errors errors(sample, step, allocator);
     LEARNANN_RETURN_IF(errors.measure(error));
     Division best;
@@ -206,6 +208,8 @@ inline Status set_division(SampleCodes &sample, float longest, u32 dim, const Al
 
 // Units that let every norm and residual fit.
 inline void set_units(float longest, float longest_residual, Codec &c) {
+    longest = smaller(longest, max_steps * c.code_step);
+    longest_residual = smaller(longest_residual, longest);
     const double steps2 = 1.01 * static_cast<double>(longest) * longest / (static_cast<double>(c.code_step) * c.code_step);
     c.norm_left = 0;
     while (c.norm_left < 7 && steps2 / (1u << c.norm_left) > 16777215.0) ++c.norm_left;

@@ -22,7 +22,7 @@ public:
         LEARNANN_RETURN_IF(queue_.allocate(n, error));
         LEARNANN_RETURN_IF(code_.allocate(max_query_bytes, error));
         std::memcpy(degrees_.data(), edges_.degrees.data(), n);
-        for (const u32 row : entries_.rows) reach_from(row);
+        reach_from(entries_.rows[0]);
         for (u32 row = 0; row < n; ++row) {
             if (reached_[row]) continue;
             u32 from = no_row;
@@ -49,7 +49,7 @@ private:
         }
     }
 
-    // The nearest reached row with room for one more edge. A walk sees reached rows only, or rows behind earlier bridges.
+    // The nearest reached row with room for one more edge.
     Status find_bridgehead(u32 row, u32 &from, learnann_error *error) {
         const BuildGraph graph{&space_, &edges_};
         const QueryCode query = space_.query(row, code_.data());

@@ -55,13 +55,14 @@ private:
     // Not below 0: what codes say of two rows can be.
     u64 between(u32 a, u32 b) const { return static_cast<u64>(larger(distance_[static_cast<u64>(a) * count_ + b], 0)); }
 
-    // Each is the entry farthest from all before.
+    // Each is the entry farthest from all before, and none of them, even where all are equal.
     void spread_middles() {
-        u64 *nearest = pairs_.data();
+        u64 *nearest = pairs_.data();       // and 1 more
         for (u32 i = 0; i < count_; ++i) nearest[i] = ~0ull;
         middle_[0] = 0;
         for (u32 g = 1; g < groups_; ++g) {
-            for (u32 i = 0; i < count_; ++i) nearest[i] = smaller(nearest[i], between(middle_[g - 1], i));
+            for (u32 i = 0; i < count_; ++i) nearest[i] = smaller(nearest[i], between(middle_[g - 1], i) + 1);
+            nearest[middle_[g - 1]] = 0;
             middle_[g] = static_cast<u32>(std::max_element(nearest, nearest + count_) - nearest);
         }
     }

@@ -32,6 +32,10 @@ struct Rows {
         if (metric == LEARNANN_COS) normalise(out, vectors.dim);
         return finite;
     }
+    // The same for a query: false as well where it is too long.
+    static bool query_of(const learnann_vectors &queries, u64 i, learnann_metric metric, float *out) {
+        return floats_of(queries, i, metric, out) && length_of(out, queries.dim) <= longest_vector;
+    }
     bool floats(u32 row, float *out) const { return floats_of(vectors, row, metric, out); }     // not of an index's rows
 
     // `x` from floats_of; `bytes` has room for dim.

@@ -18,6 +18,52 @@ Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, learnann_e
     return LEARNANN_OK;
 }
 
+// Outliers are no more than one row in so many: a few such would draw the mean to themselves, and take the first directions.
+constexpr u32 outlier_share = 50;
+
+// The mean of the rows that are no outliers. Those are set to the mean: so they say nothing of the directions.
+inline Status robust_mean(Array<float> &x, u32 n, u32 d, const Allocator &allocator, Array<float> &mean, learnann_error *error) {
+    Array<double> sums(allocator), distance2(allocator), sorted(allocator);
+    Array<u8> out(allocator);
+    LEARNANN_RETURN_IF(sums.allocate(d, error));
+    LEARNANN_RETURN_IF(distance2.allocate(n, error));
+    LEARNANN_RETURN_IF(sorted.allocate(n, error));
+    LEARNANN_RETURN_IF(out.zeroes(n, error));
+    const auto find_mean = [&] {
+        u32 kept = 0;
+        for (double &sum : sums) sum = 0;
+        for (u32 i = 0; i < n; ++i) {
+            for (u32 c = 0; c < d && !out[i]; ++c) sums[c] += x[static_cast<u64>(i) * d + c];
+            kept += !out[i];
+        }
+        for (u32 c = 0; c < d; ++c) mean[c] = static_cast<float>(sums[c] / kept);
+    };
+    find_mean();
+    for (u32 found = 0, rounds = 0; rounds < 4; ++rounds) {      // the farthest hide the less far
+        for (u32 i = 0; i < n; ++i) {
+            double sum = 0;
+            for (u32 c = 0; c < d; ++c) {
+                const double v = static_cast<double>(x[static_cast<u64>(i) * d + c]) - mean[c];
+                sum += v * v;
+            }
+            sorted[i] = distance2[i] = sum;
+        }
+        std::nth_element(sorted.begin(), sorted.begin() + n / 2, sorted.end());
+        const double limit = outlier_medians * outlier_medians * sorted[n / 2];
+        const u32 before = found;
+        found = 0;
+        for (u32 i = 0; i < n; ++i) found += out[i] = distance2[i] > limit;
+        const bool few = limit > 0 && found <= n / outlier_share;
+        if (!few) std::memset(out.data(), 0, n);
+        if (few && found == before) break;
+        find_mean();
+        if (!few) break;
+    }
+    for (u32 i = 0; i < n; ++i)
+        if (out[i]) std::memcpy(x.data() + static_cast<u64>(i) * d, mean.data(), d * sizeof(float));
+    return LEARNANN_OK;
+}
+
 // Rows as floats, the mean taken out.
 inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centred, const Allocator &allocator,
                           Array<float> &x, Array<float> &mean, learnann_error *error) {
@@ -27,11 +73,7 @@ inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centr
     for (u32 i = 0; i < n; ++i)
         rows.floats(sample[i], x.data() + static_cast<u64>(i) * d);
     if (!centred) return LEARNANN_OK;
-    Array<double> sums(allocator);
-    LEARNANN_RETURN_IF(sums.zeroes(d, error));
-    for (u32 i = 0; i < n; ++i)
-        for (u32 c = 0; c < d; ++c) sums[c] += x[static_cast<u64>(i) * d + c];
-    for (u32 c = 0; c < d; ++c) mean[c] = static_cast<float>(sums[c] / n);
+    LEARNANN_RETURN_IF(robust_mean(x, n, d, allocator, mean, error));
     for (u32 i = 0; i < n; ++i)
         for (u32 c = 0; c < d; ++c) x[static_cast<u64>(i) * d + c] -= mean[c];
     return LEARNANN_OK;

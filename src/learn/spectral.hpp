@@ -14,6 +14,9 @@ struct Basis {
     Array<float> directions;    // count x dim, orthonormal
 };
 
+// A row as far from the mean as this, in medians, may be an outlier.
+constexpr double outlier_medians = 16;
+
 // So many rows tell the leading directions.
 constexpr u32 pca_sample(u32 dim) { return dim <= 256 ? 8192 : 4096; }
 

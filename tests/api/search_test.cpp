@@ -344,9 +344,7 @@ TEST_CASE("duplicates: each comes once, ties by key") {
         Index index(rows, build_options(metric));
         REQUIRE(index.status == LEARNANN_OK);
         CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
-        // By inner product the copies of a row crowd its edges: now and then a walk misses all of them.
-        const double wanted = metric == LEARNANN_IP ? 0.9 : 0.99;
-        CHECK(recall_at(index, clustered(20, dim, LEARNANN_F32, 19), metric, rows.doubles(), 20, 400) >= wanted);
+        CHECK(recall_at(index, clustered(20, dim, LEARNANN_F32, 19), metric, rows.doubles(), 20, 400) >= 0.99);
         if (metric == LEARNANN_IP) continue;
         const auto hits = index.search(rows.one(42), 20, 400);
         for (const learnann_hit &h : hits) CHECK(h.row % 100 == 42);
@@ -730,14 +728,6 @@ TEST_CASE("wrong arguments of searches") {
         o.filter = &filter;
         refused(i, s, &good, 5, &o, h, c);
     }
-    for (const double value : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
-                               -std::numeric_limits<double>::infinity()})
-        for (const learnann_type type : {LEARNANN_F32, LEARNANN_F16}) {
-            Rows nan = clustered(1, 4, type, 1);
-            nan.set(0, 3, value);
-            const learnann_vectors query = nan.one(0);
-            refused(i, s, &query, 5, &defaults, h, c);
-        }
     learnann_vectors two = rows.view();
     two.count = 2;
     CHECK(learnann_search(i, s, &two, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_ARGUMENT);

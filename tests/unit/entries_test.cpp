@@ -63,6 +63,20 @@ TEST_CASE("entries: groups keep every row, and hold what is near") {
     }
 }
 
+TEST_CASE("entries: groups keep every row where some are equal, or all") {
+    for (const u32 different : {1u, 2u, 9u})
+        for (const u32 count : {2u, 5u, 40u, 200u}) {
+            Bunches data(count, 5);
+            for (u32 row = different; row < count; ++row)
+                std::memcpy(&data.records[row * data.stride], &data.records[row % different * data.stride], data.stride);
+            EntryTable entries;
+            REQUIRE(entries.rows.allocate(count) == LEARNANN_OK);
+            for (u32 i = 0; i < count; ++i) entries.rows[i] = i;
+            REQUIRE(entries.arrange(data.space, Allocator(), nullptr) == LEARNANN_OK);
+            CHECK(std::set<u32>(entries.rows.begin(), entries.rows.end()).size() == count);
+        }
+}
+
 TEST_CASE("entries: under inner product all are one group, in the order given") {
     Bunches data(50, 5);
     data.space.inner = true;
