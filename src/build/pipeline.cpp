@@ -133,8 +133,10 @@ Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error
         thin.step = thinning;
         LEARNANN_RETURN_IF(fit_width(thin, record_bytes, measured_best / thinning, error));
     }
-    // A second cache line costs a search little, further ones more: what one line loses must be small.
-    const float wanted = record_bytes <= cache_line ? 0.98f : 0.90f;
+    // What one line loses is made up for by more exact rows: cheap where those are a few lines themselves. A third line and more
+    // cost more than they save.
+    const bool cheap = exact_.type && exact_.stride() <= 4 * cache_line;
+    const float wanted = record_bytes > cache_line ? 0.90f : cheap ? 0.93f : 0.99f;
     enough = code_recall_ >= wanted || (code_recall_ < 0 && record_bytes >= 128);
     return LEARNANN_OK;
 }

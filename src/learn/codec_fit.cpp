@@ -40,11 +40,12 @@ struct SampleCodes {
     Array<float> y;         // count x dims
     Array<float> peak;      // max |y_i| of each
     Array<double> power;    // mean y_i^2 of each dimension
+    Array<double> weight;   // by which an error there counts: see Errors
     float residual = 0;     // the longest
     u32 count = 0;
     u32 dims = 0;
 
-    explicit SampleCodes(const Allocator &allocator) : y(allocator), peak(allocator), power(allocator) {}
+    explicit SampleCodes(const Allocator &allocator) : y(allocator), peak(allocator), power(allocator), weight(allocator) {}
 };
 
 inline Status project_sample(const Rows &rows, const Codec &codec, const Array<u32> &ids, const Allocator &allocator,
@@ -81,9 +82,51 @@ inline float farthest_row(const Rows &rows, const Codec &codec) {
     return longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim()));
 }
 
-// The error of an inner product of two rows is, dimension by dimension, the error of one times the other: its expected square is
-// the sum of the dimensions' mean squared errors, each times the dimension's power. This tells each dimension's share, for all
-// that may become of it.
+// A held-out query and one of its true neighbours, in the spectral space.
+struct Pair {
+    const float *query, *row;           // dim
+    const Projected &query_code, &row_code;
+};
+
+template <class Visit>
+inline Status each_pair(const Rows &rows, const Holdout &h, const Codec &codec, const Allocator &allocator, Visit visit, learnann_error *error) {
+    CodecScratch query, row;
+    query.use(allocator);
+    row.use(allocator);
+    LEARNANN_RETURN_IF(query.allocate(codec, error));
+    LEARNANN_RETURN_IF(row.allocate(codec, error));
+    for (u32 q = 0; q < h.measured; ++q) {
+        std::memcpy(query.x.data(), h.query(q, codec.dim), codec.dim * sizeof(float));
+        const Projected a = project(codec, query);
+        for (u32 i = 0; i < smaller(10u, h.neighbours); ++i) {
+            rows.floats(h.truth_rows[static_cast<u64>(q) * Holdout::depth + i], row.x.data());
+            visit(Pair{query.x.data(), row.x.data(), a, project(codec, row)});
+        }
+    }
+    return LEARNANN_OK;
+}
+
+// What an error is multiplied with where a query meets a row that may be its neighbour: their difference, as the code's norm makes up
+// for the rest, or under inner product the query.
+inline Status weigh_errors(const Rows &rows, const Holdout &h, const Codec &codec, const Allocator &allocator, SampleCodes &sample,
+                           learnann_error *error) {
+    LEARNANN_RETURN_IF(sample.weight.zeroes(sample.dims, error));
+    u32 pairs = 0;
+    const auto add = [&](const Pair &p) {
+        ++pairs;
+        for (u32 j = 0; j < sample.dims; ++j) {
+            const double v = static_cast<double>(p.query_code.y[j]) - (codec.metric == LEARNANN_IP ? 0 : p.row_code.y[j]);
+            sample.weight[j] += v * v;
+        }
+    };
+    LEARNANN_RETURN_IF(each_pair(rows, h, codec, allocator, add, error));
+    for (u32 j = 0; j < sample.dims; ++j) sample.weight[j] = pairs ? sample.weight[j] / pairs : sample.power[j];
+    return LEARNANN_OK;
+}
+
+// An estimate's expected squared error is the sum over the dimensions of the mean squared error of their codes, each times what it
+// is multiplied with: `weight` and the error itself; the power, where a dimension is cut off. This tells each dimension's share for
+// all that may become of it.
 class Errors {
 public:
     Errors(const SampleCodes &sample, double step, const Allocator &allocator) : sample_(sample), step_(step), levels_(allocator) {}
@@ -97,7 +140,7 @@ public:
     u32 dims() const { return sample_.dims; }
     double of_bytes(u32 begin, u32 end) const {
         double sum = 0;
-        for (u32 j = begin; j < end; ++j) sum += sample_.power[j] * step_ * step_ / 12;
+        for (u32 j = begin; j < end; ++j) sum += sample_.weight[j] * step_ * step_ / 12;
         return sum;
     }
     double of_nibbles(u32 begin, u32 end, u32 shift) const { return of_levels(begin, end, nibble(shift)); }
@@ -130,7 +173,10 @@ private:
                 error[j] += static_cast<double>(off * off);
             }
         }
-        for (u32 j = 0; j < sample_.dims; ++j) error[j] *= sample_.power[j] * width * width / sample_.count;
+        for (u32 j = 0; j < sample_.dims; ++j) {
+            const double mean = error[j] * width * width / sample_.count;
+            error[j] = mean * (sample_.weight[j] + mean);
+        }
     }
 
     const SampleCodes &sample_;
@@ -186,16 +232,18 @@ u32 most_code_dims(u32 record_bytes, u32 dim) {
 // The step: all but the farthest rows fit into 127 of them; those take an exponent. Then the division that errs least.
 inline Status set_division(SampleCodes &sample, float longest, u32 dim, const Allocator &allocator, Codec &c, learnann_error *error) {
     const bool inner = c.metric == LEARNANN_IP;     // the longest rows are the likeliest hits
-    const double usual = quantile(sample.peak, 0.5), most = quantile(sample.peak, inner ? 1.0 : 0.99);
+    const double usual = quantile(sample.peak, 0.5), most = quantile(sample.peak, inner ? 1.0 : 0.999);
     float step = static_cast<float>(smaller(most, usual * (inner ? 4 : outlier_medians))) / 127;
     if (!(step > 1e-30f)) step = longest / max_steps;       // most rows equal
     if (!(step > 1e-30f)) step = 1;                         // all of them
     Errors errors(sample, step, allocator);
     LEARNANN_RETURN_IF(errors.measure(error));
     Division best;
+    double least = 0;       // of `best`, as it counts
     each_division(c.record_bytes, dim, [&](const CodeZones &zones) {
         const Division division(errors, zones);
-        if (best.zones.room() == 0 || division.error < best.error) best = division;
+        const double counts = division.error * (zones.crumbs ? 1.2 : 1);    // crumbs take twice the multiplications
+        if (best.zones.room() == 0 || counts < least) best = division, least = counts;
     });
     c.code_step = step;
     c.nibbles_at = best.nibble_shift || best.crumb_shift ? best.zones.whole : c.record_bytes;
@@ -220,28 +268,20 @@ inline void set_units(float longest, float longest_residual, Codec &c) {
 // neighbours: those must be told from rows that only look as near. (Inner product: <rx, ry> ~ rho |rx| |ry|.)
 inline Status fit_residual_weight(const Rows &rows, const Holdout &h, const Allocator &allocator, Codec &codec, learnann_error *error) {
     constexpr float usual = 0.3f;       // where no neighbours are known
-    const u32 d = rows.dim(), m = codec.code_dim, near = smaller(10u, h.neighbours);
-    const bool inner = codec.metric == LEARNANN_IP;
-    CodecScratch query, row;
-    query.use(allocator);
-    row.use(allocator);
-    LEARNANN_RETURN_IF(query.allocate(codec, error));
-    LEARNANN_RETURN_IF(row.allocate(codec, error));
+    const u32 d = codec.dim, m = codec.code_dim;
+    const Kernels &k = kernels();
     double products = 0, squares = 0;
-    for (u32 q = 0; q < h.measured; ++q) {
-        std::memcpy(query.x.data(), h.query(q, d), d * sizeof(float));
-        const Projected a = project(codec, query);
-        for (u32 i = 0; i < near; ++i) {
-            rows.floats(h.truth_rows[static_cast<u64>(q) * Holdout::depth + i], row.x.data());
-            const Projected b = project(codec, row);
-            const double lengths = std::sqrt(static_cast<double>(a.residual2) * b.residual2);
-            const double whole = inner ? kernels().dot[LEARNANN_F32](query.x.data(), row.x.data(), d) : kernels().l2[LEARNANN_F32](query.x.data(), row.x.data(), d);
-            const double kept = inner ? kernels().dot[LEARNANN_F32](a.y, b.y, m) : kernels().l2[LEARNANN_F32](a.y, b.y, m);
-            const double residuals = inner ? whole - kept : 0.5 * (static_cast<double>(a.residual2) + b.residual2 + kept - whole);
-            products += residuals * lengths;
-            squares += lengths * lengths;
-        }
-    }
+    const auto add = [&](const Pair &p) {
+        const Projected &a = p.query_code, &b = p.row_code;
+        const bool inner = codec.metric == LEARNANN_IP;
+        const double whole = inner ? k.dot[LEARNANN_F32](p.query, p.row, d) : k.l2[LEARNANN_F32](p.query, p.row, d);
+        const double kept = inner ? k.dot[LEARNANN_F32](a.y, b.y, m) : k.l2[LEARNANN_F32](a.y, b.y, m);
+        const double residuals = inner ? whole - kept : 0.5 * (static_cast<double>(a.residual2) + b.residual2 + kept - whole);
+        const double lengths = std::sqrt(static_cast<double>(a.residual2) * b.residual2);
+        products += residuals * lengths;
+        squares += lengths * lengths;
+    };
+    LEARNANN_RETURN_IF(each_pair(rows, h, codec, allocator, add, error));
     codec.residual_weight = squares > 0 ? static_cast<float>(clamp(products / squares, -1.0, 1.0)) : usual;
     return LEARNANN_OK;
 }
@@ -271,6 +311,7 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
     else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
     SampleCodes sample(allocator), cut(allocator);
     LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
+    LEARNANN_RETURN_IF(weigh_errors(rows, holdout, codec, allocator, sample, error));
     const float longest = farthest_row(rows, codec);
     LEARNANN_RETURN_IF(set_division(sample, longest, basis.dim, allocator, codec, error));
     LEARNANN_RETURN_IF(set_projection(basis, codec.code_dim, fitted, error));
