@@ -24,7 +24,7 @@ EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) 
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
 .PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz \
-        test-aarch64 test-armhf test-i386 test-s390x gates size faults valgrind clean need-build need-test
+        test-aarch64 test-armhf test-i386 test-s390x gates size faults valgrind lint clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -166,6 +166,15 @@ size: need-build  ## bytes of code: the reader for small machines, and the whole
 
 gates: all  ## recall, size and build gates on the real sets, where ../shared/data is
 	B="$B" tests/gates.sh
+
+# clang-tidy reads the library as one file: its lines are those of learnann.c++. cppcheck: one configuration, that of Linux on x86-64.
+LINT_CPPCHECK := --std=c++17 --language=c++ --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --max-configs=1 \
+    -D__GNUC__=12 -D__x86_64__=1 -D__linux__=1 -D__BYTE_ORDER__=1 -D__ORDER_LITTLE_ENDIAN__=1 \
+    --suppress=uninitMemberVar --suppress=memsetClassFloat
+lint: need-build  ## clang-tidy (.clang-tidy) on the library and the tools, cppcheck on these and the examples
+	@tools/need.sh clang-tidy cppcheck
+	cppcheck -q -j2 $(LINT_CPPCHECK) -Isrc -I. src tools examples
+	printf '%s\n' learnann.c++ tools/*.cpp | xargs -P2 -I{} clang-tidy --quiet {} -- -x c++ -std=c++17 -I. $(ALL_FLAGS)
 
 -include bench/bench.mk
 
