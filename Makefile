@@ -9,9 +9,14 @@ B ?= build
 FLAGS ?=
 WERROR ?=
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion $(WERROR)
+# Hardening: of all that is built here; not with sanitizers, which see more. CHECKED: of the tools and tests.
+HARDEN ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+CHECKED := -D_GLIBCXX_ASSERTIONS
+RELRO := -Wl,-z,relro,-z,now
+LINK_FLAGS = $(if $(HARDEN),$(shell echo 'int main(){}' | $(CXX) -x c++ - $(RELRO) -o /dev/null 2>/dev/null && echo $(RELRO)))
 ALL_FLAGS := -pthread $(if $(XSIMD),-isystem $(XSIMD)) $(FLAGS)
-CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(ALL_FLAGS)
-CFLAGS := -std=c99 -O2 $(WARN) -pedantic $(ALL_FLAGS)
+CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(HARDEN) $(ALL_FLAGS)
+CFLAGS := -std=c99 -O2 $(WARN) $(HARDEN) -pedantic $(ALL_FLAGS)
 LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
 
 SOURCES := $(wildcard src/*/*.hpp src/*/*.cpp)
@@ -23,7 +28,7 @@ API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp)
 EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) \
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
-.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-replay fuzz \
+.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan tsan msan fuzz-replay fuzz \
         test-aarch64 test-armhf test-i386 test-s390x gates size faults valgrind lint clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
@@ -58,14 +63,14 @@ $B/liblearnann.a: $B/learnann.o
 	rm -f $@ && ar rcs $@ $<
 
 $B/liblearnann.so: $B/learnann.o
-	$(CXX) $(ALL_FLAGS) -shared $< -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) -shared $< -o $@
 
 $B/tools/%.o: tools/%.cpp $(wildcard tools/*.hpp) learnann.h
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -c $< -o $@
+	$(CXX) $(CXXFLAGS) $(CHECKED) -c $< -o $@
 
 $B/learnann: $(TOOL_OBJECTS) $B/liblearnann.a
-	$(CXX) $(ALL_FLAGS) $^ -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
 # ---- examples ----
 
@@ -91,17 +96,17 @@ $B/src/%.o: src/%.cpp $(SOURCES) learnann.h | need-build
 
 $B/unit/%.o: tests/unit/%.cpp $(wildcard tests/*.hpp) $(SOURCES) learnann.h | need-test
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -Isrc -I. -Itests -c $< -o $@
+	$(CXX) $(CXXFLAGS) $(CHECKED) -Isrc -I. -Itests -c $< -o $@
 
 $B/unit-tests: $(UNIT_OBJECTS) $(MODULES)
-	$(CXX) $(ALL_FLAGS) $^ -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
 $B/api/%.o: tests/api/%.cpp $(wildcard tests/*.hpp) learnann.h | need-test
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -I. -Itests -c $< -o $@
+	$(CXX) $(CXXFLAGS) $(CHECKED) -I. -Itests -c $< -o $@
 
 $B/api-tests: $(API_OBJECTS) $B/liblearnann.a
-	$(CXX) $(ALL_FLAGS) $^ -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
 unit: $B/unit-tests  ## unit and property tests, on the modules
 	$B/unit-tests
@@ -117,10 +122,10 @@ test: need-test all examples  ## everything that CI tests first; minutes on two 
 
 # Not enum: the tests hand over values that no enum has, as callers in C can.
 asan: need-test  ## unit and API tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(MAKE) B=$B/asan FLAGS="-g -fsanitize=address,undefined -fno-sanitize=enum -fno-sanitize-recover=all" unit api fuzz-replay
+	$(MAKE) B=$B/asan HARDEN= FLAGS="-g -fsanitize=address,undefined -fno-sanitize=enum -fno-sanitize-recover=all" unit api fuzz-replay
 
 tsan: need-test  ## the API tests that use threads, and the threads example, under ThreadSanitizer
-	$(MAKE) B=$B/tsan FLAGS="-g -fsanitize=thread" $B/tsan/api-tests $B/tsan/examples/threads
+	$(MAKE) B=$B/tsan HARDEN= FLAGS="-g -fsanitize=thread" $B/tsan/api-tests $B/tsan/examples/threads
 	$B/tsan/api-tests -tc="single*,*threaded*,*error names*,golden*,training gives*"
 	$B/tsan/examples/threads
 
@@ -136,6 +141,20 @@ fuzz: need-build $B/open-fuzz  ## FUZZ_SECONDS (60) of libFuzzer on open, search
 
 $B/fuzz-replay: tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a
 	$(CXX) $(CXXFLAGS) -I. tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a -o $@
+
+# Of the C++ library, which nobody instruments, nothing but templates may be used here: C programs, and the fuzz target.
+MSAN_FLAGS := -g -O1 -fsanitize=memory $(ALL_FLAGS) -I.
+MSAN_RUNS ?= 3000
+msan: need-build  ## builds, searches and the fuzz corpus under MemorySanitizer, on every instruction set of this machine
+	@tools/need.sh clang
+	@mkdir -p $B/msan/corpus
+	clang++ -std=c++17 $(MSAN_FLAGS) -fno-exceptions -fno-rtti -x c++ -c learnann.c++ -o $B/msan/learnann.o
+	clang++ -std=c++17 $(MSAN_FLAGS) -fsanitize=fuzzer tests/fuzz/open_fuzz.cpp $B/msan/learnann.o -o $B/msan/open-fuzz
+	for example in hello allocator; do clang $(MSAN_FLAGS) -c examples/$$example.c -o $B/msan/$$example.o && \
+	    clang++ $(MSAN_FLAGS) $B/msan/$$example.o $B/msan/learnann.o -lm -o $B/msan/$$example || exit 1; done
+	cd $B/msan && for isa in scalar sse2 ssse3 avx2 avx512 neon dotprod; do export LEARNANN_ISA=$$isa; ./hello && ./allocator && \
+	    ./open-fuzz -runs=$(MSAN_RUNS) -max_len=65536 corpus $(CURDIR)/tests/fuzz/corpus >fuzz.log 2>&1 || { cat fuzz.log; exit 1; }; done
+	@echo "msan: ok"
 
 fuzz-replay: $B/fuzz-replay  ## the fuzz corpus, once
 	$B/fuzz-replay tests/fuzz/corpus
