@@ -76,11 +76,11 @@ $B/learnann: $(TOOL_OBJECTS) $B/liblearnann.a
 
 $B/examples/%: examples/%.cpp $(wildcard examples/*.hpp) learnann.h $B/liblearnann.a
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -I. $< $B/liblearnann.a -o $@
+	$(CXX) $(CXXFLAGS) $(LINK_FLAGS) -I. $< $B/liblearnann.a -o $@
 
 $B/examples/%_c: examples/%.c learnann.h $B/liblearnann.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -I. -c $< -o $@.o && $(CXX) $(ALL_FLAGS) $@.o $B/liblearnann.a -lm -o $@
+	$(CC) $(CFLAGS) -I. -c $< -o $@.o && $(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $@.o $B/liblearnann.a -lm -o $@
 
 examples: need-build $(EXAMPLES)  ## every example, built
 
@@ -140,7 +140,7 @@ fuzz: need-build $B/open-fuzz  ## FUZZ_SECONDS (60) of libFuzzer on open, search
 	$B/open-fuzz -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 $B/corpus tests/fuzz/corpus
 
 $B/fuzz-replay: tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a
-	$(CXX) $(CXXFLAGS) -I. tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a -o $@
+	$(CXX) $(CXXFLAGS) $(LINK_FLAGS) -I. tests/fuzz/open_fuzz.cpp tests/fuzz/replay.cpp $B/liblearnann.a -o $@
 
 # Of the C++ library, which nobody instruments, nothing but templates may be used here: C programs, and the fuzz target.
 MSAN_FLAGS := -g -O1 -fsanitize=memory $(ALL_FLAGS) -I.

@@ -23,8 +23,9 @@ $B/bench/peers.cflags $B/bench/peers.libs: bench-probe ;
 
 $B/bench/%.o: bench/%.cpp $(wildcard bench/*.hpp tools/*.hpp) learnann.h $B/bench/peers.cflags
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) $(BENCH_SPEED) -DBENCH_FLAGS='"$(BENCH_SPEED)"' $$(cat $B/bench/peers.cflags) -c $< -o $@
+	$(CXX) $(filter-out $(HARDEN),$(CXXFLAGS)) $(BENCH_SPEED) -DBENCH_FLAGS='"$(BENCH_SPEED)"' $$(cat $B/bench/peers.cflags) -c $< -o $@
 
+# The peers are compiled without the hardening flags; our library keeps them.
 # Sums of floats in any order, as the peers' kernels do.
 $B/bench/sys_brute.o: BENCH_SPEED += -ffast-math
 
