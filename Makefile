@@ -9,9 +9,14 @@ B ?= build
 FLAGS ?=
 WERROR ?=
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion $(WERROR)
+# Hardening: of all that is built here; not with sanitizers, which see more. CHECKED: of the tools and tests.
+HARDEN ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+CHECKED := -D_GLIBCXX_ASSERTIONS
+RELRO := -Wl,-z,relro,-z,now
+LINK_FLAGS = $(if $(HARDEN),$(shell echo 'int main(){}' | $(CXX) -x c++ - $(RELRO) -o /dev/null 2>/dev/null && echo $(RELRO)))
 ALL_FLAGS := -pthread $(if $(XSIMD),-isystem $(XSIMD)) $(FLAGS)
-CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(ALL_FLAGS)
-CFLAGS := -std=c99 -O2 $(WARN) -pedantic $(ALL_FLAGS)
+CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(HARDEN) $(ALL_FLAGS)
+CFLAGS := -std=c99 -O2 $(WARN) $(HARDEN) -pedantic $(ALL_FLAGS)
 LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
 
 SOURCES := $(wildcard src/*/*.hpp src/*/*.cpp)
@@ -23,8 +28,8 @@ API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp)
 EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) \
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
-.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan ubsan tsan fuzz-targets fuzz-replay fuzz fuzz-afl \
-        test-aarch64 test-armhf test-i386 test-s390x gates size coverage soak faults valgrind clean need-build need-test
+.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan tsan msan fuzz-targets fuzz-replay fuzz fuzz-afl \
+        test-aarch64 test-armhf test-i386 test-s390x gates size coverage soak faults valgrind lint clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -59,24 +64,24 @@ $B/liblearnann.a: $(if $(FROM_MODULES),$(MODULES),$B/learnann.o)
 	rm -f $@ && ar rcs $@ $^
 
 $B/liblearnann.so: $B/learnann.o
-	$(CXX) $(ALL_FLAGS) -shared $< -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) -shared $< -o $@
 
 $B/tools/%.o: tools/%.cpp $(wildcard tools/*.hpp) learnann.h
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -c $< -o $@
+	$(CXX) $(CXXFLAGS) $(CHECKED) -c $< -o $@
 
 $B/learnann: $(TOOL_OBJECTS) $B/liblearnann.a
-	$(CXX) $(ALL_FLAGS) $^ -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
 # ---- examples ----
 
 $B/examples/%: examples/%.cpp $(wildcard examples/*.hpp) learnann.h $B/liblearnann.a
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -I. $< $B/liblearnann.a -o $@
+	$(CXX) $(CXXFLAGS) $(LINK_FLAGS) -I. $< $B/liblearnann.a -o $@
 
 $B/examples/%_c: examples/%.c learnann.h $B/liblearnann.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -I. -c $< -o $@.o && $(CXX) $(ALL_FLAGS) $@.o $B/liblearnann.a -lm -o $@
+	$(CC) $(CFLAGS) -I. -c $< -o $@.o && $(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $@.o $B/liblearnann.a -lm -o $@
 
 examples: need-build $(EXAMPLES)  ## every example, built
 
@@ -92,17 +97,17 @@ $B/src/%.o: src/%.cpp $(SOURCES) learnann.h | need-build
 
 $B/unit/%.o: tests/unit/%.cpp $(wildcard tests/*.hpp) $(SOURCES) learnann.h | need-test
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -Isrc -I. -Itests -c $< -o $@
+	$(CXX) $(CXXFLAGS) $(CHECKED) -Isrc -I. -Itests -c $< -o $@
 
 $B/unit-tests: $(UNIT_OBJECTS) $(MODULES)
-	$(CXX) $(ALL_FLAGS) $^ -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
 $B/api/%.o: tests/api/%.cpp $(wildcard tests/*.hpp) learnann.h | need-test
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -I. -Itests -c $< -o $@
+	$(CXX) $(CXXFLAGS) $(CHECKED) -I. -Itests -c $< -o $@
 
 $B/api-tests: $(API_OBJECTS) $B/liblearnann.a
-	$(CXX) $(ALL_FLAGS) $^ -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
 unit: $B/unit-tests  ## unit and property tests, on the modules
 	$B/unit-tests
@@ -118,27 +123,41 @@ test: need-test all examples  ## everything that CI tests first; minutes on two 
 
 # Not enum: the tests hand over values that no enum has, as callers in C can.
 asan: need-test  ## unit and API tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(MAKE) B=$B/asan FLAGS="-g -fsanitize=address,undefined -fno-sanitize=enum -fno-sanitize-recover=all" unit api fuzz-replay
+	$(MAKE) B=$B/asan HARDEN= FLAGS="-g -fsanitize=address,undefined -fno-sanitize=enum -fno-sanitize-recover=all" unit api fuzz-replay
 
 tsan: need-test  ## the API tests that use threads, and the threads example, under ThreadSanitizer
-	$(MAKE) B=$B/tsan FLAGS="-g -fsanitize=thread" $B/tsan/api-tests $B/tsan/examples/threads
+	$(MAKE) B=$B/tsan HARDEN= FLAGS="-g -fsanitize=thread" $B/tsan/api-tests $B/tsan/examples/threads
 	$B/tsan/api-tests -tc="single*,*threaded*,*error names*,golden*,training gives*,threads*,processes*,peers: saving over*"
 	$B/tsan/examples/threads
 
 coverage: need-test  ## lines of src/ that unit tests, API tests and the fuzz corpus run, by folder, and those that none does; fails below 95 %
 	@tools/need.sh gcovr
-	$(MAKE) B=$B/coverage FROM_MODULES=1 FLAGS="-O1 --coverage -fprofile-update=atomic" $B/coverage/unit-tests $B/coverage/api-tests $B/coverage/fuzz-replay
+	$(MAKE) B=$B/coverage HARDEN= FROM_MODULES=1 FLAGS="-O1 --coverage -fprofile-update=atomic" $B/coverage/unit-tests $B/coverage/api-tests $B/coverage/fuzz-replay
 	find $B/coverage -name '*.gcda' -delete
-	$(MAKE) B=$B/coverage FROM_MODULES=1 FLAGS="-O1 --coverage -fprofile-update=atomic" unit api fuzz-replay
+	$(MAKE) B=$B/coverage HARDEN= FROM_MODULES=1 FLAGS="-O1 --coverage -fprofile-update=atomic" unit api fuzz-replay
 	B="$B/coverage" tests/coverage.sh 95
 
 SOAK_SECONDS ?= 600
 SOAK_THREADS ?= 4
 $B/soak: tests/soak/soak.cpp tests/testdata.hpp learnann.h $B/liblearnann.a
-	$(CXX) $(CXXFLAGS) -I. -Itests $< $B/liblearnann.a -o $@
+	$(CXX) $(CXXFLAGS) $(LINK_FLAGS) -I. -Itests $< $B/liblearnann.a -o $@
 
 soak: need-build $B/soak  ## searches of every kind on SOAK_THREADS (4) for SOAK_SECONDS (600): the answers of one thread, and memory does not grow
 	$B/soak $(SOAK_SECONDS) $(SOAK_THREADS)
+
+# Of the C++ library, which nobody instruments, nothing but templates may be used here: C programs, and the fuzz target.
+MSAN_FLAGS := -g -O1 -fsanitize=memory $(ALL_FLAGS) -I.
+MSAN_RUNS ?= 3000
+msan: need-build  ## builds, searches and the fuzz corpus under MemorySanitizer, on every instruction set of this machine
+	@tools/need.sh clang
+	@mkdir -p $B/msan/corpus
+	clang++ -std=c++17 $(MSAN_FLAGS) -fno-exceptions -fno-rtti -x c++ -c learnann.c++ -o $B/msan/learnann.o
+	clang++ -std=c++17 $(MSAN_FLAGS) -fsanitize=fuzzer tests/fuzz/open_fuzz.cpp $B/msan/learnann.o -o $B/msan/open-fuzz
+	for example in hello allocator; do clang $(MSAN_FLAGS) -c examples/$$example.c -o $B/msan/$$example.o && \
+	    clang++ $(MSAN_FLAGS) $B/msan/$$example.o $B/msan/learnann.o -lm -o $B/msan/$$example || exit 1; done
+	cd $B/msan && for isa in scalar sse2 ssse3 avx2 avx512 neon dotprod; do export LEARNANN_ISA=$$isa; ./hello && ./allocator && \
+	    ./open-fuzz -runs=$(MSAN_RUNS) -max_len=65536 corpus $(CURDIR)/tests/fuzz/corpus/open >fuzz.log 2>&1 || { cat fuzz.log; exit 1; }; done
+	@echo "msan: ok"
 
 -include tests/fuzz/fuzz.mk
 
@@ -169,6 +188,15 @@ size: need-build  ## bytes of code: the reader for small machines, and the whole
 
 gates: all  ## recall, size and build gates on the real sets, where ../shared/data is
 	B="$B" tests/gates.sh
+
+# clang-tidy reads the library as one file: its lines are those of learnann.c++. cppcheck: one configuration, that of Linux on x86-64.
+LINT_CPPCHECK := --std=c++17 --language=c++ --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --max-configs=1 \
+    -D__GNUC__=12 -D__x86_64__=1 -D__linux__=1 -D__BYTE_ORDER__=1 -D__ORDER_LITTLE_ENDIAN__=1 \
+    --suppress=uninitMemberVar --suppress=memsetClassFloat
+lint: need-build  ## clang-tidy (.clang-tidy) on the library and the tools, cppcheck on these and the examples
+	@tools/need.sh clang-tidy cppcheck
+	cppcheck -q -j2 $(LINT_CPPCHECK) -Isrc -I. src tools examples
+	printf '%s\n' learnann.c++ tools/*.cpp | xargs -P2 -I{} clang-tidy --quiet {} -- -x c++ -std=c++17 -I. $(ALL_FLAGS)
 
 -include bench/bench.mk
 

@@ -42,7 +42,7 @@ std::vector<uint32_t> efforts_from(uint32_t k) {
     const uint32_t last = std::max(last_effort, 4 * k);
     std::vector<uint32_t> efforts;
     for (double effort = k; effort < last; effort *= std::sqrt(2.0)) {
-        const uint32_t rounded = static_cast<uint32_t>(effort + 0.5);
+        const uint32_t rounded = static_cast<uint32_t>(std::lround(effort));
         if (efforts.empty() || rounded > efforts.back()) efforts.push_back(rounded);
     }
     efforts.push_back(last);

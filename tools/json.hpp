@@ -78,7 +78,7 @@ private:
             std::snprintf(digits, sizeof digits, "%.*g", precision, number);
             const double back = std::strtod(digits, nullptr);
             const bool same = most < 10 ? static_cast<float>(back) == static_cast<float>(number)
-                                        : std::memcmp(&back, &number, sizeof back) == 0;
+                                        : std::memcmp(&back, &number, sizeof back) == 0;    // NOLINT: their bits, for -0 and NaN
             if (same) break;
         }
         return digits;

@@ -82,7 +82,7 @@ private:
     bool run_singly(const learnann_search_options &options, Pass &pass, Failure &failure);
     double recall(uint64_t queries) const;
 
-    void fill_figures(const Pass &pass, uint64_t queries, Figures &figures) const;
+    void fill_figures(const Pass &pass, uint64_t count, Figures &figures) const;
 
     std::string index_path_, query_path_;
     OpenHow how_;

@@ -11,6 +11,7 @@ present() {
         libfaiss-dev) printf '#include <faiss/IndexHNSW.h>\n' | ${CXX:-g++} -std=c++17 -x c++ -fsyntax-only - 2>/dev/null ;;
         npm) command -v npm >/dev/null ;;
         g++) command -v g++ >/dev/null ;;
+        clang-tidy | cppcheck) command -v "$1" >/dev/null ;;
         clang) command -v clang++ >/dev/null ;;
         afl++) command -v afl-clang-fast++ >/dev/null ;;
         qemu-user) command -v qemu-aarch64 >/dev/null ;;

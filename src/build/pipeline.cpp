@@ -18,7 +18,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 angular = o.metric == LEARNANN_IP ? record + lists : 0;
     const u64 adjacency = 4 + 5ull * (o.degree ? o.degree : default_degree);
     const u64 taught = o.queries ? teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
-    const u64 a_row = 2 * record + lists + angular + adjacency + taught + 6 * 4;
+    const u64 a_row = 2 * record + lists + angular + adjacency + taught + 6 * 4ull;
     const u64 sample = smaller<u64>(rows, pca_sample(dim)) * dim * 4;
     const u64 matrices = dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272;
     return rows * a_row + sample + 2 * matrices + (12u << 20);

@@ -38,7 +38,7 @@ private:
     Status arrange(learnann_error *error);
     Status link(learnann_error *error);
     Status link_by_angle(learnann_error *error);
-    Status encode_by_angle(FittedCodec &codec, Array<u8> &records, learnann_error *error);
+    Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
     Status insertion_order(Array<u32> &order, u32 &held, learnann_error *error);
     Status order_keys(learnann_error *error);
     Status finish(learnann_error *error);

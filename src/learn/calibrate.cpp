@@ -115,7 +115,7 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, c
         const Pool &pool = w.pool;
         const u32 size = pool.size(), depth = smaller(Holdout::shallow_depth, smaller(h.neighbours, size));
         const ExactQuery exact = w.exact(rows, h, q);
-        float distances[best];
+        float distances[best] = {};
         for (u32 i = 0; i < size; ++i) distances[i] = rows.distance(exact, pool.id(i));
         std::partial_sort(distances, distances + depth, distances + size);
         std::memcpy(h.truth.data() + static_cast<u64>(q) * Holdout::depth, distances, depth * sizeof(float));
@@ -320,10 +320,10 @@ private:
 }  // namespace
 
 Status calibrate(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
-                 const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator, Calibration &out,
+                 const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator, Calibration &calibration,
                  learnann_error *error) {
     if (h.count == 0) return LEARNANN_OK;
-    return Calibrator(space, edges, entries, rows, row_of_slot, h, threads, allocator).run(out, error);
+    return Calibrator(space, edges, entries, rows, row_of_slot, h, threads, allocator).run(calibration, error);
 }
 
 LEARNANN_END

@@ -13,7 +13,7 @@ struct CodeSpace {
     u32 rows = 0;
     bool inner = false;
 
-    u32 stride() const { return codec->record_bytes; }
+    u32 stride() const { return codec->record_bytes; }    // NOLINT(clang-analyzer-core.NullDereference): set with records
     const u8 *record(u32 row) const { return records + static_cast<u64>(row) * stride(); }
     QueryCode query(u32 row, i8 *code) const { return query_of_record(*codec, record(row), inner, code); }
     u32 tail(u32 row) const { return record_tail_of(records, stride(), row); }

@@ -41,6 +41,7 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
         if (random.below(rows.count() - row) < h.count - taken) h.query_rows[taken++] = row;
     u32 order[Holdout::most];       // any but the rows': the first few are a sample of them all
     shuffle(order, h.count, seed + 1);
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the draw above takes exactly h.count of the rows
     for (u32 i = 0; i < h.count; ++i) rows.floats(h.query_rows[order[i]], h.queries.data() + static_cast<u64>(i) * d);
     return LEARNANN_OK;
 }

@@ -23,8 +23,9 @@ u32 widest(const CodeSpace &space, const u32 *order, Cell cell) {
     for (u32 i = 0; i < sample; ++i) {
         const u8 *record = space.record(order[cell.begin + static_cast<u32>(static_cast<u64>(i) * size / sample)]);
         for (u32 j = 0; j < dims; ++j) {
-            sum[j] += record[j];
-            square[j] += record[j] * record[j];
+            const i64 value = record[j];
+            sum[j] += value;
+            square[j] += value * value;
         }
     }
     u32 best = 0;

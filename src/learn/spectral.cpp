@@ -120,7 +120,7 @@ public:
 
 private:
     void apply(const float *v, float *w, u32 block) {
-        if (covariance_.size()) return multiply(covariance_.data(), v, w, dim_, dim_, block, threads_);
+        if (!covariance_.empty()) return multiply(covariance_.data(), v, w, dim_, dim_, block, threads_);
         multiply(x_.data(), v, product_.data(), rows_, dim_, block, threads_);
         multiply_transposed(x_.data(), product_.data(), w, rows_, dim_, block, threads_);
     }

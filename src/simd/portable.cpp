@@ -32,7 +32,7 @@ template <class T, bool Squared> float sum_floats(const float *query, const void
     u32 i = 0;
     for (; i + 2 * floats <= dim; i += 2 * floats)
         for (u32 s = 0; s < 2; ++s) {
-            const Floats q = Floats::load_unaligned(query + i + s * floats), x = load_floats(row + i + s * floats);
+            const Floats q = Floats::load_unaligned(query + i + 1ull * s * floats), x = load_floats(row + i + 1ull * s * floats);
             sums[s] = Squared ? xsimd::fma(q - x, q - x, sums[s]) : xsimd::fma(q, x, sums[s]);
         }
     float sum = batch_sum(Floats(sums[0] + sums[1]));

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <string>
 
 #if HAVE_POSIX
@@ -139,6 +140,10 @@ TEST_CASE("the most rows: 2^32 - 2, of which a search finds the last") {
     const learnann_status status = learnann_open(path.c_str(), nullptr, &index, &error);
     if (sizeof(size_t) == 4) {
         CHECK(status == LEARNANN_UNSUPPORTED);
+        return;
+    }
+    if (status == LEARNANN_IO && error.system_error == ENOMEM) {    // addresses of 39 bits, as under qemu and on phones
+        MESSAGE("no room for " << giant.bytes << " bytes among this machine's addresses");
         return;
     }
     REQUIRE(status == LEARNANN_OK);

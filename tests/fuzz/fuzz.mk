@@ -19,7 +19,7 @@ $(addprefix $B/fuzz/,open train build search): $B/liblearnann.a
 $B/fuzz/vectors: $(VECTORS_OBJECTS)
 $B/fuzz/arguments: $(ARGUMENTS_OBJECTS)
 $(FUZZ_TARGETS:%=$B/fuzz/%): $B/fuzz/%: $B/fuzz/%_fuzz.o $(FUZZ_MAIN)
-	$(CXX) $(ALL_FLAGS) $< $(filter-out $<,$^) $(FUZZ_LINK) -o $@
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $< $(filter-out $<,$^) $(FUZZ_LINK) -o $@
 
 fuzz-targets: $(FUZZ_TARGETS:%=$B/fuzz/%)
 
@@ -28,11 +28,11 @@ fuzz-replay: fuzz-targets  ## every fuzz target's corpus, once
 
 fuzz: need-build  ## FUZZ_SECONDS (10) of libFuzzer on each target (or on FUZZ="open ..."), and a table of what came of it
 	@tools/need.sh clang
-	$(MAKE) B=$(LIBFUZZER) CXX=clang++ FLAGS="-g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
+	$(MAKE) B=$(LIBFUZZER) HARDEN= CXX=clang++ FLAGS="-g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
 		FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer fuzz-targets
 	tests/fuzz/run.sh libfuzzer $(LIBFUZZER) $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_TARGETS))
 
 fuzz-afl: need-build  ## the same with AFL++
 	@tools/need.sh afl++
-	$(MAKE) B=$(AFL) CXX=afl-clang-fast++ FLAGS="-g -fsanitize=address,undefined -fno-sanitize-recover=undefined" fuzz-targets
+	$(MAKE) B=$(AFL) HARDEN= CXX=afl-clang-fast++ FLAGS="-g -fsanitize=address,undefined -fno-sanitize-recover=undefined" fuzz-targets
 	tests/fuzz/run.sh afl $(AFL) $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_TARGETS))
