@@ -37,7 +37,7 @@ void ExactRows::encode(u32 row, float *x, u8 *out) const {
         t.scale = range > 0 ? range : 1;
         t.offset = is_signed ? 0 : low;
         for (u32 i = 0; i < d; ++i) {
-            const float v = (x[i] - t.offset) / t.scale;
+            const float v = (0.5f * x[i] - 0.5f * t.offset) / (0.5f * t.scale);     // halves: the difference may be no float
             const i32 whole = static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f));
             out[i] = static_cast<u8>(is_signed ? clamp(whole, -127, 127) : clamp(whole, 0, 255));
             x[i] = t.offset + t.scale * static_cast<float>(is_signed ? static_cast<i8>(out[i]) : out[i]);
