@@ -49,7 +49,7 @@ TOOLS_PRINTF inline std::string format(const char *pattern, ...) {
 // 1234567 -> "1,234,567"
 inline std::string grouped(uint64_t number) {
     std::string text = std::to_string(number);
-    for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+    for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
     return text;
 }
 

@@ -36,8 +36,9 @@ void ExactRows::encode(u32 row, float *x, u8 *out) const {
         const float range = is_signed ? larger(std::fabs(low), std::fabs(high)) / 127 : high / 255 - low / 255;
         t.scale = range > 0 ? range : 1;
         t.offset = is_signed ? 0 : low;
+        const float part = t.scale > 1 ? 0.5f : 1.0f;       // the difference of large floats may be none
         for (u32 i = 0; i < d; ++i) {
-            const float v = (x[i] - t.offset) / t.scale;
+            const float v = (part * x[i] - part * t.offset) / (part * t.scale);
             const i32 whole = static_cast<i32>(v + (v < 0 ? -0.5f : 0.5f));
             out[i] = static_cast<u8>(is_signed ? clamp(whole, -127, 127) : clamp(whole, 0, 255));
             x[i] = t.offset + t.scale * static_cast<float>(is_signed ? static_cast<i8>(out[i]) : out[i]);

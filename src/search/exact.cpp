@@ -1,6 +1,8 @@
 // exact.cpp: see exact.hpp.
 #include "search/exact.hpp"
 
+#include <limits>
+
 LEARNANN_BEGIN
 
 ExactQuery ExactQuery::of(const float *x, u32 dim, u32 exact_type, u8 *bytes) {
@@ -48,21 +50,25 @@ inline double short_row_cosine(const FileView &view, const ExactQuery &query, u3
     return norm2 > 0 && query.norm2 > 0 ? 1 - dot / std::sqrt(query.norm2 * norm2) : 1;
 }
 
+// Of rows that end in an ExactTail.
+inline double tailed_distance(const FileView &view, const ExactQuery &query, u32 slot) {
+    const About &a = view.about();
+    const ExactTail tail = view.exact_tail(slot);
+    if (a.metric == LEARNANN_COS && tail.norm2 < 1e-30f) return larger(short_row_cosine(view, query, slot), 0.0);
+    const double dot = tail.offset * query.sum + tail.scale * element_dot(a.exact_type, a.dim, query, view.exact_row(slot));
+    if (a.metric == LEARNANN_IP) return -dot;
+    if (a.metric == LEARNANN_L2) return larger(query.norm2 + tail.norm2 - 2 * dot, 0.0);
+    const double norms = std::sqrt(query.norm2 * static_cast<double>(tail.norm2));
+    return norms > 0 ? larger(1 - dot / norms, 0.0) : 1.0;
+}
+
 float exact_distance(const FileView &view, const ExactQuery &query, u32 slot) {
     const About &a = view.about();
     const u8 *row = view.exact_row(slot);
-    if (!a.exact_tail) {
-        const double d = a.metric == LEARNANN_L2 ? element_l2(a.exact_type, a.dim, query, row)
-                                                : -element_dot(a.exact_type, a.dim, query, row);
-        return static_cast<float>(d);
-    }
-    const ExactTail tail = view.exact_tail(slot);
-    if (a.metric == LEARNANN_COS && tail.norm2 < 1e-30f) return static_cast<float>(larger(short_row_cosine(view, query, slot), 0.0));
-    const double dot = tail.offset * query.sum + tail.scale * element_dot(a.exact_type, a.dim, query, row);
-    if (a.metric == LEARNANN_IP) return static_cast<float>(-dot);
-    if (a.metric == LEARNANN_L2) return static_cast<float>(larger(query.norm2 + tail.norm2 - 2 * dot, 0.0));
-    const double norms = std::sqrt(query.norm2 * static_cast<double>(tail.norm2));
-    return norms > 0 ? static_cast<float>(larger(1 - dot / norms, 0.0)) : 1.0f;
+    const double d = a.exact_tail ? tailed_distance(view, query, slot)
+                     : a.metric == LEARNANN_L2 ? element_l2(a.exact_type, a.dim, query, row)
+                                               : -element_dot(a.exact_type, a.dim, query, row);
+    return d == d ? static_cast<float>(d) : std::numeric_limits<float>::infinity();     // NaN: the file is damaged
 }
 
 void exact_values(const FileView &view, u32 slot, float *out) {

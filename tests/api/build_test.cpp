@@ -279,6 +279,36 @@ TEST_CASE("rows and queries as long as they may be: the file verifies, trained t
             }
 }
 
+// Found by fuzzing: products of opposite signs overflowed to NaN, and such rows were no hits.
+TEST_CASE("rows so far out that their products are no floats: k hits, and distances as doubles have them") {
+    for (const learnann_metric metric : all_metrics)
+        for (const learnann_exact exact : {LEARNANN_EXACT_AUTO, LEARNANN_EXACT_I8, LEARNANN_EXACT_U8})
+            for (const double far : {1e-44, 1e-39, 1e-25, 1.0, 1e18, 1e25, 3e37}) {
+                CAPTURE(metric);
+                CAPTURE(exact);
+                CAPTURE(far);
+                Rows rows = clustered(40, 6, LEARNANN_F32, 84);
+                for (uint64_t i = 0; i < rows.count; ++i)
+                    for (uint32_t j = 0; j < rows.dim; ++j) rows.set(i, j, rows.value(i, j) * far);
+                Index index(rows, build_options(metric, exact));
+                REQUIRE(index.status == LEARNANN_OK);
+                const std::vector<double> stored = index.stored(), queries = rows.doubles();
+                for (uint64_t i = 0; i < rows.count; i += 7) {
+                    const std::vector<learnann_hit> hits = index.search(rows.one(i), 10);
+                    CHECK(hits.size() == 10);
+                    CHECK(in_order(hits));
+                    const double *q = queries.data() + i * rows.dim;
+                    for (const learnann_hit &hit : hits) {
+                        const double *x = stored.data() + uint64_t{hit.row} * rows.dim;
+                        const double truth = distance(metric, q, x, rows.dim), slack = tolerance(metric, q, x, rows.dim) + 1e-30;
+                        const bool right = std::fabs(truth) > 3.4e38 ? std::isinf(hit.distance) && std::signbit(hit.distance) == std::signbit(truth)
+                                                                     : std::fabs(hit.distance - truth) <= slack;
+                        CHECK((right || far < 1e-40));      // of numbers that small a float holds a digit
+                    }
+                }
+            }
+}
+
 TEST_CASE("NaN and infinity in rows: the first such row is named") {
     const double bad_values[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
                                  -std::numeric_limits<double>::infinity()};

@@ -20,7 +20,7 @@ dictionary_of() {
 run_libfuzzer() {
     local target=$1 dictionary=$2
     mkdir -p "$out/found" "$out/bad"
-    "$folder/fuzz/$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 ${dictionary:+-dict=$dictionary} \
+    "$folder/fuzz/$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=60 -print_final_stats=1 ${dictionary:+-dict=$dictionary} \
         -artifact_prefix="$out/bad/" "$out/found" "tests/fuzz/corpus/$target" >"$out/log" 2>&1
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$out/log")
     edges=$(grep -o 'cov: [0-9]*' "$out/log" | tail -n 1 | cut -c6-)
@@ -29,7 +29,7 @@ run_libfuzzer() {
 run_afl() {
     local target=$1 dictionary=$2
     AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_NO_AFFINITY=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_AUTORESUME=1 \
-        afl-fuzz -V "$seconds" -m none -t 10000 ${dictionary:+-x "$dictionary"} -i "tests/fuzz/corpus/$target" -o "$out" \
+        afl-fuzz -V "$seconds" -m none -t 60000 ${dictionary:+-x "$dictionary"} -i "tests/fuzz/corpus/$target" -o "$out" \
         -- "$folder/fuzz/$target" >"$out/log" 2>&1
     stat() { sed -n "s/^$1 *: *//p" "$out/default/fuzzer_stats"; }
     executions=$(stat execs_done) edges=$(stat edges_found)
