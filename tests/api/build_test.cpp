@@ -153,6 +153,22 @@ TEST_CASE("options shape the index") {
     CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
 }
 
+TEST_CASE("of many rows a fourth tells how wide codes must be") {
+    const uint32_t dim = 80;
+    const Rows rows = clustered(10000, dim, LEARNANN_U8, 61, 400);
+    Index chosen(rows, build_options());
+    REQUIRE(chosen.status == LEARNANN_OK);
+    CHECK((chosen.info().code_bytes == 64 || chosen.info().code_bytes == 128));
+    CHECK(chosen.info().code_recall >= 0.9f);
+    CHECK(learnann_verify(chosen.handle, nullptr) == LEARNANN_OK);
+    // The width is all that the trial leaves: asked for, it gives the same file.
+    learnann_build_options options = build_options();
+    options.code_bytes = chosen.info().code_bytes;
+    Memory asked;
+    REQUIRE(build(rows, options, nullptr, asked) == LEARNANN_OK);
+    CHECK(asked == chosen.file);
+}
+
 TEST_CASE("progress is told, and a cancel at any call ends the build and leaves a builder that can run again") {
     for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP}) {
         const Rows rows = clustered(1100, 6, LEARNANN_F32, 57);
