@@ -107,6 +107,29 @@ TEST_CASE("symmetric_eigen: residuals, right angles, descending values, the trac
         }
 }
 
+TEST_CASE("symmetric_eigen: of matrices so small that rotations vanish it ends, with finite values") {
+    testdata::Random random(3);
+    for (const double scale : {1e-300, 1e-310, 1e-320})
+        for (const u32 n : {2u, 3u, 5u, 12u, 30u}) {
+            std::vector<double> matrix(n * n), values(n);
+            std::vector<float> vectors(n * n);
+            double most = 0;
+            for (u32 i = 0; i < n; ++i)
+                for (u32 j = 0; j <= i; ++j) {
+                    matrix[i * n + j] = matrix[j * n + i] = scale * random.gaussian();
+                    most = std::max(most, std::fabs(matrix[i * n + j]));
+                }
+            REQUIRE(symmetric_eigen(matrix.data(), n, values.data(), vectors.data(), Allocator(), nullptr) == LEARNANN_OK);
+            for (u32 k = 0; k < n; ++k) {
+                double square = 0;
+                for (u32 i = 0; i < n; ++i) square += static_cast<double>(vectors[k * n + i]) * vectors[k * n + i];
+                CHECK(square < 10);     // finite: subnormal values have too few digits for more
+                if (scale >= 1e-300) CHECK(std::fabs(square - 1) < 1e-3);
+                CHECK(std::fabs(values[k]) <= 2 * n * most);
+            }
+        }
+}
+
 TEST_CASE("linear algebra that runs out of memory says so") {
     testdata::CountingAllocator counter;
     Allocator allocator;

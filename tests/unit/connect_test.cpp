@@ -1,0 +1,61 @@
+// connect_test.cpp: bridges to what no path reaches.
+#include "learn/connect.hpp"
+#include "testdata.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace learnann;
+
+namespace {
+
+constexpr u32 stride = 32, dim = stride - record_tail;
+
+// Two bunches of `half` rows, far from each other, each a ring of edges: nothing leads from one to the other. An entry in each.
+struct TwoRings {
+    std::vector<u8> records;
+    Codec codec;
+    CodeSpace space;
+    EdgeLists edges;
+    EntryTable entries;
+
+    explicit TwoRings(u32 half) : records(2 * half * stride) {
+        testdata::Random random(11);
+        for (u32 row = 0; row < 2 * half; ++row) {
+            u32 norm = 0;
+            for (u32 i = 0; i < dim; ++i) {
+                const i32 c = (row < half ? 80 : -80) + static_cast<i32>(random.below(9)) - 4;
+                records[row * stride + i] = static_cast<u8>(c + 128);
+                norm += static_cast<u32>(c * c);
+            }
+            store(&records[row * stride + dim], tail_of(norm, 0, 0));
+        }
+        codec.code_dim = dim;
+        codec.record_bytes = codec.nibbles_at = stride;
+        space = CodeSpace{&codec, records.data(), 2 * half, false};
+        REQUIRE(edges.allocate(2 * half, 8, Allocator(), nullptr) == LEARNANN_OK);
+        for (u32 row = 0; row < 2 * half; ++row) {
+            const u32 first = row < half ? 0 : half;
+            for (u32 step = 1; step <= 4; ++step) edges.link(row, first + (row - first + step) % half);
+        }
+        REQUIRE(entries.rows.allocate(2) == LEARNANN_OK);
+        entries.rows[0] = 3;
+        entries.rows[1] = half + 3;
+        REQUIRE(entries.fill(space, nullptr) == LEARNANN_OK);
+        entries.group = 2;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("bridges: one leads to a bunch that the first entry does not reach, entry or not") {
+    for (const u32 half : {10u, 100u}) {        // 100: a walk from there sees none that is reached
+        CAPTURE(half);
+        TwoRings rings(half);
+        Array<Bridge> bridges;
+        u32 count = 0;
+        REQUIRE(bridge_gaps(rings.space, rings.edges, rings.entries, Allocator(), bridges, count, nullptr) == LEARNANN_OK);
+        REQUIRE(count == 1);
+        CHECK(bridges[0].from < half);
+        CHECK(bridges[0].to >= half);
+    }
+}
