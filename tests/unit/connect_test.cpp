@@ -30,7 +30,7 @@ struct TwoRings {
             store(&records[row * stride + dim], tail_of(norm, 0, 0));
         }
         codec.code_dim = dim;
-        codec.record_bytes = codec.nibbles_at = stride;
+        codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
         space = CodeSpace{&codec, records.data(), 2 * half, false};
         REQUIRE(edges.allocate(2 * half, 8, Allocator(), nullptr) == LEARNANN_OK);
         for (u32 row = 0; row < 2 * half; ++row) {
