@@ -126,9 +126,13 @@ typedef struct learnann_index learnann_index;
  * learnann_open_memory. Without it the first queries read no more of the file than they touch. */
 #define LEARNANN_OPEN_FLASH 2u
 
+/* Reads the whole file into private memory instead of mapping it: a file that another process truncates or changes meanwhile is a
+ * status, and what happens to it later does not matter. Time and memory are those of the file's size. No other flag beside it. */
+#define LEARNANN_OPEN_COPY 4u
+
 typedef struct learnann_open_options {
     uint32_t struct_size;
-    uint32_t flags;                         /* LEARNANN_OPEN_RESIDENT, LEARNANN_OPEN_FLASH, both, or 0 */
+    uint32_t flags;                         /* LEARNANN_OPEN_RESIDENT, LEARNANN_OPEN_FLASH, both; or LEARNANN_OPEN_COPY; or 0 */
     const learnann_allocator *allocator;    /* NULL: malloc and free */
 } learnann_open_options;
 
@@ -142,7 +146,7 @@ static inline learnann_open_options learnann_open_options_default(void) {
 /* Maps an index file read-only and checks its header and section table: time and memory do not depend on its size, and
  * the data itself is read only where searches touch it (but see LEARNANN_OPEN_RESIDENT). `path` is UTF-8. options may be NULL. While the index is open the
  * file may be replaced by rename (as learnann_builder_save does) or removed, but not truncated in place: as with every
- * mapped file, reading a page that is gone raises SIGBUS.
+ * mapped file, reading a page that is gone raises SIGBUS (but see LEARNANN_OPEN_COPY).
  * Returns OK, ARGUMENT, NOT_LEARNANN, TOO_NEW, CORRUPT, IO, NOMEM, UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
                                            learnann_error *error);

@@ -66,6 +66,12 @@ for fault in short close; do
     each $fault 1 yes "$T/new.la" "${build[@]}"
 done
 
+# An index that is read instead of mapped, from a device that fails and from a file that another process cuts short.
+for fault in read cut; do
+    each $fault 1 yes "$T/old.la" "$L" search "$F" "$T/old.u8bin" --copy      # later ones are of what is reported
+    FAULT=$fault FAULT_AT=1 FAULT_SEEN=$T/seen LD_PRELOAD=$T/faults.so "$L" search "$F" "$T/old.u8bin" --copy >/dev/null 2>&1 && wrong "$fault: opened"
+done
+
 # Memory, where the shim can take it away. Of few rows: each command allocates some hundred times. Where it can do without (a
 # buffer of the C library's), it may succeed.
 if ldd --version 2>&1 | grep -qi 'glibc\|gnu'; then

@@ -13,7 +13,7 @@ struct Settings {
     double recall = 0;
     uint32_t router = 0;
     uint64_t memory_limit = 0;
-    bool interleave = false, resident = false, flash = false, cold = false, json = false;
+    bool interleave = false, resident = false, flash = false, copy = false, cold = false, json = false;
 };
 
 Syntax syntax_of(Settings &s) {
@@ -39,6 +39,7 @@ Syntax syntax_of(Settings &s) {
         {"--resident", "", "copy the hot part of the index into memory, in large pages where the system grants them",
          &s.resident},
         {"--flash", "", "for a file larger than memory: ask the device for all exact rows of a query at once", &s.flash},
+        {"--copy", "", "read the whole index into memory first: whatever happens to the file then", &s.copy},
         {"--cold", "", "the first 300 queries, each on an index opened anew of which nothing is in memory:\n"
                        "the latency then, opening included, and what was read of the file (Linux)", &s.cold},
         {"--memory-limit", "MIB", "search in a process of so much memory, cached parts of files included, that begins\n"
@@ -98,7 +99,7 @@ int search(const Settings &s) {
     Figures figures;
     Measurement measurement;
     const bool out_ok = s.out.empty() || (check_matrix_suffix(s.out, failure) && check_output(s.out, failure));
-    if (!out_ok || !measurement.open(s.index, s.queries, s.truth, plan.k, OpenHow{s.resident, s.flash}, failure) ||
+    if (!out_ok || !measurement.open(s.index, s.queries, s.truth, plan.k, OpenHow{s.resident, s.flash, s.copy}, failure) ||
         !(s.cold ? measurement.run_cold(plan, figures, failure) : measurement.run(plan, figures, failure))) {
         return report(failure);
     }

@@ -52,6 +52,7 @@ bool open_index(const std::string &path, OpenHow how, Index &index, Failure &fai
     learnann_open_options options = learnann_open_options_default();
     if (how.resident) options.flags |= LEARNANN_OPEN_RESIDENT;
     if (how.flash) options.flags |= LEARNANN_OPEN_FLASH;
+    if (how.copy) options.flags |= LEARNANN_OPEN_COPY;
     if (learnann_open(path.c_str(), &options, &raw, &error) != LEARNANN_OK) {
         failure = library_failure(path, "byte", error);
         return false;

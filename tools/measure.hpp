@@ -39,7 +39,7 @@ struct Figures {
 
 // How an index is opened (learnann_open_options).
 struct OpenHow {
-    bool resident = false, flash = false;
+    bool resident = false, flash = false, copy = false;
 };
 
 struct CloseIndex {

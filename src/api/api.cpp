@@ -45,22 +45,29 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
                          learnann_index **out, learnann_error *error) {
     learnann_open_options o = learnann_open_options_default();
     LEARNANN_RETURN_IF(take_options(options, o, error));
-    if (o.flags & ~(LEARNANN_OPEN_RESIDENT | LEARNANN_OPEN_FLASH))
+    if (o.flags & ~(LEARNANN_OPEN_RESIDENT | LEARNANN_OPEN_FLASH | LEARNANN_OPEN_COPY))
         return fail(error, LEARNANN_ARGUMENT, "a flag of the open options is unknown");
-    if (!path && (o.flags & LEARNANN_OPEN_FLASH)) return fail(error, LEARNANN_ARGUMENT, "an index in memory is not on flash");
+    const bool copy = o.flags & LEARNANN_OPEN_COPY;
+    if (copy && o.flags != LEARNANN_OPEN_COPY) return fail(error, LEARNANN_ARGUMENT, "a copy of the file takes no other flag");
+    if (!path && (copy || (o.flags & LEARNANN_OPEN_FLASH))) return fail(error, LEARNANN_ARGUMENT, "the index is in memory already");
     Allocator allocator;
     LEARNANN_RETURN_IF(take_allocator(o.allocator, allocator, error));
     learnann_index *index = make_handle<learnann_index>(allocator);
     if (!index) return fail_nomem(error, sizeof(learnann_index));
     index->allocator = allocator;
     Status status = LEARNANN_OK;
-    if (path) {
+    if (copy) {
+        index->resident.use(allocator);
+        status = read_file(path, index->resident, error);
+        bytes = index->resident.data();
+        size = static_cast<size_t>(index->resident.size());
+    } else if (path) {
         status = index->map.open(path, error);
         bytes = index->map.data();
         size = static_cast<size_t>(index->map.size());
     }
     if (status == LEARNANN_OK) status = index->view.open(static_cast<const u8 *>(bytes), size, error);
-    if (status == LEARNANN_OK && path) advise(index->view, (o.flags & LEARNANN_OPEN_FLASH) != 0);
+    if (status == LEARNANN_OK && path && !copy) advise(index->view, (o.flags & LEARNANN_OPEN_FLASH) != 0);
     if (status == LEARNANN_OK && (o.flags & LEARNANN_OPEN_RESIDENT)) status = make_resident(*index, error);
     if (status != LEARNANN_OK) free_handle(index, allocator);
     else *out = index;

@@ -6,9 +6,9 @@
 
 struct learnann_index {
     learnann::Allocator allocator;
-    learnann::FileMap map;          // empty where the bytes are the caller's
+    learnann::FileMap map;          // empty where the bytes are the caller's, or copied
     learnann::FileView view;
-    learnann::Array<learnann::u8> resident;     // copies of the hot sections, where asked for
+    learnann::Array<learnann::u8> resident;     // copies of the hot sections or of the whole file, where asked for
 };
 
 struct learnann_scratch {

@@ -35,6 +35,7 @@ inline Status fail_io(learnann_error *error, const char *message) {
 
 // From 2 GiB on a 32-bit machine, whose system may say so (EOVERFLOW) before we know the size.
 constexpr char too_large[] = "the file is larger than this machine's address space";
+constexpr char shortened[] = "the file grew shorter while it was read";
 
 // A number for the temporary's name that no other save of this process uses.
 inline u32 next_save() {
@@ -67,18 +68,28 @@ private:
     bool ok_ = false;
 };
 
-Status FileMap::open(const char *path, learnann_error *error) {
-    close();
+// A file to read, and its size, which fits size_t. Where it fails there is nothing to close.
+inline Status open_to_read(const char *path, HANDLE &file, size_t &size, learnann_error *error) {
     const WideName name(path);
     if (!name) return fail(error, LEARNANN_ARGUMENT, "the path is not valid UTF-8, or too long");
-    const HANDLE file = CreateFileW(name.get(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,
-                                    FILE_ATTRIBUTE_NORMAL, nullptr);
+    file = CreateFileW(name.get(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
     if (file == INVALID_HANDLE_VALUE) return fail_io(error, "the file can't be opened");
-    LARGE_INTEGER size;
-    Status status = GetFileSizeEx(file, &size) ? LEARNANN_OK : fail_io(error, "the file's size can't be read");
-    if (status == LEARNANN_OK && static_cast<u64>(size.QuadPart) > SIZE_MAX / 2)
+    LARGE_INTEGER length;
+    Status status = GetFileSizeEx(file, &length) ? LEARNANN_OK : fail_io(error, "the file's size can't be read");
+    if (status == LEARNANN_OK && static_cast<u64>(length.QuadPart) > SIZE_MAX / 2)
         status = fail(error, LEARNANN_UNSUPPORTED, too_large);
-    if (status == LEARNANN_OK && size.QuadPart > 0) {
+    if (status == LEARNANN_OK) size = static_cast<size_t>(length.QuadPart);
+    else CloseHandle(file);
+    return status;
+}
+
+Status FileMap::open(const char *path, learnann_error *error) {
+    close();
+    HANDLE file;
+    size_t size;
+    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
+    Status status = LEARNANN_OK;
+    if (size > 0) {
         const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
         void *view = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : nullptr;
         if (!view) status = fail_io(error, "the file can't be mapped");
@@ -86,7 +97,23 @@ Status FileMap::open(const char *path, learnann_error *error) {
         data_ = static_cast<const u8 *>(view);
     }
     CloseHandle(file);
-    if (status == LEARNANN_OK) size_ = static_cast<u64>(size.QuadPart);
+    if (status == LEARNANN_OK) size_ = size;
+    return status;
+}
+
+Status read_file(const char *path, Array<u8> &bytes, learnann_error *error) {
+    HANDLE file;
+    size_t size;
+    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
+    Status status = bytes.allocate(size, error);
+    for (size_t at = 0; status == LEARNANN_OK && at < size;) {
+        DWORD part = 0;
+        if (!ReadFile(file, bytes.data() + at, static_cast<DWORD>(smaller<size_t>(size - at, size_t(1) << 30)), &part, nullptr))
+            status = fail_io(error, "the file can't be read");
+        else if (part == 0) status = fail(error, LEARNANN_IO, shortened);
+        at += part;
+    }
+    CloseHandle(file);
     return status;
 }
 
@@ -196,9 +223,9 @@ inline void advise(const void *bytes, u64 size, int advice) {
     if (size > 0) (void)::posix_madvise(reinterpret_cast<void *>(begin), static_cast<size_t>(address + size - begin), advice);
 }
 
-Status FileMap::open(const char *path, learnann_error *error) {
-    close();
-    const int file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
+// A regular file to read, and its size, which fits size_t. Where it fails there is nothing to close.
+inline Status open_to_read(const char *path, int &file, size_t &size, learnann_error *error) {
+    file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
     if (file < 0 && errno == EOVERFLOW) return fail(error, LEARNANN_UNSUPPORTED, too_large);
     if (file < 0) return fail_io(error, errno == ENOENT ? "there is no such file" : "the file can't be opened");
     struct stat about;
@@ -211,14 +238,40 @@ Status FileMap::open(const char *path, learnann_error *error) {
     }
     if (status == LEARNANN_OK && static_cast<u64>(about.st_size) > SIZE_MAX / 2)
         status = fail(error, LEARNANN_UNSUPPORTED, too_large);
-    if (status == LEARNANN_OK && about.st_size > 0) {
-        void *view = ::mmap(nullptr, static_cast<size_t>(about.st_size), PROT_READ, MAP_SHARED, file, 0);
+    if (status == LEARNANN_OK) size = static_cast<size_t>(about.st_size);
+    else ::close(file);
+    return status;
+}
+
+Status FileMap::open(const char *path, learnann_error *error) {
+    close();
+    int file;
+    size_t size;
+    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
+    Status status = LEARNANN_OK;
+    if (size > 0) {
+        void *view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
         if (view == MAP_FAILED) status = fail_io(error, "the file can't be mapped");
         else data_ = static_cast<const u8 *>(view);
-        advise(data_, data_ ? static_cast<u64>(about.st_size) : 0, POSIX_MADV_RANDOM);
+        advise(data_, data_ ? size : 0, POSIX_MADV_RANDOM);
     }
     ::close(file);
-    if (status == LEARNANN_OK) size_ = static_cast<u64>(about.st_size);
+    if (status == LEARNANN_OK) size_ = size;
+    return status;
+}
+
+Status read_file(const char *path, Array<u8> &bytes, learnann_error *error) {
+    int file;
+    size_t size;
+    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
+    Status status = bytes.allocate(size, error);
+    for (size_t at = 0; status == LEARNANN_OK && at < size;) {
+        const ssize_t part = ::read(file, bytes.data() + at, smaller<size_t>(size - at, size_t(1) << 30));
+        if (part > 0) at += static_cast<size_t>(part);
+        else if (part == 0) status = fail(error, LEARNANN_IO, shortened);
+        else if (errno != EINTR) status = fail_io(error, "the file can't be read");
+    }
+    ::close(file);
     return status;
 }
 

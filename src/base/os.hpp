@@ -24,6 +24,9 @@ private:
     u64 size_ = 0;
 };
 
+// The whole of a file. Where it grows shorter meanwhile, an error.
+Status read_file(const char *path, Array<u8> &bytes, learnann_error *error);
+
 // A new file that takes its name only when it is complete: written beside `path`, flushed, renamed, the folder flushed.
 // Destroyed before commit() succeeded, it leaves nothing behind and `path` as it was.
 class AtomicFile {

@@ -1,6 +1,6 @@
 /* faults.c: a preloaded library that makes one system call of its host fail, or one allocation. In the environment:
- *   FAULT=open|write|short|fsync|close|rename|mmap|malloc|memory
- *                   which call; `short` writes half of what it is asked to; `malloc` is any allocation, operator new's too,
+ *   FAULT=open|write|short|fsync|close|rename|mmap|read|cut|malloc|memory
+ *                   which call; `short` writes half of what it is asked to; `cut` reads as if the file ended; `malloc` is any allocation, operator new's too,
  *                   `memory` that one and all after it
  *   FAULT_AT=N      its N-th call, from 1 on; only calls on files count: not those on standard streams
  *   FAULT_SEEN=FILE is made when the call was reached */
@@ -61,6 +61,16 @@ ssize_t write(int file, const void *bytes, size_t size) {
     }
     if (file > 2 && size > 1 && due("short", &half)) size /= 2;
     return real(file, bytes, size);
+}
+
+ssize_t read(int file, void *bytes, size_t size) {
+    static int bad, cut;
+    REAL(read, "read");
+    if (file > 2 && due("read", &bad)) {
+        errno = EIO;
+        return -1;
+    }
+    return file > 2 && due("cut", &cut) ? 0 : real(file, bytes, size);
 }
 
 int fsync(int file) {
