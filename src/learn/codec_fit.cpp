@@ -124,9 +124,9 @@ inline Status weigh_errors(const Rows &rows, const Holdout &h, const Codec &code
     return LEARNANN_OK;
 }
 
-// An estimate's expected squared error is the sum over the dimensions of the mean squared error of their codes, each times what it
-// is multiplied with: `weight` and the error itself; the power, where a dimension is cut off. This tells each dimension's share for
-// all that may become of it.
+// An estimate's expected squared error is the sum over the dimensions of their codes' mean squared error, each times what that is
+// multiplied with: `weight` and the error itself, or, where a dimension is cut off, and all of it is error, its power. This tells each
+// dimension's share, for all that may become of it.
 class Errors {
 public:
     Errors(const SampleCodes &sample, double step, const Allocator &allocator) : sample_(sample), step_(step), levels_(allocator) {}
@@ -309,14 +309,17 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
     Array<u32> ids(allocator);
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
     else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
-    SampleCodes sample(allocator), cut(allocator);
-    LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
-    LEARNANN_RETURN_IF(weigh_errors(rows, holdout, codec, allocator, sample, error));
     const float longest = farthest_row(rows, codec);
-    LEARNANN_RETURN_IF(set_division(sample, longest, basis.dim, allocator, codec, error));
+    {
+        SampleCodes sample(allocator);
+        LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
+        LEARNANN_RETURN_IF(weigh_errors(rows, holdout, codec, allocator, sample, error));
+        LEARNANN_RETURN_IF(set_division(sample, longest, basis.dim, allocator, codec, error));
+    }
     LEARNANN_RETURN_IF(set_projection(basis, codec.code_dim, fitted, error));
-    LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, cut, error));
-    set_units(longest, cut.residual, codec);
+    SampleCodes sample(allocator);      // with the residuals of that many dimensions
+    LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
+    set_units(longest, sample.residual, codec);
     return fit_residual_weight(rows, holdout, allocator, codec, error);
 }
 
