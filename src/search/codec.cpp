@@ -150,7 +150,8 @@ void encode_record(const Codec &codec, const Projected &p, u8 *record) {
 inline void spread_code(const Codec &codec, const i8 *from, i8 *code, QueryCode &q) {
     const CodeZones zones = codec.zones();
     const Loops &loops = kernels().loops;
-    const u32 stride = codec.record_bytes, bytes = codec.byte_dims(), nibbles = codec.nibble_dims();
+    const size_t stride = codec.record_bytes;
+    const u32 bytes = codec.byte_dims(), nibbles = codec.nibble_dims();
     const u32 crumbs = codec.code_dim - bytes - nibbles;
     q.code = code;
     q.nibbles_at = codec.nibbles_at;
@@ -177,7 +178,7 @@ inline void spread_code(const Codec &codec, const i8 *from, i8 *code, QueryCode 
     };
     describe(0, codec.nibbles_at, 255, 0);
     describe(codec.nibbles_at, codec.crumbs_at, 15, codec.nibble_shift);
-    describe(codec.crumbs_at, stride, 3, codec.crumb_shift);
+    describe(codec.crumbs_at, codec.record_bytes, 3, codec.crumb_shift);
     if (nibbles) q.packed_bias += 15 * (1 << (codec.nibble_shift - 1)) * loops.sum_codes(from + bytes, nibbles);
     if (crumbs) q.packed_bias += 3 * (1 << (codec.crumb_shift - 1)) * loops.sum_codes(from + bytes + nibbles, crumbs);
 }

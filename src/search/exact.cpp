@@ -44,7 +44,8 @@ inline double short_row_cosine(const FileView &view, const ExactQuery &query, u3
         const u8 *at = view.exact_row(slot) + static_cast<u64>(i) * element_bytes(static_cast<learnann_type>(a.exact_type));
         to_floats(at, static_cast<learnann_type>(a.exact_type), 1, &element);
         const double v = tail.offset + static_cast<double>(tail.scale) * element;
-        dot += v * (query.bytes ? (a.exact_type == LEARNANN_I8 ? static_cast<i8>(query.bytes[i]) : query.bytes[i]) : query.x[i]);
+        const i32 whole = !query.bytes ? 0 : a.exact_type == LEARNANN_I8 ? static_cast<i8>(query.bytes[i]) : query.bytes[i];
+        dot += v * (query.bytes ? static_cast<double>(whole) : static_cast<double>(query.x[i]));
         norm2 += v * v;
     }
     return norm2 > 0 && query.norm2 > 0 ? 1 - dot / std::sqrt(query.norm2 * norm2) : 1;

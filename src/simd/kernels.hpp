@@ -52,7 +52,7 @@ struct QueryCode {
     u32 norm_right;
     u32 norm_mask;          // all ones, or 0 where norms don't matter (inner product)
 
-    const i8 *plane(u32 p, u32 stride) const { return code + p * stride; }
+    const i8 *plane(u32 p, u32 stride) const { return code + static_cast<size_t>(p) * stride; }
     const u8 *masks(u32 stride) const { return reinterpret_cast<const u8 *>(plane(query_planes, stride)); }
     const u8 *powers(u32 stride) const { return reinterpret_cast<const u8 *>(plane(query_planes + 1, stride)); }
     // How many planes meet levels of bytes before `end`.

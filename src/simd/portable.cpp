@@ -124,7 +124,7 @@ inline i32 dot_levels(const QueryCode &query, const u8 *record, u32 stride) {
     i32 total = batch_sum(sum);
     for (; j < stride; ++j)
         for (u32 p = 0; p < query.planes_before(stride); ++p)
-            total += static_cast<i32>(record[j] >> plane_bit[p] & masks[j]) * query.plane(p, stride)[j] * load<i16>(powers + j / 2 * 2);
+            total += static_cast<i32>(record[j] >> plane_bit[p] & masks[j]) * query.plane(p, stride)[j] * load<i16>(powers + (j & ~1u));
     return total;
 }
 

@@ -138,7 +138,7 @@ struct PackedLine {
     LEARNANN_AVX512 LEARNANN_INLINE PackedLine(const QueryCode &q, u32 stride, u32 begin, __mmask64 m) {
         const __mmask64 bytes = before(q.nibbles_at, begin), nibbles = before(q.crumbs_at, begin) & ~bytes;
         const __m512i crumb = _mm512_set1_epi8(3), nibble = _mm512_set1_epi8(15), zero = _mm512_setzero_si512();
-        for (u32 p = 0; p < query_planes; ++p) plane[p] = _mm512_maskz_loadu_epi8(m, q.code + p * stride + begin);
+        for (u32 p = 0; p < query_planes; ++p) plane[p] = _mm512_maskz_loadu_epi8(m, q.plane(p, stride) + begin);
         next = _mm512_mask_mov_epi8(crumb, nibbles, nibble);
         lowest = _mm512_mask_mov_epi8(next, bytes, _mm512_set1_epi8(-1));
         shift = _mm512_mask_mov_epi8(_mm512_set1_epi32(static_cast<i32>(q.crumb_shift)), nibbles, _mm512_set1_epi32(static_cast<i32>(q.nibble_shift)));

@@ -8,6 +8,16 @@
 // libFuzzer's own changes. Other mains have none, and never ask for this file's.
 extern "C" __attribute__((weak)) size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define LEARNANN_WRITTEN(bytes, size) __msan_unpoison(bytes, size)      // by libFuzzer, which isn't instrumented
+#endif
+#endif
+#ifndef LEARNANN_WRITTEN
+#define LEARNANN_WRITTEN(bytes, size) (void)0
+#endif
+
 namespace indexmutator {
 
 using testdata::IndexFile;
@@ -36,6 +46,7 @@ inline void change_bytes(IndexFile &file, testdata::Random &random, uint32_t kin
     uint8_t *at = file.bytes.data() + file.offset(kind) + random.next() % (file.size(kind) - size + 1);
     // In place: a shorter result leaves the last bytes as they were.
     if (LLVMFuzzerMutate) (void)LLVMFuzzerMutate(at, static_cast<size_t>(size), static_cast<size_t>(size));
+    LEARNANN_WRITTEN(at, static_cast<size_t>(size));
 }
 
 inline void change_graph(IndexFile &file, testdata::Random &random) {
@@ -64,6 +75,7 @@ inline void change(IndexFile &file, testdata::Random &random) {
 }  // namespace indexmutator
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed) {
+    LEARNANN_WRITTEN(data, size);
     testdata::Random random(seed);
     if (random.below(8) == 0 || size < 64) return LLVMFuzzerMutate(data, size, most);
     testdata::Memory bytes;
