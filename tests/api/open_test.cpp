@@ -98,7 +98,7 @@ TEST_CASE("a saved file holds the bytes that write gives, and opens like them") 
         learnann_close(index);
     }
     learnann_index *none = nullptr;
-    options.flags = 4;
+    options.flags = 8;
     CHECK(learnann_open(path.c_str(), &options, &none, nullptr) == LEARNANN_ARGUMENT);
     options.flags = LEARNANN_OPEN_FLASH;
     CHECK(learnann_open_memory(file.data(), file.size(), &options, &none, nullptr) == LEARNANN_ARGUMENT);
