@@ -237,6 +237,27 @@ LEARNANN_AVX2 inline void axpy4(float *y, const float *const x[4], const float a
     for (; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
 }
 
+// As loops::widen, with the machine's own conversion of halves.
+LEARNANN_AVX2 inline bool widen_vector(const void *from, u32 type, u32 count, float *to) {
+    if (type != LEARNANN_F16) return LoopsHere::widen(from, type, count, to);
+    const u8 *halves = static_cast<const u8 *>(from);
+    const __m128i exponent = _mm_set1_epi16(0x7c00);
+    __m128i bad = _mm_setzero_si128();
+    u32 i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i *>(halves + 2ull * i));
+        bad = _mm_or_si128(bad, _mm_cmpeq_epi16(_mm_and_si128(eight, exponent), exponent));
+        _mm256_storeu_ps(to + i, _mm256_cvtph_ps(eight));
+    }
+    if (_mm_testz_si128(bad, bad)) return LoopsHere::widen(halves + 2ull * i, type, count - i, to + i);
+    return LoopsHere::widen(from, type, count, to);     // what is no number gets the same bits on every table
+}
+
+constexpr Loops with_halves(Loops loops) {
+    loops.widen = widen_vector;
+    return loops;
+}
+
 }  // namespace avx2
 
 const Kernels *avx2_kernels() {
@@ -246,7 +267,7 @@ const Kernels *avx2_kernels() {
                                   score,
                                   scalar_kernels().unseen,
                                   insert_sorted,
-                                  compiled_loops,
+                                  with_halves(compiled_loops),
                                   {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
                                    float_kernel<u8, false>},
                                   {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,

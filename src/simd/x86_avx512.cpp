@@ -398,6 +398,25 @@ LEARNANN_AVX512 inline void axpy4(float *y, const float *const x[4], const float
     }
 }
 
+// As loops::quantise.
+LEARNANN_AVX512 inline void quantise(const float *y, u32 count, float scale, i8 *code) {
+    const __m512 factor = _mm512_set1_ps(scale), half = _mm512_set1_ps(0.5f);
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN), magnitude = _mm512_set1_epi32(INT32_MAX), most = _mm512_set1_epi32(0x42fe0000);
+    for (u32 i = 0; i < count; i += 16) {
+        const __mmask16 m = count - i >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << (count - i)) - 1);
+        const __m512i v = _mm512_castps_si512(_mm512_mul_ps(_mm512_maskz_loadu_ps(m, y + i), factor));
+        const __m512i signs = _mm512_and_si512(v, sign);
+        const __m512 clamped = _mm512_castsi512_ps(_mm512_or_si512(_mm512_min_epi32(_mm512_and_si512(v, magnitude), most), signs));
+        const __m512 away = _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(half), signs));
+        _mm512_mask_cvtepi32_storeu_epi8(code + i, m, _mm512_cvttps_epi32(_mm512_add_ps(clamped, away)));
+    }
+}
+
+inline Loops own_loops(Loops loops) {
+    loops.quantise = quantise;
+    return loops;
+}
+
 }  // namespace avx512
 
 const Kernels *avx512_kernels() {
@@ -407,7 +426,7 @@ const Kernels *avx512_kernels() {
                                   score,
                                   unseen,
                                   insert_sorted,
-                                  avx2_kernels()->loops,
+                                  own_loops(avx2_kernels()->loops),
                                   {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
                                    float_kernel<u8, false>},
                                   {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
