@@ -39,13 +39,22 @@ inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, l
 struct SampleCodes {
     Array<float> y;         // count x dims
     Array<float> peak;      // max |y_i| of each
+    Array<float> residual2; // what the projection cuts off, of each
     Array<double> power;    // mean y_i^2 of each dimension
     Array<double> weight;   // by which an error there counts: see Errors
-    float residual = 0;     // the longest
     u32 count = 0;
     u32 dims = 0;
 
-    explicit SampleCodes(const Allocator &allocator) : y(allocator), peak(allocator), power(allocator), weight(allocator) {}
+    explicit SampleCodes(const Allocator &allocator)
+        : y(allocator), peak(allocator), residual2(allocator), power(allocator), weight(allocator) {}
+
+    // The longest residual where dimensions from `kept` on are cut off as well.
+    float longest_residual(u32 kept) const {
+        float longest2 = 0;
+        for (u32 i = 0; i < count; ++i)
+            longest2 = larger(longest2, residual2[i] + kernels().loops.square_sum(y.data() + static_cast<u64>(i) * dims + kept, dims - kept));
+        return std::sqrt(longest2);
+    }
 };
 
 inline Status project_sample(const Rows &rows, const Codec &codec, const Array<u32> &ids, const Allocator &allocator,
@@ -57,13 +66,14 @@ inline Status project_sample(const Rows &rows, const Codec &codec, const Array<u
     LEARNANN_RETURN_IF(scratch.allocate(codec, error));
     LEARNANN_RETURN_IF(sample.y.allocate(static_cast<u64>(sample.count) * sample.dims, error));
     LEARNANN_RETURN_IF(sample.peak.allocate(sample.count, error));
+    LEARNANN_RETURN_IF(sample.residual2.allocate(sample.count, error));
     LEARNANN_RETURN_IF(sample.power.zeroes(sample.dims, error));
     for (u32 i = 0; i < sample.count; ++i) {
         rows.floats(ids[i], scratch.x.data());
         const Projected p = project(codec, scratch);
         std::memcpy(sample.y.data() + static_cast<u64>(i) * sample.dims, p.y, sample.dims * sizeof(float));
         sample.peak[i] = kernels().loops.peak(p.y, sample.dims);
-        sample.residual = larger(sample.residual, std::sqrt(p.residual2));
+        sample.residual2[i] = p.residual2;
         for (u32 j = 0; j < sample.dims; ++j) sample.power[j] += static_cast<double>(p.y[j]) * p.y[j] / sample.count;
     }
     return LEARNANN_OK;
@@ -310,16 +320,12 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
     else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
     const float longest = farthest_row(rows, codec);
-    {
-        SampleCodes sample(allocator);
-        LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
-        LEARNANN_RETURN_IF(weigh_errors(rows, holdout, codec, allocator, sample, error));
-        LEARNANN_RETURN_IF(set_division(sample, longest, basis.dim, allocator, codec, error));
-    }
-    LEARNANN_RETURN_IF(set_projection(basis, codec.code_dim, fitted, error));
-    SampleCodes sample(allocator);      // with the residuals of that many dimensions
+    SampleCodes sample(allocator);
     LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
-    set_units(longest, sample.residual, codec);
+    LEARNANN_RETURN_IF(weigh_errors(rows, holdout, codec, allocator, sample, error));
+    LEARNANN_RETURN_IF(set_division(sample, longest, basis.dim, allocator, codec, error));
+    set_units(longest, sample.longest_residual(codec.code_dim), codec);
+    LEARNANN_RETURN_IF(set_projection(basis, codec.code_dim, fitted, error));
     return fit_residual_weight(rows, holdout, allocator, codec, error);
 }
 

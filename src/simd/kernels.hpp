@@ -59,7 +59,6 @@ struct QueryCode {
     u32 planes_before(u32 end) const { return end > crumbs_at ? 4 : 2; }
 };
 
-
 inline u32 query_bytes(u32 stride) { return (query_planes + 2) * stride; }
 
 inline i32 finish_estimate(const QueryCode &q, i32 dot, u32 tail) {
