@@ -29,7 +29,7 @@ EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) 
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
 
 .PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan tsan msan fuzz-targets fuzz-replay fuzz fuzz-afl \
-        test-aarch64 test-armhf test-i386 test-s390x gates size coverage soak faults valgrind lint clean need-build need-test
+        test-aarch64 test-armhf test-i386 test-s390x test-windows gates size coverage soak faults valgrind lint clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -172,6 +172,10 @@ test-i386: all  ## the same on 32-bit x86, all tests, on this machine where it i
 test-s390x: need-build  ## that a big-endian machine is refused, with the reason
 	@tools/need.sh g++-s390x-linux-gnu
 	B="$B" tests/cross.sh s390x
+
+test-windows: all  ## the same on Windows, with MinGW's compiler under Wine
+	@tools/need.sh g++-mingw-w64-x86-64-posix wine64 doctest-dev
+	B="$B" tests/cross.sh windows
 
 valgrind: all  ## no byte of a file is memory that nobody wrote
 	@tools/need.sh valgrind

@@ -127,7 +127,8 @@ typedef struct learnann_index learnann_index;
 #define LEARNANN_OPEN_FLASH 2u
 
 /* Reads the whole file into private memory instead of mapping it: a file that another process truncates or changes meanwhile is a
- * status, and what happens to it later does not matter. Time and memory are those of the file's size. No other flag beside it. */
+ * status, and what happens to it later does not matter. Time and memory (in large pages, where the system grants them) are those of
+ * the file's size. No other flag beside it. */
 #define LEARNANN_OPEN_COPY 4u
 
 typedef struct learnann_open_options {
@@ -432,6 +433,7 @@ LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, c
 
 /* Writes the index to `path`: a temporary file beside it, fsync, rename, fsync of the folder. A reader sees the old file or
  * the new one, never a part; on failure the old file is untouched and the temporary is removed. May be called again.
+ * Windows replaces no file that is open somewhere (IO): close it first, or open with LEARNANN_OPEN_COPY.
  * OK; ARGUMENT (nothing was built); IO; NOMEM. */
 LEARNANN_API learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error);
 

@@ -15,6 +15,7 @@ present() {
         clang) command -v clang++ >/dev/null ;;
         afl++) command -v afl-clang-fast++ >/dev/null ;;
         qemu-user) command -v qemu-aarch64 >/dev/null ;;
+        g++-mingw-w64-x86-64-posix) command -v x86_64-w64-mingw32-g++-posix >/dev/null ;;
         g++-*-linux-gnu*) command -v "${1#g++-}-g++" >/dev/null ;;
         *) dpkg -s "$1" >/dev/null 2>&1 ;;
     esac

@@ -9,6 +9,8 @@
 #define WIN32_LEAN_AND_MEAN
 #endif
 #include <windows.h>
+#undef near     // it makes macros of words
+#undef far
 #else
 #include <cerrno>
 #include <fcntl.h>
@@ -68,8 +70,10 @@ private:
     bool ok_ = false;
 };
 
+using FileHandle = HANDLE;
+
 // A file to read, and its size, which fits size_t. Where it fails there is nothing to close.
-inline Status open_to_read(const char *path, HANDLE &file, size_t &size, learnann_error *error) {
+inline Status open_to_read(const char *path, FileHandle &file, size_t &size, learnann_error *error) {
     const WideName name(path);
     if (!name) return fail(error, LEARNANN_ARGUMENT, "the path is not valid UTF-8, or too long");
     file = CreateFileW(name.get(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
@@ -83,38 +87,20 @@ inline Status open_to_read(const char *path, HANDLE &file, size_t &size, learnan
     return status;
 }
 
-Status FileMap::open(const char *path, learnann_error *error) {
-    close();
-    HANDLE file;
-    size_t size;
-    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
-    Status status = LEARNANN_OK;
-    if (size > 0) {
-        const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
-        void *view = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : nullptr;
-        if (!view) status = fail_io(error, "the file can't be mapped");
-        if (mapping) CloseHandle(mapping);
-        data_ = static_cast<const u8 *>(view);
-    }
-    CloseHandle(file);
-    if (status == LEARNANN_OK) size_ = size;
-    return status;
+inline void close_file(HANDLE file) { CloseHandle(file); }
+
+// Up to `size` bytes of what comes next: how many were read, 0 at the file's end, -1 where it can't be read.
+inline i64 read_some(HANDLE file, u8 *to, size_t size) {
+    DWORD part = 0;
+    return ReadFile(file, to, static_cast<DWORD>(size), &part, nullptr) ? static_cast<i64>(part) : -1;
 }
 
-Status read_file(const char *path, Array<u8> &bytes, learnann_error *error) {
-    HANDLE file;
-    size_t size;
-    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
-    Status status = bytes.allocate(size, error);
-    for (size_t at = 0; status == LEARNANN_OK && at < size;) {
-        DWORD part = 0;
-        if (!ReadFile(file, bytes.data() + at, static_cast<DWORD>(smaller<size_t>(size - at, size_t(1) << 30)), &part, nullptr))
-            status = fail_io(error, "the file can't be read");
-        else if (part == 0) status = fail(error, LEARNANN_IO, shortened);
-        at += part;
-    }
-    CloseHandle(file);
-    return status;
+// NULL where it can't be mapped.
+inline const void *map_file(HANDLE file, size_t) {
+    const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
+    const void *view = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : nullptr;
+    if (mapping) CloseHandle(mapping);
+    return view;
 }
 
 void FileMap::close() {
@@ -223,8 +209,10 @@ inline void advise(const void *bytes, u64 size, int advice) {
     if (size > 0) (void)::posix_madvise(reinterpret_cast<void *>(begin), static_cast<size_t>(address + size - begin), advice);
 }
 
+using FileHandle = int;
+
 // A regular file to read, and its size, which fits size_t. Where it fails there is nothing to close.
-inline Status open_to_read(const char *path, int &file, size_t &size, learnann_error *error) {
+inline Status open_to_read(const char *path, FileHandle &file, size_t &size, learnann_error *error) {
     file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
     if (file < 0 && errno == EOVERFLOW) return fail(error, LEARNANN_UNSUPPORTED, too_large);
     if (file < 0) return fail_io(error, errno == ENOENT ? "there is no such file" : "the file can't be opened");
@@ -243,36 +231,22 @@ inline Status open_to_read(const char *path, int &file, size_t &size, learnann_e
     return status;
 }
 
-Status FileMap::open(const char *path, learnann_error *error) {
-    close();
-    int file;
-    size_t size;
-    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
-    Status status = LEARNANN_OK;
-    if (size > 0) {
-        void *view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
-        if (view == MAP_FAILED) status = fail_io(error, "the file can't be mapped");
-        else data_ = static_cast<const u8 *>(view);
-        advise(data_, data_ ? size : 0, POSIX_MADV_RANDOM);
-    }
-    ::close(file);
-    if (status == LEARNANN_OK) size_ = size;
-    return status;
+inline void close_file(int file) { ::close(file); }
+
+// Up to `size` bytes of what comes next: how many were read, 0 at the file's end, -1 where it can't be read.
+inline i64 read_some(int file, u8 *to, size_t size) {
+    ssize_t part;
+    do part = ::read(file, to, size);
+    while (part < 0 && errno == EINTR);
+    return part;
 }
 
-Status read_file(const char *path, Array<u8> &bytes, learnann_error *error) {
-    int file;
-    size_t size;
-    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
-    Status status = bytes.allocate(size, error);
-    for (size_t at = 0; status == LEARNANN_OK && at < size;) {
-        const ssize_t part = ::read(file, bytes.data() + at, smaller<size_t>(size - at, size_t(1) << 30));
-        if (part > 0) at += static_cast<size_t>(part);
-        else if (part == 0) status = fail(error, LEARNANN_IO, shortened);
-        else if (errno != EINTR) status = fail_io(error, "the file can't be read");
-    }
-    ::close(file);
-    return status;
+// NULL where it can't be mapped.
+inline const void *map_file(int file, size_t size) {
+    void *view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+    if (view == MAP_FAILED) return nullptr;
+    advise(view, size, POSIX_MADV_RANDOM);
+    return view;
 }
 
 void FileMap::close() {
@@ -391,5 +365,38 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
 }
 
 #endif
+
+// ---- the same everywhere ----
+
+Status FileMap::open(const char *path, learnann_error *error) {
+    close();
+    FileHandle file;
+    size_t size;
+    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
+    Status status = LEARNANN_OK;
+    if (size > 0) {
+        data_ = static_cast<const u8 *>(map_file(file, size));
+        if (!data_) status = fail_io(error, "the file can't be mapped");
+    }
+    close_file(file);
+    if (status == LEARNANN_OK) size_ = size;
+    return status;
+}
+
+Status read_file(const char *path, Array<u8> &bytes, learnann_error *error) {
+    FileHandle file;
+    size_t size;
+    LEARNANN_RETURN_IF(open_to_read(path, file, size, error));
+    Status status = bytes.allocate(size, error);
+    if (status == LEARNANN_OK) prefer_large_pages(bytes.data(), size);
+    for (size_t at = 0; status == LEARNANN_OK && at < size;) {
+        const i64 part = read_some(file, bytes.data() + at, smaller<size_t>(size - at, size_t(1) << 30));
+        if (part < 0) status = fail_io(error, "the file can't be read");
+        else if (part == 0) status = fail(error, LEARNANN_IO, shortened);
+        else at += static_cast<size_t>(part);
+    }
+    close_file(file);
+    return status;
+}
 
 LEARNANN_END
