@@ -40,7 +40,7 @@ model="" settings=() exe=""
 api_tests=(tests/api/*.cpp)
 if [ $machine = windows ]; then     # tests with fork, or rlimits, are left out there; doctest wants std::mutex
     model=-posix settings=(HARDEN=) exe=.exe
-    export WINEPREFIX=$PWD/$A/wine WINEDEBUG=-all
+    export WINEPREFIX=$(realpath -m "$A/wine") WINEDEBUG=-all
     mapfile -t api_tests < <(grep -LE '<(unistd.h|dirent.h|sys/)|folder.hpp' "${api_tests[@]}")
 fi
 api_objects=("${api_tests[@]#tests/}")
