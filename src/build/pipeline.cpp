@@ -7,13 +7,15 @@ LEARNANN_BEGIN
 
 constexpr u32 default_degree = 32;
 constexpr u32 default_beam = 52;
+// However narrow the records that are asked for, the graph is linked by codes that tell more: fewer edges, and better ones.
+constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
 inline u32 edge_capacity(const learnann_build_options &o) { return (o.degree ? o.degree : default_degree) * 3 / 2; }
 
 u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
-    const u64 record = o.code_bytes ? o.code_bytes : 128;
+    const u64 record = larger(o.code_bytes, graph_code_bytes);
     const u64 lists = edge_capacity(o) * 4ull + 2;
     const u64 angular = o.metric == LEARNANN_IP ? record + lists : 0;
     const u64 adjacency = 4 + 5ull * (o.degree ? o.degree : default_degree);
@@ -157,6 +159,9 @@ Status Pipeline::fit(learnann_error *error) {
         LEARNANN_RETURN_IF(try_width(width, enough, error));
         if (enough) break;
     }
+    record_bytes_ = width;
+    const bool narrow = options_.code_bytes && code_capacity(width) < rows_.dim();
+    if (narrow) width = larger(width, graph_code_bytes);
     const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width;    // the trial took all rows
     if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, measured_best, error));
     return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
@@ -166,19 +171,31 @@ Status Pipeline::fit(learnann_error *error) {
 
 Status Pipeline::arrange(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("order"));
-    const u32 n = rows_.count(), stride = space_.stride();
     LEARNANN_RETURN_IF(spatial_order(space_, threads(), allocator_, row_of_slot_, error));
-    LEARNANN_RETURN_IF(slot_of_row_.allocate(n, error));
+    LEARNANN_RETURN_IF(slot_of_row_.allocate(rows_.count(), error));
+    for (u32 slot = 0; slot < rows_.count(); ++slot) slot_of_row_[row_of_slot_[slot]] = slot;
+    return arrange_records(error);
+}
+
+// From the order of the rows to that of the slots.
+Status Pipeline::arrange_records(learnann_error *error) {
+    const u32 stride = space_.stride();
     Array<u8> arranged(allocator_);
     LEARNANN_RETURN_IF(arranged.allocate(records_.size(), error));
     prefer_large_pages(arranged.data(), arranged.size());
-    for (u32 slot = 0; slot < n; ++slot) {
-        slot_of_row_[row_of_slot_[slot]] = slot;
+    for (u32 slot = 0; slot < rows_.count(); ++slot)
         std::memcpy(arranged.data() + static_cast<u64>(slot) * stride, space_.record(row_of_slot_[slot]), stride);
-    }
     records_.swap(arranged);
     space_.records = records_.data();
     return LEARNANN_OK;
+}
+
+// The records that the file will have, once the graph is linked by wider ones.
+Status Pipeline::narrow_records(learnann_error *error) {
+    if (space_.stride() == record_bytes_) return LEARNANN_OK;
+    LEARNANN_RETURN_IF(fit_width(rows_, record_bytes_, measured_best, error));
+    LEARNANN_RETURN_IF(arrange_records(error));
+    return entries_.arrange(space_, allocator_, error);
 }
 
 // ---- graph ----
@@ -289,6 +306,7 @@ Status Pipeline::link(learnann_error *error) {
     }
     link_copies(edges_, order.data() + originals, parents);
 
+    LEARNANN_RETURN_IF(narrow_records(error));
     LEARNANN_RETURN_IF(calibrate_graph(error));
     if (options_.queries) return teach(*options_.queries, error);
     return builder.insert(order.data() + n - held, held, n - held, progress(), error);

@@ -36,6 +36,8 @@ private:
     Status fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error);
     Status try_width(u32 record_bytes, bool &enough, learnann_error *error);
     Status arrange(learnann_error *error);
+    Status arrange_records(learnann_error *error);
+    Status narrow_records(learnann_error *error);
     Status link(learnann_error *error);
     Status link_by_angle(learnann_error *error);
     Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
@@ -72,6 +74,7 @@ private:
     Holdout holdout_;
     Basis basis_;
     FittedCodec fitted_;
+    u32 record_bytes_ = 0;      // of the file
     float code_recall_ = -1;
     Array<u8> records_;
     Array<u32> row_of_slot_, slot_of_row_, key_order_;
