@@ -7,7 +7,7 @@ LEARNANN_BEGIN
 
 constexpr u32 default_degree = 32;
 constexpr u32 default_beam = 52;
-// However narrow the records that are asked for, the graph is linked by codes that tell more: fewer edges, and better ones.
+// Where narrower records are asked for than tell enough, the graph is linked by such ones: it gets fewer edges, and better ones.
 constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
 
@@ -160,8 +160,11 @@ Status Pipeline::fit(learnann_error *error) {
         if (enough) break;
     }
     record_bytes_ = width;
-    const bool narrow = options_.code_bytes && code_capacity(width) < rows_.dim();
-    if (narrow) width = larger(width, graph_code_bytes);
+    if (options_.code_bytes && width < graph_code_bytes && code_capacity(width) < rows_.dim()) {
+        bool enough;
+        LEARNANN_RETURN_IF(try_width(width, enough, error));
+        if (!enough) width = graph_code_bytes;
+    }
     const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width;    // the trial took all rows
     if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, measured_best, error));
     return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
