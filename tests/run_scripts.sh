@@ -137,6 +137,8 @@ check "nothing half-written" bash -c "! ls '$T'/*.tmp '$T'/x.la 2>/dev/null"
 for example in hello hello_c threads filtered allocator_c; do
     check "example $example" "$B/examples/$example"
 done
+if [ -x "$B/examples/shards_mpi" ]; then check "example shards_mpi" says "1000 of 1000 merged hits" tests/mpi.sh 4
+else echo "skipped: example shards_mpi, for want of MPI (make mpi)"; fi
 mkdir "$T/text" && cp README.md learnann.h src/format/*.hpp "$T/text"
 check "example textsearch" says "learnann.h" "$B/examples/textsearch" "$T/text" -q "bytes of a memory-mapped file"
 
