@@ -25,11 +25,12 @@ TOOL_SOURCES := $(filter-out tools/amalgamate.cpp,$(wildcard tools/*.cpp))
 TOOL_OBJECTS := $(patsubst tools/%.cpp,$B/tools/%.o,$(TOOL_SOURCES))
 UNIT_OBJECTS := $(patsubst tests/unit/%.cpp,$B/unit/%.o,$(wildcard tests/unit/*.cpp))
 API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp))
-EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(wildcard examples/*.cpp)) \
-            $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c))
+# shards_mpi: where there is an MPI.
+EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(filter-out examples/shards_mpi.cpp,$(wildcard examples/*.cpp))) \
+            $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c)) $(if $(shell command -v mpicxx),$B/examples/shards_mpi)
 
 .PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan tsan msan fuzz-targets fuzz-replay fuzz fuzz-afl \
-        test-aarch64 test-armhf test-i386 test-s390x test-windows gates size coverage soak faults valgrind lint clean need-build need-test
+        test-aarch64 test-armhf test-i386 test-s390x test-windows gates size coverage soak faults valgrind lint mpi clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -84,6 +85,16 @@ $B/examples/%_c: examples/%.c learnann.h $B/liblearnann.a
 	$(CC) $(CFLAGS) -I. -c $< -o $@.o && $(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $@.o $B/liblearnann.a -lm -o $@
 
 examples: need-build $(EXAMPLES)  ## every example, built
+
+$B/examples/shards_mpi: examples/shards_mpi.cpp examples/shards_data.hpp learnann.h $B/liblearnann.a
+	@mkdir -p $(@D)
+	OMPI_CXX="$(CXX)" MPICH_CXX="$(CXX)" mpicxx -DOMPI_SKIP_MPICXX $(CXXFLAGS) $(LINK_FLAGS) -I. $< $B/liblearnann.a -o $@
+
+mpi: need-build  ## the example of an index in shards, one a rank: installs Open MPI, runs on RANKS (4) ranks
+	@tools/need.sh libopenmpi-dev openmpi-bin
+	@$(MAKE) $B/examples/shards_mpi
+	B="$B" tests/mpi.sh $(RANKS)
+RANKS ?= 4
 
 DIR ?= .
 demo: need-build $B/examples/textsearch  ## offline text search over this tree (or DIR=...), with its figures

@@ -20,7 +20,7 @@
  *       IP   negated inner product              -<q, x>          (norms may differ as they like)
  *       COS  cosine distance                     1 - <q, x> / (|q| |x|);  1 where either is the zero vector
  *     They are computed on the exact rows as the file keeps them; only an index built with LEARNANN_EXACT_NONE reports
- *     estimates. For L2 and IP over rows kept as the bytes they were given in, and a query of such whole numbers, a distance is
+ *     estimates, and one built with LEARNANN_EXACT_I4, _I2 or _BINARY distances to rows that are roughly those given. For L2 and IP over rows kept as the bytes they were given in, and a query of such whole numbers, a distance is
  *     the true one, rounded once. Else sums are floats, whose order differs by instruction set: within (dim + 8) 2^-23 of
  *     what was added up (L2: the distance; IP: the sum of |q_i x_i|; COS: 1; L2 of floats kept as bytes: |q|^2 + |x|^2), in
  *     practice a few 2^-24. Distances below 1e-37 may lose digits, or be 0.
@@ -94,6 +94,22 @@ LEARNANN_API const char *learnann_isa(void);
 typedef enum learnann_type { LEARNANN_F32 = 1, LEARNANN_F16 = 2, LEARNANN_I8 = 3, LEARNANN_U8 = 4 } learnann_type;
 typedef enum learnann_metric { LEARNANN_L2 = 1, LEARNANN_IP = 2, LEARNANN_COS = 3 } learnann_metric;
 
+/* How an index keeps its rows for the last ranking. The kinds of few bits hold what a row's code leaves of it, rounded: a quarter to
+ * a sixteenth of the bytes of f16. Distances are those to the row so kept, not to the one given: a row is not at 0 from itself, and
+ * some of the true neighbours are ranked wrongly. The recall that an effort promises does not know of these: what rounding loses at most
+ * any effort is for `learnann sweep` to tell. */
+typedef enum learnann_exact {
+    LEARNANN_EXACT_AUTO = 0,    /* as the rows were given */
+    LEARNANN_EXACT_F32 = 1,
+    LEARNANN_EXACT_F16 = 2,
+    LEARNANN_EXACT_I8 = 3,      /* float rows: scaled by row */
+    LEARNANN_EXACT_U8 = 4,      /* float rows: scaled and shifted by row */
+    LEARNANN_EXACT_NONE = 5,    /* no exact rows: distances are estimates from the codes */
+    LEARNANN_EXACT_I4 = 6,      /* four bits a dimension, scaled by row. Under cosine rows come back at about length 1 */
+    LEARNANN_EXACT_I2 = 7,      /* two bits */
+    LEARNANN_EXACT_BINARY = 8   /* one bit */
+} learnann_exact;
+
 /* A borrowed array of vectors: vector i begins at data + i * stride. */
 typedef struct learnann_vectors {
     const void *data;       /* any alignment */
@@ -165,7 +181,7 @@ typedef struct learnann_index_info {
     uint64_t rows;
     uint32_t dim;
     learnann_metric metric;
-    uint32_t exact_type;            /* a learnann_type, 0 where no exact rows are kept */
+    uint32_t exact_type;            /* a learnann_type, LEARNANN_EXACT_I4, _I2 or _BINARY; 0 where no exact rows are kept */
     uint32_t input_type;            /* the learnann_type that the rows were given in */
     uint32_t code_dim;              /* spectral dimensions kept */
     uint32_t code_bytes;            /* bytes of a record: its code, norms and adjacency offset */
@@ -332,15 +348,6 @@ LEARNANN_API learnann_status learnann_verify(const learnann_index *index, learna
 
 typedef struct learnann_builder learnann_builder;
 
-typedef enum learnann_exact {
-    LEARNANN_EXACT_AUTO = 0,    /* as the rows were given */
-    LEARNANN_EXACT_F32 = 1,
-    LEARNANN_EXACT_F16 = 2,
-    LEARNANN_EXACT_I8 = 3,      /* float rows: scaled by row */
-    LEARNANN_EXACT_U8 = 4,      /* float rows: scaled and shifted by row */
-    LEARNANN_EXACT_NONE = 5     /* no exact rows: distances are estimates from the codes */
-} learnann_exact;
-
 typedef enum learnann_spectral { LEARNANN_SPECTRAL_AUTO = 0, LEARNANN_SPECTRAL_PCA = 1 } learnann_spectral;
 typedef enum learnann_graph { LEARNANN_GRAPH_AUTO = 0, LEARNANN_GRAPH_ADAPTIVE = 1 } learnann_graph;
 
@@ -427,7 +434,7 @@ LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, con
  * (any element type) are borrowed until the builder is freed or runs again; then save, to the index's own path too. Of the
  * builder's options threads, seed, memory_limit and progress count.
  * OK; ARGUMENT (no queries, another dimension, too long or not finite: file_offset = the query); CORRUPT; UNSUPPORTED where the index
- * keeps no exact rows; NOMEM; CANCELLED. */
+ * keeps no exact rows or those of I4, I2 and BINARY (give such a build its queries); NOMEM; CANCELLED. */
 LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index,
                                                     const learnann_vectors *queries, learnann_error *error);
 

@@ -4,10 +4,10 @@
 BENCH ?=
 BENCH_SPEED := -O3 -march=native
 USEARCH_VERSION ?= 2.25.3
-BENCH_OBJECTS := $(patsubst bench/%.cpp,$B/bench/%.o,$(wildcard bench/*.cpp))
+BENCH_OBJECTS := $(patsubst bench/%.cpp,$B/bench/%.o,$(filter-out bench/scale.cpp,$(wildcard bench/*.cpp)))
 BENCH_TOOLS := $(patsubst %,$B/tools/%.o,cli file npyheader system vectorfile)
 
-.PHONY: bench bench-deps bench-probe
+.PHONY: bench bench-deps bench-probe scale
 
 bench: $B/learnann-bench  ## learnann, hnswlib, Faiss, USearch and brute force side by side; see also bench-deps
 	@$B/learnann-bench --cache $B/bench-cache --json $B/bench.json --svg $B/bench.svg $(BENCH)
@@ -31,3 +31,10 @@ $B/bench/sys_brute.o: BENCH_SPEED += -ffast-math
 
 $B/learnann-bench: $(BENCH_OBJECTS) $(BENCH_TOOLS) $B/liblearnann.a $B/bench/peers.libs
 	$(CXX) $(ALL_FLAGS) $(filter %.o %.a,$^) $$(cat $B/bench/peers.libs) -o $@
+
+SCALE ?=
+$B/learnann-scale: bench/scale.cpp bench/scale_fit.hpp $(patsubst %,$B/tools/%.o,cache cli file measure npyheader system vectorfile) $B/liblearnann.a
+	$(CXX) $(CXXFLAGS) $(CHECKED) $(LINK_FLAGS) $(filter-out %.hpp,$^) -o $@
+
+scale: need-build $B/learnann-scale  ## how distances, hops, pages and build time grow with the rows, foretold to 100 million (SCALE=options)
+	@$B/learnann-scale --folder $B $(SCALE)

@@ -77,6 +77,16 @@ for metric in l2 ip cos; do
     "$L" search "$T/$metric.la" "$T/queries.fbin" -k 10 --effort 100 --truth "$T/$metric.ivecs" --json >"$T/search.json"
     check "recall $metric" at_least "$(number recall "$T/search.json")" 0.99
 done
+for kind in i4 i2 binary; do
+    check "build --exact $kind" "$L" build "$T/rows.fbin" -o "$T/$kind.la" --exact $kind
+    check "verify $kind" "$L" verify "$T/$kind.la"
+    check "info $kind" says "f32, kept as $kind" "$L" info "$T/$kind.la"
+    check "train $kind" ends 1 "too roughly" "$L" train "$T/$kind.la" --queries "$T/rows.fbin"
+    check "search $kind" "$L" search "$T/$kind.la" "$T/queries.fbin" --effort 100 --out "$T/$kind.ivecs"
+done
+smaller() { [ "$(wc -c <"$1")" -lt "$(wc -c <"$2")" ]; }
+check "two bits are fewer than four" smaller "$T/i2.la" "$T/i4.la"
+check "one bit is fewer than two" smaller "$T/binary.la" "$T/i2.la"
 check "search from flash" bash -c "'$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --flash --out '$T/flash.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/mapped.ivecs' && cmp '$T/flash.ivecs' '$T/mapped.ivecs'"
 if [ "$(uname)" = Linux ]; then
     check "search cold" says '"cold_bytes"' "$L" search "$T/l2.la" "$T/queries.fbin" --cold --json
@@ -137,6 +147,8 @@ check "nothing half-written" bash -c "! ls '$T'/*.tmp '$T'/x.la 2>/dev/null"
 for example in hello hello_c threads filtered allocator_c; do
     check "example $example" "$B/examples/$example"
 done
+if [ -x "$B/examples/shards_mpi" ]; then check "example shards_mpi" says "1000 of 1000 merged hits" tests/mpi.sh 4
+else echo "skipped: example shards_mpi, for want of MPI (make mpi)"; fi
 mkdir "$T/text" && cp README.md learnann.h src/format/*.hpp "$T/text"
 check "example textsearch" says "learnann.h" "$B/examples/textsearch" "$T/text" -q "bytes of a memory-mapped file"
 

@@ -245,6 +245,9 @@ struct CountingAllocator {
 
 // ---- indexes ----
 
+// Kinds of exact rows that refine codes: the fewest bits last.
+constexpr learnann_exact refined_kinds[] = {LEARNANN_EXACT_I4, LEARNANN_EXACT_I2, LEARNANN_EXACT_BINARY};
+
 // Build options for tests: one thread.
 inline learnann_build_options build_options(learnann_metric metric = LEARNANN_L2,
                                             learnann_exact exact = LEARNANN_EXACT_AUTO) {

@@ -216,8 +216,8 @@ const char *metric_name(uint32_t metric) {
 }
 
 const char *type_name(uint32_t type) {
-    static const char *const names[] = {"none", "f32", "f16", "i8", "u8"};
-    return type < 5 ? names[type] : "unknown";
+    static const char *const names[] = {"none", "f32", "f16", "i8", "u8", "unknown", "i4", "i2", "binary"};
+    return type < sizeof names / sizeof *names ? names[type] : "unknown";
 }
 
 } // namespace tools

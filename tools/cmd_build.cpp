@@ -51,9 +51,11 @@ Syntax syntax_of(Settings &s) {
                            {"knn", 0, false}}}},
         {"--degree", "N", "out-edges that a row keeps at most when pruned, 4 to 128 (default 32);\nmost rows keep fewer", Whole{&s.degree, 4, 128}},
         {"--exact", "KIND", "how rows are kept for the last ranking: auto (default, as given), f32, f16,\n"
-                            "i8, u8, or none (distances are then estimates)",
+                            "i8, u8; i4, i2, binary (what the code leaves of a row, in so few bits a dimension:\n"
+                            "some of the true neighbours are ranked wrongly); or none (distances are estimates)",
          Choice{&s.exact, {{"auto", LEARNANN_EXACT_AUTO}, {"f32", LEARNANN_EXACT_F32}, {"f16", LEARNANN_EXACT_F16},
-                           {"i8", LEARNANN_EXACT_I8}, {"u8", LEARNANN_EXACT_U8}, {"none", LEARNANN_EXACT_NONE}}}},
+                           {"i8", LEARNANN_EXACT_I8}, {"u8", LEARNANN_EXACT_U8}, {"i4", LEARNANN_EXACT_I4},
+                           {"i2", LEARNANN_EXACT_I2}, {"binary", LEARNANN_EXACT_BINARY}, {"none", LEARNANN_EXACT_NONE}}}},
         {"--router", "auto|off", "index files have no router yet: both build without",
          Choice{&s.router, {{"auto", 0}, {"off", 0}, {"on", 0, false}}}},
         {"--json", "", "one JSON object on stdout", &s.json},

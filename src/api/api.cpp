@@ -208,7 +208,7 @@ learnann_status learnann_get_info(const learnann_index *index, learnann_index_in
     const FileView &v = index->view;
     const About &a = v.about();
     learnann_index_info i = learnann_index_info_default();
-    i.format_version = format_version;
+    i.format_version = v.format();
     i.rows = a.rows;
     i.dim = a.dim;
     i.metric = static_cast<learnann_metric>(a.metric);

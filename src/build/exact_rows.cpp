@@ -8,7 +8,7 @@ void ExactRows::choose(const Rows &source, learnann_exact wish) {
     const u32 given = source.vectors.type;
     type = wish == LEARNANN_EXACT_AUTO ? given : wish == LEARNANN_EXACT_NONE ? 0 : static_cast<u32>(wish);
     quantised = (type == LEARNANN_I8 || type == LEARNANN_U8) && type != given;
-    tail = type != 0 && (quantised || source.metric == LEARNANN_COS);
+    tail = type != 0 && !refined_bits(type) && (quantised || source.metric == LEARNANN_COS);
 }
 
 // Half floats end at 65,504.
@@ -59,8 +59,131 @@ void ExactRows::encode(u32 row, float *x, u8 *out) const {
     store(out + stride() - sizeof t, t);
 }
 
+// ---- refined rows ----
+
+constexpr u32 refined_together = 16;
+
+// Some rows at a time, so that a direction of the projection is made floats once for all of them.
+struct Refiner {
+    const Codec &codec;
+    const u32 bits, dim = codec.dim;
+    Array<float> spoken, rest, directions;      // what the codes stand for; what they leave; four directions
+    Array<i8> codes;                            // of records, max_code_dim each
+    Array<u8> levels;
+
+    Refiner(const Codec &c, u32 b, const Allocator &a) : codec(c), bits(b), spoken(a), rest(a), directions(a), codes(a), levels(a) {}
+    Status allocate(learnann_error *error) {
+        LEARNANN_RETURN_IF(spoken.allocate(refined_together * dim, error));
+        LEARNANN_RETURN_IF(rest.allocate(dim, error));
+        LEARNANN_RETURN_IF(directions.allocate(4ull * dim, error));
+        LEARNANN_RETURN_IF(codes.zeroes(refined_together * max_code_dim, error));
+        return levels.zeroes(refined_room(dim), error);
+    }
+    void read_codes(const u8 *records, u32 count);
+    void encode(const float *row, u32 i, bool zero, u8 *out);
+
+private:
+    struct Fit {
+        float scale;    // that fits the levels best
+        double held;    // of |rest|^2, then
+    };
+    Fit round(float scale);
+    float fit();
+    float sum = 0;      // of `rest`
+};
+
+// spoken = P^T code, of `count` rows whose records lie side by side.
+void Refiner::read_codes(const u8 *records, u32 count) {
+    std::memset(spoken.data(), 0, spoken.size() * sizeof(float));
+    for (u32 r = 0; r < count; ++r) get_code(codec, records + static_cast<u64>(r) * codec.record_bytes, codes.data() + r * max_code_dim);
+    const float *const four[4] = {directions.data(), directions.data() + dim, directions.data() + 2ull * dim, directions.data() + 3ull * dim};
+    for (u32 i = 0; i < codec.code_dim; i += 4) {
+        const u32 here = smaller(4u, codec.code_dim - i);
+        float units[4] = {};
+        for (u32 j = 0; j < here; ++j) {
+            const u8 *direction = codec.matrix + static_cast<u64>(i + j) * projection_cols(dim);
+            float *to = directions.data() + static_cast<u64>(j) * dim;
+            for (u32 k = 0; k < dim; ++k) to[k] = static_cast<float>(direction[k] - 128);
+            units[j] = codec.unit[i + j];
+        }
+        for (u32 r = 0; r < count; ++r) {
+            const float step = code_step_of(codec, records + static_cast<u64>(r) * codec.record_bytes);
+            float lengths[4] = {};
+            for (u32 j = 0; j < here; ++j) lengths[j] = step * units[j] * codes[r * max_code_dim + i + j];
+            kernels().axpy4(spoken.data() + static_cast<u64>(r) * dim, four, lengths, dim);
+        }
+    }
+}
+
+constexpr float least_scale = 1e-35f;
+
+// Rounds `rest` to levels of that scale.
+Refiner::Fit Refiner::round(float scale) {
+    const i32 top = (1 << bits) - 1;
+    const double squares = kernels().loops.levels(rest.data(), dim, 0.5f / scale, top, levels.data());
+    const double product = 2.0 * static_cast<double>(kernels().dot[LEARNANN_U8](rest.data(), levels.data(), dim)) - static_cast<double>(top) * sum;
+    return Fit{larger(static_cast<float>(product / squares), least_scale), product * product / squares};
+}
+
+// Levels for `rest`, and their scale. The steps that lose least of normal values, and of those with more outliers, each twice
+// corrected: the best of them.
+float Refiner::fit() {
+    static const float steps[3][3] = {{0.8f}, {0.4f, 0.55f}, {0.14f, 0.2f, 0.28f}};
+    const float root = std::sqrt(kernels().loops.square_sum(rest.data(), dim) / static_cast<float>(dim));
+    sum = kernels().loops.sum(rest.data(), dim);
+    Fit best{least_scale, -1};
+    for (const float step : steps[bits / 2]) {
+        if (step == 0) continue;
+        Fit here{larger(root * step, least_scale), 0};
+        for (u32 pass = 0; pass < 2; ++pass) here = round(here.scale);
+        if (here.held > best.held) best = here;
+    }
+    return round(best.scale).scale;
+}
+
+// `row` is as the codec takes it; it is row i of those read.
+void Refiner::encode(const float *row, u32 i, bool zero, u8 *out) {
+    const u32 bytes = refined_bytes(dim, bits), stride = static_cast<u32>(round_up(bytes, 4));
+    const i32 top = (1 << bits) - 1;
+    float *said = spoken.data() + static_cast<u64>(i) * dim;
+    for (u32 j = 0; j < dim; ++j) rest[j] = row[j] - codec.mean[j] - said[j];
+    RefinedTail tail{fit(), 0};
+    if (zero) tail.scale = 0;
+    double norm2 = 0;
+    for (u32 j = 0; j < dim; ++j) {
+        const double v = static_cast<double>(said[j]) + static_cast<double>(tail.scale) * (2 * levels[j] - top);
+        norm2 += v * v;
+    }
+    tail.norm2 = static_cast<float>(smaller(norm2, 3e38));
+    std::memset(out, 0, stride);
+    for (u32 j = 0; j < dim; ++j) out[j % bytes] |= static_cast<u8>(levels[j] << (j / bytes * bits));
+    store(out + stride, tail);
+}
+
+Status ExactRows::produce_refined(Sink &sink, learnann_error *error) const {
+    const u32 n = rows->count(), d = rows->dim();
+    Refiner refiner(*codec, refined_bits(type), allocator);
+    Array<float> x(allocator);
+    Array<u8> out(allocator);
+    LEARNANN_RETURN_IF(refiner.allocate(error));
+    LEARNANN_RETURN_IF(x.allocate(d, error));
+    LEARNANN_RETURN_IF(out.allocate(stride(), error));
+    for (u32 begin = 0; begin < n; begin += refined_together) {
+        const u32 count = smaller(refined_together, n - begin);
+        refiner.read_codes(records + static_cast<u64>(begin) * codec->record_bytes, count);
+        for (u32 i = 0; i < count; ++i) {
+            (void)rows->floats(row_of_slot[begin + i], x.data());       // finite: checked before
+            const bool zero = rows->metric == LEARNANN_COS && !(kernels().loops.peak(x.data(), d) > 0);
+            refiner.encode(x.data(), i, zero, out.data());
+            LEARNANN_RETURN_IF(sink.write(out.data(), out.size(), error));
+        }
+    }
+    return LEARNANN_OK;
+}
+
 Status ExactRows::produce(const void *context, Sink &sink, learnann_error *error) {
     const ExactRows &self = *static_cast<const ExactRows *>(context);
+    if (refined_bits(self.type)) return self.produce_refined(sink, error);
     Array<float> x(self.allocator);
     Array<u8> out(self.allocator);
     LEARNANN_RETURN_IF(x.allocate(self.rows->dim(), error));

@@ -1,15 +1,18 @@
-// exact_rows.hpp: the rows as the file keeps them for reranking: as given, or converted.
+// exact_rows.hpp: the rows as the file keeps them for reranking: as given, converted, or refining what their codes say.
 #pragma once
 
 #include "format/writer.hpp"
 #include "learn/rows.hpp"
+#include "search/refined.hpp"
 
 LEARNANN_BEGIN
 
 struct ExactRows {
     const Rows *rows = nullptr;
     const u32 *row_of_slot = nullptr;
-    u32 type = 0;           // learnann_type, 0 for none
+    const Codec *codec = nullptr;
+    const u8 *records = nullptr;    // by slot
+    u32 type = 0;           // as about.exact_type
     bool quantised = false; // float rows to bytes: with scale and offset by row
     bool tail = false;
     Allocator allocator;
@@ -26,6 +29,7 @@ struct ExactRows {
 
 private:
     void encode(u32 row, float *x, u8 *out) const;
+    Status produce_refined(Sink &sink, learnann_error *error) const;
 };
 
 LEARNANN_END

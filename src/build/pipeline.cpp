@@ -399,6 +399,9 @@ void Pipeline::collect_sections() {
     describe_graph();
 
     exact_.row_of_slot = row_of_slot_.data();
+    exact_.codec = &fitted_.codec;
+    exact_.records = records_.data();
+    if (refined_bits(exact_.type)) writer_.use_format(format_version);
     add_hot_sections(projection_section_.data(), projection_section_.size());
     writer_.add(section_row_of_slot, row_of_slot_.data(), 4ull * n);
     writer_.add(section_slot_of_row, slot_of_row_.data(), 4ull * n);

@@ -49,6 +49,8 @@ Status Pipeline::train(const FileView &view, const learnann_vectors &queries, le
     start();
     if (!view.has_exact())
         return fail(error, LEARNANN_UNSUPPORTED, "the index keeps no exact rows to tell good answers from bad ones");
+    if (refined_bits(view.about().exact_type))
+        return fail(error, LEARNANN_UNSUPPORTED, "the index keeps its rows too roughly to tell good answers from bad ones: build it with the queries");
     LEARNANN_RETURN_IF(check_memory(train_bytes(view.about(), queries.count, threads()), "training would need more memory than the limit", error));
     LEARNANN_RETURN_IF(load(view, error));
     LEARNANN_RETURN_IF(begin("sample"));

@@ -177,7 +177,21 @@ private:
         return LEARNANN_OK;
     }
 
+    Status refined_row(u32 slot, u32 bits) {
+        const u8 *row = view_.exact_row(slot);
+        const u64 offset = at(section_exact, static_cast<u64>(slot) * a_.exact_stride);
+        const RefinedTail t = view_.refined_tail(slot);
+        if (!std::isfinite(t.scale) || !std::isfinite(t.norm2)) return bad("F17: an exact row holds NaN or infinity", offset);
+        if (t.scale < 0 || t.norm2 < 0) return bad("F20: the scale or norm of a refined row is negative", offset);
+        const u32 bytes = refined_bytes(a_.dim, bits), top = (1u << bits) - 1;
+        for (u32 i = a_.dim; i < bytes * (8 / bits); ++i)
+            if (row[i % bytes] >> (i / bytes * bits) & top) return bad("F20: a level behind a row's last dimension is not 0", offset);
+        return LEARNANN_OK;
+    }
     Status exact_rows() {
+        const u32 bits = refined_bits(a_.exact_type);
+        for (u32 slot = 0; bits && slot < view_.rows(); ++slot) LEARNANN_RETURN_IF(refined_row(slot, bits));
+        if (bits) return LEARNANN_OK;
         if (a_.exact_type != LEARNANN_F32 && a_.exact_type != LEARNANN_F16 && !a_.exact_tail) return LEARNANN_OK;
         for (u32 slot = 0; slot < view_.rows(); ++slot) {
             const u8 *row = view_.exact_row(slot);

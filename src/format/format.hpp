@@ -1,4 +1,4 @@
-// format.hpp: THE file format, version 1. Little-endian, fixed width, offsets only; every section starts at a multiple of 128.
+// format.hpp: THE file format, version 2. Little-endian, fixed width, offsets only; every section starts at a multiple of 128.
 //
 //   offset  size  header
 //        0     8  magic "LEARNANN"
@@ -35,9 +35,13 @@
 //      8  keys         u64 key[n] by row; absent where keys are row numbers
 //      9  key order    u32 row[n] by ascending key, then row; present with section 8
 //     10  exact        n rows of exact_stride bytes by slot: d elements, zeroes to a multiple of 4, then struct ExactTail
-//                      where about.exact_tail is 1                                                                      (cold)
+//                      where about.exact_tail is 1. Where exact_type is refined: levels u of b = 4, 2 or 1 bits, the first
+//                      of all bytes from the lowest bit on, then the next ones, ceil(d b / 8) bytes; zeroes to a multiple
+//                      of 4; then struct RefinedTail                                                                    (cold)
 //     11  calibration  struct CalibrationPoint[]: grouped by k, effort ascending; optional
 //     12..31           reserved: router, second router, tombstones, appended delta, further vector spaces, user metadata
+//
+// Versions. 2 added refined exact rows: files without are of version 1 still, and written so.
 //
 // Invariants. Those marked O are checked at open, the rest by verify; a search never trusts them: it compares every id with n
 // and every offset with its section.
@@ -61,6 +65,7 @@
 //   F17    exact rows hold no NaN and no infinity
 //   F18    bytes between sections are 0
 //   F19    no byte of the projection's matrix is 0 (v = -128), its units are positive, the mean is finite
+//   F20    the scale and the norm of a refined row are not negative, and levels behind dimension d are 0
 #pragma once
 
 #include "base/base.hpp"
@@ -69,8 +74,8 @@
 LEARNANN_BEGIN
 
 constexpr char file_magic[8] = {'L', 'E', 'A', 'R', 'N', 'A', 'N', 'N'};
-constexpr u32 format_version = 1;
-constexpr u32 oldest_reader = 1;
+constexpr u32 format_version = 2;
+constexpr u32 plain_format = 1;             // of files that readers of version 1 understand
 constexpr u32 max_sections = 64;
 constexpr u32 cache_line = 64;
 constexpr u32 section_alignment = 128;      // lines are often fetched in pairs
@@ -131,7 +136,7 @@ struct About {
     u32 dim;
     u32 metric;             // learnann_metric
     u32 input_type;         // learnann_type of the rows given
-    u32 exact_type;         // learnann_type of section 10, 0 where absent
+    u32 exact_type;         // of section 10: a learnann_type, or refined: LEARNANN_EXACT_I4, _I2, _BINARY; 0 where absent
     u32 exact_tail;         // 1: each exact row ends in an ExactTail
     u32 exact_stride;       // bytes
     u32 code_dim;           // m
@@ -157,6 +162,13 @@ static_assert(sizeof(About) == 136, "the about section is 136 bytes");
 struct ExactTail {
     float scale;
     float offset;
+    float norm2;
+};
+
+// row - mean = what the record's code stands for + scale * (2u - (2^b - 1)); norm2 = its squared length. Under cosine the row is
+// normalised, and a scale of 0 is the zero vector's alone.
+struct RefinedTail {
+    float scale;
     float norm2;
 };
 
@@ -187,7 +199,14 @@ struct CodeZones {
     u32 room() const { return whole + 2 * nibbles + 4 * crumbs; }
 };
 
+// Bits a dimension, 0 where the type is not refined.
+inline u32 refined_bits(u32 exact_type) {
+    return exact_type == LEARNANN_EXACT_I4 ? 4 : exact_type == LEARNANN_EXACT_I2 ? 2 : exact_type == LEARNANN_EXACT_BINARY ? 1 : 0;
+}
+inline u32 refined_bytes(u32 dim, u32 bits) { return (dim * bits + 7) / 8; }
+
 inline u32 exact_stride_of(u32 dim, u32 type, bool tail) {
+    if (const u32 bits = refined_bits(type)) return static_cast<u32>(round_up(refined_bytes(dim, bits), 4) + sizeof(RefinedTail));
     const u64 row = static_cast<u64>(dim) * element_bytes(static_cast<learnann_type>(type));
     return static_cast<u32>(tail ? round_up(row, 4) + sizeof(ExactTail) : row);
 }

@@ -39,6 +39,7 @@ Status FileView::read_table(learnann_error *error) {
     crc = crc32c(crc, bytes_ + sizeof header, table_end - sizeof header);
     if (crc != stated) return corrupt(error, "F1: the checksum of the header is wrong", 32);
     writer_version_ = header.writer_version;
+    format_ = header.format;
     table_end_ = table_end;
 
     for (u32 i = 0; i < header.sections; ++i) {
@@ -87,7 +88,8 @@ Status FileView::read_about(learnann_error *error) {
                        a.entry_group >= 1 && a.entry_group <= a.entries;
     if (!sizes) return corrupt(error, "F5: rows, dimension, entries or degree out of range", at);
     const bool kinds = a.metric >= LEARNANN_L2 && a.metric <= LEARNANN_COS && a.input_type >= LEARNANN_F32 &&
-                       a.input_type <= LEARNANN_U8 && a.exact_type <= LEARNANN_U8 && a.exact_tail <= 1;
+                       a.input_type <= LEARNANN_U8 && a.exact_tail <= 1 &&
+                       (a.exact_type <= LEARNANN_U8 || (refined_bits(a.exact_type) && !a.exact_tail && format_ > plain_format));
     if (!kinds) return corrupt(error, "F5: metric or element type unknown", at);
     const bool record = a.record_bytes >= min_record_bytes && a.record_bytes <= max_record_bytes && a.record_bytes % 16 == 0 &&
                         a.nibbles_at <= a.crumbs_at && a.nibbles_at % 4 == 0 && a.nibble_shift <= max_nibble_shift &&

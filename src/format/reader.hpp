@@ -22,6 +22,7 @@ public:
     u64 file_bytes() const { return size_; }
     u32 rows() const { return static_cast<u32>(about_.rows); }
     u32 writer_version() const { return writer_version_; }
+    u32 format() const { return format_; }
     u64 section_bytes(u32 kind) const { return sections_[kind].size; }
     u64 section_offset(u32 kind) const { return offsets_[kind]; }
     const u8 *section(u32 kind) const { return sections_[kind].data; }
@@ -83,6 +84,10 @@ public:
         return load<ExactTail>(exact_row(slot) + about_.exact_stride - sizeof(ExactTail));
     }
 
+    RefinedTail refined_tail(u32 slot) const {
+        return load<RefinedTail>(exact_row(slot) + about_.exact_stride - sizeof(RefinedTail));
+    }
+
     u32 calibration_points() const { return static_cast<u32>(section_bytes(section_calibration) / sizeof(CalibrationPoint)); }
     CalibrationPoint calibration(u32 i) const {
         return load<CalibrationPoint>(section(section_calibration) + sizeof(CalibrationPoint) * i);
@@ -97,6 +102,7 @@ private:
     u64 size_ = 0;
     u64 table_end_ = 0;
     u32 writer_version_ = 0;
+    u32 format_ = 0;
     Span<u8> sections_[section_kinds];
     u64 offsets_[section_kinds] = {};
     u32 crcs_[section_kinds] = {};

@@ -55,8 +55,7 @@ Status FileWriter::write(Sink &sink, learnann_error *error) const {
     FileHeader header{};
     std::memcpy(header.magic, file_magic, sizeof header.magic);
     header.writer_version = LEARNANN_VERSION;
-    header.format = format_version;
-    header.oldest_format = oldest_reader;
+    header.format = header.oldest_format = format_;
     header.sections = count_;
     header.file_bytes = file_bytes();
 

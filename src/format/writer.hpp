@@ -38,7 +38,12 @@ public:
         s.size = size;
         add(s);
     }
-    void clear() { count_ = 0; }
+    // What a reader has to understand.
+    void use_format(u32 version) { format_ = version; }
+    void clear() {
+        count_ = 0;
+        format_ = plain_format;
+    }
     bool empty() const { return count_ == 0; }
     u64 file_bytes() const;
     Status write(Sink &sink, learnann_error *error) const;
@@ -46,6 +51,7 @@ public:
 private:
     Section sections_[section_kinds];
     u32 count_ = 0;
+    u32 format_ = plain_format;
 };
 
 // To a file that appears only when it is complete.

@@ -45,12 +45,15 @@ void normalise(float *x, u32 dim) {
     }
 }
 
+// What a vector of that peak is multiplied with before it is rounded to bytes; 0 where it is as good as zero.
+inline float byte_scale(float peak) { return peak > 1e-35f && peak < 3e38f ? 127 / peak : 0; }
+
 Projected project(const Codec &codec, CodecScratch &scratch) {
     const Loops &loops = kernels().loops;
     const u32 cols = projection_cols(codec.dim);
     float *centred = scratch.centred.data();
     const double whole = loops.centre(scratch.x.data(), codec.mean, codec.dim, centred);
-    const float peak = loops.peak(centred, codec.dim), scale = peak > 1e-35f && peak < 3e38f ? 127 / peak : 0;
+    const float scale = byte_scale(loops.peak(centred, codec.dim));
     i8 *bytes = scratch.bytes.data();
     loops.quantise(centred, codec.dim, scale, bytes);
     std::memset(bytes + codec.dim, 0, cols - codec.dim);
@@ -65,6 +68,17 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     const double left = whole - static_cast<double>(p.kept2);       // NaN where both overflow: then it is taken to be as large as can be
     p.residual2 = left < 3e38 ? static_cast<float>(larger(left, 0.0)) : 3e38f;
     return p;
+}
+
+void project_rest(const Codec &codec, CodecScratch &scratch) {
+    constexpr float finer = 254;        // the rest is half a step at most
+    const float scale = byte_scale(kernels().loops.peak(scratch.centred.data(), codec.dim));
+    if (scale == 0) return;
+    for (u32 i = 0; i < codec.dim; ++i) scratch.x[i] = scratch.centred[i] * scale - static_cast<float>(scratch.bytes[i]);
+    kernels().loops.quantise(scratch.x.data(), codec.dim, finer, scratch.bytes.data());
+    kernels().matvec(codec.matrix, codec.code_dim, projection_cols(codec.dim), scratch.bytes.data(), scratch.sums.data());
+    const float unscale = 1 / scale / finer;
+    for (u32 i = 0; i < codec.code_dim; ++i) scratch.y[i] += static_cast<float>(scratch.sums[i]) * codec.unit[i] * unscale;
 }
 
 // The smallest exponent at which a value of `steps` code steps fits 127.

@@ -88,6 +88,9 @@ void normalise(float *x, u32 dim);
 // Projects scratch.x; the result lives in scratch.y.
 Projected project(const Codec &codec, CodecScratch &scratch);
 
+// Adds to scratch.y what rounding to bytes lost in project(). Overwrites scratch.x.
+void project_rest(const Codec &codec, CodecScratch &scratch);
+
 // Rounds y * scale to a record's codes, and returns the sum of their squares.
 double put_code(const Codec &codec, const float *y, float scale, u8 *record);
 // The code_dim codes of a record, in steps of 2^exponent; all fit [-127, 127]. `code` has max_code_dim; behind the dimensions

@@ -1,6 +1,8 @@
 // exact.cpp: see exact.hpp.
 #include "search/exact.hpp"
 
+#include "search/refined.hpp"
+
 #include <limits>
 
 LEARNANN_BEGIN
@@ -66,7 +68,8 @@ inline double tailed_distance(const FileView &view, const ExactQuery &query, u32
 float exact_distance(const FileView &view, const ExactQuery &query, u32 slot) {
     const About &a = view.about();
     const u8 *row = view.exact_row(slot);
-    const double d = a.exact_tail ? tailed_distance(view, query, slot)
+    const double d = query.refined  ? refined_distance(view, *query.refined, slot)
+                     : a.exact_tail ? tailed_distance(view, query, slot)
                      : a.metric == LEARNANN_L2 ? element_l2(a.exact_type, a.dim, query, row)
                                                : -element_dot(a.exact_type, a.dim, query, row);
     return d == d ? static_cast<float>(d) : std::numeric_limits<float>::infinity();     // NaN: the file is damaged
@@ -74,6 +77,7 @@ float exact_distance(const FileView &view, const ExactQuery &query, u32 slot) {
 
 void exact_values(const FileView &view, u32 slot, float *out) {
     const About &a = view.about();
+    if (refined_bits(a.exact_type)) return refined_values(view, slot, out);
     to_floats(view.exact_row(slot), static_cast<learnann_type>(a.exact_type), a.dim, out);
     if (!a.exact_tail) return;
     const ExactTail tail = view.exact_tail(slot);

@@ -5,6 +5,8 @@
 
 LEARNANN_BEGIN
 
+struct RefinedQuery;
+
 // A query as exact rows want it. `bytes` is set where the query is representable in the rows' own byte type: then L2 and inner
 // product are computed in integers, exactly.
 struct ExactQuery {
@@ -12,6 +14,7 @@ struct ExactQuery {
     const u8 *bytes = nullptr;
     double sum = 0;
     double norm2 = 0;
+    const RefinedQuery *refined = nullptr;      // set where the rows are refined, and all that they ask for
 
     // `bytes` has room for dim.
     static ExactQuery of(const float *x, u32 dim, u32 exact_type, u8 *bytes);

@@ -89,7 +89,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     const About &a = view.about();
     LEARNANN_RETURN_IF(lane.codec.allocate(codec, error));
     LEARNANN_RETURN_IF(lane.code.at_least(query_bytes(a.record_bytes), error));
-    LEARNANN_RETURN_IF(lane.bytes.at_least(a.dim, error));
+    LEARNANN_RETURN_IF(lane.bytes.at_least(refined_room(a.dim), error));
     float *x = lane.codec.x.data();
     if (!to_floats(vector_at(queries, i), queries.type, a.dim, x))
         return fail(error, LEARNANN_ARGUMENT, "the query holds NaN or infinity", i);
@@ -110,6 +110,10 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     if (!(p.norm2 <= 4 * longest_vector * longest_vector))      // the mean may be as long as a row
         return fail(error, LEARNANN_ARGUMENT, "the query is longer than 1e18", i);
     lane.encoded = encode_query(codec, p, lane.code.data());
+    if (refined_bits(a.exact_type)) {
+        lane.refined = RefinedQuery::of(codec, lane.codec, p.norm2, reinterpret_cast<i8 *>(lane.bytes.data()));
+        lane.exact.refined = &lane.refined;
+    }
     return LEARNANN_OK;
 }
 

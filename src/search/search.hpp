@@ -4,6 +4,7 @@
 #include "search/effort.hpp"
 #include "search/exact.hpp"
 #include "search/filter.hpp"
+#include "search/refined.hpp"
 
 LEARNANN_BEGIN
 
@@ -22,6 +23,7 @@ struct Lane {
     Pool accepted;          // of a filtered search: the best rows that pass
     EncodedQuery encoded{};
     ExactQuery exact;
+    RefinedQuery refined;
     u64 query = 0;
     enum { idle, walking, fetching } stage = idle;      // fetching: the walk is over, exact rows are on their way
     u32 depth = 0;          // of the rerank

@@ -136,7 +136,7 @@ uint32_t slot_with_degree(const IndexFile &f, uint32_t degree) {
 }  // namespace
 
 TEST_CASE("the file under test is whole, and this test knows its layout") {
-    for (const learnann_exact exact : {LEARNANN_EXACT_F32, LEARNANN_EXACT_I8, LEARNANN_EXACT_NONE}) {
+    for (const learnann_exact exact : {LEARNANN_EXACT_F32, LEARNANN_EXACT_I8, LEARNANN_EXACT_I4, LEARNANN_EXACT_BINARY, LEARNANN_EXACT_NONE}) {
         const Memory file = make_index(exact);
         IndexFile f(file);
         CHECK(crc32c(0, "123456789", 9) == 0xe3069283u);
@@ -274,8 +274,8 @@ TEST_CASE("F1: magic, versions, checksum of the header") {
     f.repair_header();
     CHECK(look(f).open == LEARNANN_NOT_LEARNANN);
     f = IndexFile(file);
-    f.put(16, 2u);      // readers of version 2 and up
-    f.put(12, 2u);
+    f.put(16, 3u);      // readers of version 3 and up
+    f.put(12, 3u);
     f.repair_header();
     CHECK(look(f).open == LEARNANN_TOO_NEW);
     f = IndexFile(file);
@@ -379,6 +379,8 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
                  {about_input_type, 0},
                  {about_input_type, 5},
                  {about_exact_type, 5},
+                 {about_exact_type, LEARNANN_EXACT_I4},
+                 {about_exact_type, 9},
                  {about_exact_type, 0},
                  {about_exact_tail, 2},
                  {about_exact_stride, 0},
@@ -421,6 +423,46 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
             CAPTURE(w.value);
             check_refused(with_about(*m, w.field, w.value), "F5");
         }
+}
+
+TEST_CASE("F5: refined exact rows have no ExactTail, a stride of their own, and need version 2") {
+    const Memory file = make_index(LEARNANN_EXACT_I2);
+    IndexFile f(file);
+    CHECK(f.get<uint32_t>(12) == 2);
+    CHECK(f.get<uint32_t>(16) == 2);
+    CHECK(f.about(about_exact_stride) == 4 + 8);
+    check_refused(with_about(file, about_exact_tail, 1), "F5");
+    for (const uint32_t stride : {0u, 8u, 10u, 16u}) check_refused(with_about(file, about_exact_stride, stride), "F5");
+    for (const uint32_t type : {5u, 9u, 1u}) check_refused(with_about(file, about_exact_type, type), "F5");
+    f.put(12, 1u);
+    f.put(16, 1u);
+    f.repair_header();
+    check_refused(f, "F5");
+    f = IndexFile(make_index());        // others are left to readers of version 1
+    CHECK(f.get<uint32_t>(12) == 1);
+    CHECK(f.get<uint32_t>(16) == 1);
+}
+
+TEST_CASE("F20: refined rows: scale and norm, and levels behind the last dimension") {
+    const Memory file = make_index(LEARNANN_EXACT_BINARY);
+    const IndexFile whole(file);
+    const uint64_t stride = whole.about(about_exact_stride), row = whole.offset(kind_exact) + stride * 123;
+    REQUIRE(stride == 4 + 8);
+    for (const uint64_t field : {0u, 4u}) {
+        IndexFile f(file);
+        f.put(row + 4 + field, bits_of(-0.5f));
+        f.repair_all();
+        check_found(f, "F20");
+        f.put(row + 4 + field, bits_of(std::numeric_limits<float>::quiet_NaN()));
+        f.repair_all();
+        check_found(f, "F17");
+    }
+    for (const uint32_t bit : {6u, 7u}) {       // of 6 dimensions
+        IndexFile f(file);
+        f.put(row, static_cast<uint8_t>(f.get<uint8_t>(row) | 1u << bit));
+        f.repair_all();
+        check_found(f, "F20");
+    }
 }
 
 TEST_CASE("F6: the lengths of sections") {

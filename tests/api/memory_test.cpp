@@ -66,7 +66,7 @@ TEST_CASE("a build whose allocator fails at any call ends with NOMEM, and leaks 
         const learnann_vectors view = rows.view();
         std::vector<uint64_t> keys(rows.count);
         for (uint64_t i = 0; i < rows.count; ++i) keys[i] = 3 * i;
-        learnann_build_options options = build_options(metric, LEARNANN_EXACT_I8);
+        learnann_build_options options = build_options(metric, metric == LEARNANN_IP ? LEARNANN_EXACT_I8 : LEARNANN_EXACT_I4);
         const int failed = each_allocation(1, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
             options.allocator = &hooks;
             learnann_builder *builder = nullptr;

@@ -48,6 +48,12 @@ double recall_at(Index &index, const Rows &queries, learnann_metric metric, cons
 std::vector<uint64_t> bitmap(uint64_t bits) { return std::vector<uint64_t>((bits + 63) / 64); }
 void set_bit(std::vector<uint64_t> &bits, uint64_t i) { bits[i / 64] |= 1ull << (i % 64); }
 
+void normalise(double *x, uint32_t dim) {
+    double square = 0;
+    for (uint32_t i = 0; i < dim; ++i) square += x[i] * x[i];
+    for (uint32_t i = 0; square > 0 && i < dim; ++i) x[i] /= std::sqrt(square);
+}
+
 int is_odd(void *, uint64_t key) { return key & 1; }
 int pass_none(void *, uint64_t) { return 0; }
 
@@ -69,6 +75,56 @@ TEST_CASE("every metric, row type and kind of exact rows finds the true neighbou
                 CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
                 CHECK(recall_at(index, queries, metric, index.stored(), 10, 400) >= 0.99);
             }
+    }
+}
+
+TEST_CASE("rows of four bits, two and one: the more the nearer to those given, and distances are those to the rows kept") {
+    const uint32_t n = 3000, dim = 21;      // no whole byte of levels
+    for (const learnann_type type : all_types) {
+        const Rows rows = clustered(n, dim, type, 1), queries = clustered(25, dim, type, 2);
+        for (const learnann_metric metric : all_metrics) {
+            std::vector<double> x = rows.doubles();
+            const std::vector<double> q = queries.doubles();
+            for (uint64_t i = 0; metric == LEARNANN_COS && i < n; ++i) normalise(&x[i * dim], dim);     // they come back so
+            double before = 0;
+            for (const learnann_exact exact : refined_kinds) {
+                CAPTURE(type);
+                CAPTURE(metric);
+                CAPTURE(exact);
+                learnann_build_options options = build_options(metric, exact);
+                options.code_bytes = 16;    // eight for the code: much is left to refine
+                Index index(rows, options);
+                REQUIRE(index.status == LEARNANN_OK);
+                CHECK(index.info().exact_type == static_cast<uint32_t>(exact));
+                CHECK(index.info().format_version == 2);
+                CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+                const std::vector<double> stored = index.stored();
+                double off = 0, worst = 0;
+                size_t right = 0;
+                for (size_t i = 0; i < x.size(); ++i) off += (stored[i] - x[i]) * (stored[i] - x[i]);
+                CHECK(off > 2.5 * before);
+                before = off;
+                for (uint64_t i = 0; i < queries.count; ++i) {
+                    std::vector<double> query(row_of(q, dim, i), row_of(q, dim, i) + dim);
+                    if (metric == LEARNANN_COS) normalise(query.data(), dim);
+                    // Under cosine, half of the squared distance.
+                    const learnann_metric as = metric == LEARNANN_IP ? LEARNANN_IP : LEARNANN_L2;
+                    const auto near = ranked(as, stored, dim, query.data());
+                    const double half = metric == LEARNANN_COS ? 0.5 : 1, spread = half * (near[n / 2].distance - near[0].distance);
+                    const auto hits = index.search(queries.one(i), 10, n);
+                    REQUIRE(hits.size() == 10);
+                    CHECK(in_order(hits));
+                    const auto truth = ranked(as, x, dim, query.data());
+                    for (const learnann_hit &h : hits) {
+                        worst = std::max(worst, std::fabs(h.distance - half * distance(as, query.data(), row_of(stored, dim, h.row), dim)) / spread);
+                        for (size_t j = 0; j < 10; ++j) right += truth[j].row == h.row;
+                    }
+                }
+                CHECK(worst < 1e-4);
+                const double least = exact == LEARNANN_EXACT_I4 ? 0.86 : exact == LEARNANN_EXACT_I2 ? 0.64 : 0.45;
+                CHECK(static_cast<double>(right) >= least * 10 * static_cast<double>(queries.count));
+            }
+        }
     }
 }
 
@@ -287,14 +343,14 @@ TEST_CASE("signed bytes: negative inner products stay negative") {
 TEST_CASE("cosine with zero vectors, as rows and as queries") {
     const uint32_t n = 2000, dim = 8;
     for (const learnann_type type : all_types)
-        for (const learnann_exact exact : {LEARNANN_EXACT_AUTO, LEARNANN_EXACT_I8, LEARNANN_EXACT_NONE}) {
+        for (const learnann_exact exact : {LEARNANN_EXACT_AUTO, LEARNANN_EXACT_I8, LEARNANN_EXACT_I4, LEARNANN_EXACT_NONE}) {
             Rows rows = clustered(n, dim, type, 14);
             for (uint64_t i = 0; i < n; i += 100)
                 for (uint32_t j = 0; j < dim; ++j) rows.set(i, j, 0);
             Index index(rows, build_options(LEARNANN_COS, exact));
             REQUIRE(index.status == LEARNANN_OK);
             const Rows queries = clustered(20, dim, type, 15);
-            if (exact != LEARNANN_EXACT_NONE)
+            if (exact != LEARNANN_EXACT_NONE && exact != LEARNANN_EXACT_I4)
                 CHECK(recall_at(index, queries, LEARNANN_COS, index.stored(), 10, 400) >= 0.99);
             const Rows zero(1, dim, type);      // all zero; for u8, too
             const auto hits = index.search(zero.one(0), 10, 100);

@@ -217,6 +217,8 @@ TEST_CASE("what can't be trained says why, and the builder works on") {
     }
     const Index bare(rows, build_options(LEARNANN_IP, LEARNANN_EXACT_NONE));
     CHECK(builder.train(bare, log) == LEARNANN_UNSUPPORTED);
+    for (const learnann_exact exact : refined_kinds)
+        CHECK(builder.train(Index(rows, build_options(LEARNANN_IP, exact)), log) == LEARNANN_UNSUPPORTED);
 
     Memory damaged = index.file;
     damaged.data()[damaged.size() / 2] ^= 1;

@@ -20,7 +20,7 @@ Rows make_rows(Input &in, bool many) {
 }
 
 learnann_build_options make_options(Input &in) {
-    learnann_build_options options = testdata::build_options(static_cast<learnann_metric>(in.number(4)), static_cast<learnann_exact>(in.number(6)));
+    learnann_build_options options = testdata::build_options(static_cast<learnann_metric>(in.number(4)), static_cast<learnann_exact>(in.number(9)));
     options.code_bytes = 16 * in.number(6);
     options.degree = in.number(2) ? 4 + in.number(125) : 0;
     options.seed = in.word();

@@ -53,6 +53,8 @@ static void write_indexes() {
     write("cos_u8_tail", make(20, 4, LEARNANN_U8, LEARNANN_COS, LEARNANN_EXACT_AUTO, true, false));
     write("l2_f16", make(20, 7, LEARNANN_F16, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, true));
     write("l2_quantised", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_U8, false, false));
+    write("l2_i4", make(20, 7, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_I4, false, false));
+    write("cos_binary", make(20, 11, LEARNANN_F16, LEARNANN_COS, LEARNANN_EXACT_BINARY, true, false));
     write("none", make(20, 4, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_NONE, false, false));
     write("one_row", make(1, 1, LEARNANN_F32, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, false));
     write("l2_levels", make(20, 100, LEARNANN_U8, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, false, 32));

@@ -17,10 +17,10 @@ constexpr uint32_t rows = 300, dim = 5, most = 40;
 Index &sound_index(uint32_t which) {
     static std::vector<std::unique_ptr<Index>> all;
     if (all.empty()) {
-        const learnann_type types[] = {LEARNANN_F32, LEARNANN_F16, LEARNANN_I8, LEARNANN_U8, LEARNANN_F32, LEARNANN_F32};
+        const learnann_type types[] = {LEARNANN_F32, LEARNANN_F16, LEARNANN_I8, LEARNANN_U8, LEARNANN_F32, LEARNANN_F32, LEARNANN_F32};
         const learnann_exact exacts[] = {LEARNANN_EXACT_AUTO, LEARNANN_EXACT_AUTO, LEARNANN_EXACT_AUTO,
-                                         LEARNANN_EXACT_AUTO, LEARNANN_EXACT_U8,   LEARNANN_EXACT_NONE};
-        for (int kind = 0; kind < 6; ++kind)
+                                         LEARNANN_EXACT_AUTO, LEARNANN_EXACT_U8,   LEARNANN_EXACT_NONE, LEARNANN_EXACT_I4};
+        for (int kind = 0; kind < 7; ++kind)
             for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS})
                 all.push_back(std::make_unique<Index>(testdata::clustered(rows, dim, types[kind], 93), testdata::build_options(metric, exacts[kind])));
     }

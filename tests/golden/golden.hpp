@@ -21,7 +21,10 @@ constexpr Case cases[] = {
     {"golden_v1_l2", LEARNANN_L2, LEARNANN_F32, LEARNANN_EXACT_AUTO, 6, false, 2.0f, 0},
     {"golden_v1_ip_keys", LEARNANN_IP, LEARNANN_I8, LEARNANN_EXACT_AUTO, 5, true, -2000.0f, 0},
     {"golden_v1_levels", LEARNANN_COS, LEARNANN_U8, LEARNANN_EXACT_AUTO, 60, false, 0.9f, 32},
+    {"golden_v2_i2", LEARNANN_L2, LEARNANN_F32, LEARNANN_EXACT_I2, 30, false, 20.0f, 16},
 };
+// Rows that are not kept as they were given.
+inline bool rough(const Case &c) { return c.exact == LEARNANN_EXACT_I2; }
 constexpr uint64_t rows = 300;      // enough to be walked, not scanned
 
 inline testdata::Rows rows_of(const Case &c) { return testdata::clustered(rows, c.dim, c.type, 95); }

@@ -1,8 +1,8 @@
-// make_golden.cpp: writes the golden files of format version 1 and what searches find in them: an index <name>.la and a
-// text <name>.txt with a line for each hit: query, search or range, key, row, distance. Once a version of the format is
+// make_golden.cpp: writes the golden files whose names begin with a prefix, and what searches find in them: an index <name>.la and
+// a text <name>.txt with a line for each hit: query, search or range, key, row, distance. Once a version of the format is
 // released its files are kept for good, and this generator serves the next. From the root:
 //   c++ -std=c++17 -I. tests/golden/make_golden.cpp learnann.c++ -pthread -o build/make_golden &&
-//       build/make_golden tests/golden
+//       build/make_golden tests/golden golden_v2
 #include "golden.hpp"
 
 #include <cstdio>
@@ -11,8 +11,9 @@
 using namespace testdata;
 
 int main(int argc, char **argv) {
-    const std::string folder = argc > 1 ? argv[1] : "tests/golden";
+    const std::string folder = argc > 1 ? argv[1] : "tests/golden", prefix = argc > 2 ? argv[2] : "";
     for (const golden::Case &c : golden::cases) {
+        if (std::string(c.name).rfind(prefix, 0) != 0) continue;
         std::vector<uint64_t> keys(golden::rows);
         for (uint64_t i = 0; i < golden::rows; ++i) keys[i] = 1000 + (i * 7) % golden::rows;
         learnann_build_options options = build_options(c.metric, c.exact);
