@@ -7,7 +7,7 @@ USEARCH_VERSION ?= 2.25.3
 BENCH_OBJECTS := $(patsubst bench/%.cpp,$B/bench/%.o,$(wildcard bench/*.cpp))
 BENCH_TOOLS := $(patsubst %,$B/tools/%.o,cli file npyheader system vectorfile)
 
-.PHONY: bench bench-deps bench-probe
+.PHONY: bench bench-deps bench-probe ablation
 
 bench: $B/learnann-bench  ## learnann, hnswlib, Faiss, USearch and brute force side by side; see also bench-deps
 	@$B/learnann-bench --cache $B/bench-cache --json $B/bench.json --svg $B/bench.svg $(BENCH)
@@ -31,3 +31,16 @@ $B/bench/sys_brute.o: BENCH_SPEED += -ffast-math
 
 $B/learnann-bench: $(BENCH_OBJECTS) $(BENCH_TOOLS) $B/liblearnann.a $B/bench/peers.libs
 	$(CXX) $(ALL_FLAGS) $(filter %.o %.a,$^) $$(cat $B/bench/peers.libs) -o $@
+
+# ---- what each part of an index is worth ----
+#   ABLATION=...   more options for it, as ABLATION="--sets gowalla --builds '--graph adaptive; --degree 16'"
+
+ABLATION ?=
+ABLATION_PARTS := $B/bench/ablation/ablation.o $B/bench/dataset.o $B/bench/chart.o \
+                  $(patsubst %,$B/tools/%.o,cache cli file measure npyheader system vectorfile)
+
+ablation: $B/learnann-ablation $B/learnann  ## every graph on every set: distances and hops at equal recall, edges, bytes
+	@$B/learnann-ablation --tool $B/learnann --json $B/ablation.json --svg $B/ablation.svg $(ABLATION)
+
+$B/learnann-ablation: $(ABLATION_PARTS) $B/liblearnann.a
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
