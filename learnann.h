@@ -128,6 +128,22 @@ typedef struct learnann_allocator {
     void *context;
 } learnann_allocator;
 
+/* The graph that searches walk on. All end in the same file and are searched alike; all but the default are there to be
+ * compared with it (`make ablation`), and are not taught by queries: those calibrate them only. */
+typedef enum learnann_graph {
+    LEARNANN_GRAPH_AUTO = 0,        /* adaptive */
+    LEARNANN_GRAPH_ADAPTIVE = 1,    /* as many edges a row as occlusion pruning leaves; under inner product with neighbours by angle */
+    LEARNANN_GRAPH_KNN = 2,         /* each row's `degree` nearest rows, exactly, ties by smaller row number, and what makes all
+                                     * rows reachable. Compares all pairs: UNSUPPORTED where rows^2 x dim is above 2e13 */
+    LEARNANN_GRAPH_NSW = 3,         /* rows inserted at random, linked to and from the nearest degree / 2 that a walk from the one
+                                     * entry finds (Malkov et al., 2014); at most `degree` edges a row */
+    LEARNANN_GRAPH_HNSW = 4,        /* M = degree / 2: layers of random rows, each a layer of 1 / M of the one below, links chosen
+                                     * by the heuristic, at most M of them, `degree` on the lowest layer; searches descend
+                                     * through the layers (Malkov and Yashunin, 2016) */
+    LEARNANN_GRAPH_UNIFORM = 5      /* adaptive, then linked anew with as many edges, the same number for every row: tells what it
+                                     * is worth that rows have as many as they need */
+} learnann_graph;
+
 /* ---- open --------------------------------------------------------------------------------------------------- */
 
 typedef struct learnann_index learnann_index;
@@ -197,6 +213,8 @@ typedef struct learnann_index_info {
     uint64_t fingerprint;           /* of the graph: equal fingerprints, equal graphs */
     float residual_weight;          /* the fitted rho of the distance estimate */
     float code_recall;              /* held-out share of the true 10 among the best 20 by code, measured at build; -1 unknown */
+    uint32_t graph;                 /* a learnann_graph */
+    uint32_t reserved;
 } learnann_index_info;
 
 static inline learnann_index_info learnann_index_info_default(void) {
@@ -279,7 +297,7 @@ typedef struct learnann_search_stats {
     uint32_t effort;                /* the effort used */
     uint64_t queries;
     uint64_t distances;             /* code distances of the walk */
-    uint64_t entry_distances;       /* code distances of the entry scan */
+    uint64_t entry_distances;       /* code distances of the entry scan, or of the descent through a graph's layers */
     uint64_t reranked;              /* exact rows read */
     uint64_t hops;                  /* rows expanded */
     uint64_t scanned;               /* queries that were answered by a scan */
@@ -349,7 +367,6 @@ LEARNANN_API learnann_status learnann_verify(const learnann_index *index, learna
 typedef struct learnann_builder learnann_builder;
 
 typedef enum learnann_spectral { LEARNANN_SPECTRAL_AUTO = 0, LEARNANN_SPECTRAL_PCA = 1 } learnann_spectral;
-typedef enum learnann_graph { LEARNANN_GRAPH_AUTO = 0, LEARNANN_GRAPH_ADAPTIVE = 1 } learnann_graph;
 
 typedef struct learnann_build_options {
     uint32_t struct_size;

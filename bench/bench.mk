@@ -7,7 +7,7 @@ USEARCH_VERSION ?= 2.25.3
 BENCH_OBJECTS := $(patsubst bench/%.cpp,$B/bench/%.o,$(filter-out bench/scale.cpp,$(wildcard bench/*.cpp)))
 BENCH_TOOLS := $(patsubst %,$B/tools/%.o,cli file npyheader system vectorfile)
 
-.PHONY: bench bench-deps bench-probe scale
+.PHONY: bench bench-deps bench-probe ablation scale
 
 bench: $B/learnann-bench  ## learnann, hnswlib, Faiss, USearch and brute force side by side; see also bench-deps
 	@$B/learnann-bench --cache $B/bench-cache --json $B/bench.json --svg $B/bench.svg $(BENCH)
@@ -38,3 +38,16 @@ $B/learnann-scale: bench/scale.cpp bench/scale_fit.hpp $(patsubst %,$B/tools/%.o
 
 scale: need-build $B/learnann-scale  ## how distances, hops, pages and build time grow with the rows, foretold to 100 million (SCALE=options)
 	@$B/learnann-scale --folder $B $(SCALE)
+
+# ---- what each part of an index is worth ----
+#   ABLATION=...   more options for it, as ABLATION="--sets gowalla --builds '--graph adaptive; --degree 16'"
+
+ABLATION ?=
+ABLATION_PARTS := $B/bench/ablation/ablation.o $B/bench/dataset.o $B/bench/chart.o \
+                  $(patsubst %,$B/tools/%.o,cache cli file measure npyheader system vectorfile)
+
+ablation: $B/learnann-ablation $B/learnann  ## every graph on every set: distances and hops at equal recall, edges, bytes
+	@$B/learnann-ablation --tool $B/learnann --json $B/ablation.json --svg $B/ablation.svg $(ABLATION)
+
+$B/learnann-ablation: $(ABLATION_PARTS) $B/liblearnann.a
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@

@@ -155,6 +155,9 @@ bool open_dataset(const std::string &folder, const std::string &spelled, Dataset
     if (base.empty() || query.empty() || truth.empty()) {
         return fail(failure, place.string(), "", "base.*, query.* or truth.* is missing", "Check --data and --sets.");
     }
+    set.base_path = base;
+    set.query_path = query;
+    set.truth_path = truth;
     if (!metric_of(set.name, metric, set.metric, failure) || !tools::open_vectors(base, set.base, failure) ||
         !tools::open_vectors(query, set.query, failure) ||
         (!train.empty() && !tools::open_vectors(train, set.train, failure))) {

@@ -17,7 +17,7 @@ namespace bench {
 constexpr uint32_t hits_wanted = 10;
 
 struct Dataset {
-    std::string name;
+    std::string name, base_path, query_path, truth_path;
     uint32_t metric = LEARNANN_L2;
     tools::MatrixFile base, query, train;
     bool has_train = false;             // sample queries, other than `query`, to tune on

@@ -32,7 +32,8 @@ enum Kind : uint32_t {
     kind_keys,
     kind_key_order,
     kind_exact,
-    kind_calibration
+    kind_calibration,
+    kind_layers
 };
 
 // Offsets within the about section.
@@ -60,7 +61,8 @@ enum AboutField : uint32_t {
     about_nibbles_at = 100,
     about_nibble_shift = 104,
     about_crumbs_at = 108,
-    about_crumb_shift = 112
+    about_crumb_shift = 112,
+    about_graph = 116
 };
 
 // The bytes of an index, to be changed. Every access is checked: the bytes may be anything.
@@ -135,7 +137,7 @@ public:
         put(32, crc32c(0, bytes.data(), table_end()));
     }
     void repair_all() {
-        for (uint32_t kind = kind_about; kind <= kind_calibration; ++kind) repair(kind);
+        for (uint32_t kind = kind_about; kind <= kind_layers; ++kind) repair(kind);
         repair_header();
     }
     // What opening checks: header, about, calibration.

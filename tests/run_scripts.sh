@@ -87,6 +87,13 @@ done
 smaller() { [ "$(wc -c <"$1")" -lt "$(wc -c <"$2")" ]; }
 check "two bits are fewer than four" smaller "$T/i2.la" "$T/i4.la"
 check "one bit is fewer than two" smaller "$T/binary.la" "$T/i2.la"
+for graph in knn nsw hnsw uniform; do
+    check "build $graph" says "\"graph\":\"$graph\"" "$L" build "$T/rows.fbin" -o "$T/$graph.la" --graph $graph --json
+    check "verify $graph" "$L" verify "$T/$graph.la"
+    check "info $graph" says "$graph, " "$L" info "$T/$graph.la"
+    "$L" search "$T/$graph.la" "$T/queries.fbin" -k 10 --effort 200 --truth "$T/l2.ivecs" --json >"$T/search.json"
+    check "recall $graph" at_least "$(number recall "$T/search.json")" 0.8     # nsw between clusters: that is why it is no default
+done
 check "search from flash" bash -c "'$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --flash --out '$T/flash.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/mapped.ivecs' && cmp '$T/flash.ivecs' '$T/mapped.ivecs'"
 if [ "$(uname)" = Linux ]; then
     check "search cold" says '"cold_bytes"' "$L" search "$T/l2.la" "$T/queries.fbin" --cold --json
@@ -99,7 +106,7 @@ check "search by recall" says '"effort"' "$L" search "$T/l2.la" "$T/queries.fbin
 check "sweep" says recall "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/plot.svg"
 check "plot" grep -q '<svg' "$T/plot.svg"
 check "build fields" says '"rows":3000,"dim":24,"metric":"l2","seconds":' "$L" build "$T/rows.fbin" -o "$T/j.la" --json
-for field in phases file_bytes hot_bytes_per_row cold_bytes_per_row spectral code_bytes mean_degree peak_rss_bytes router; do
+for field in phases file_bytes hot_bytes_per_row cold_bytes_per_row spectral code_bytes graph mean_degree repaired peak_rss_bytes router; do
     check "build --json has $field" grep -q "\"$field\":" "$T/says.out"
 done
 for field in queries k effort router recall qps mean_us p50_us p99_us distances entry_distances reranked hops inferences rss_bytes isa; do
@@ -116,7 +123,7 @@ check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/
 check "missing input" ends 1 "no such file\|No such file" "$L" build "$T/none.fbin" -o "$T/x.la"
 check "unknown command" ends 2 "no command frobnicate" "$L" frobnicate
 check "unknown option" ends 2 "unknown option\|--frob" "$L" build "$T/rows.fbin" -o "$T/x.la" --frob
-check "graph of a later version" ends 2 "adaptive" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph hnsw
+check "graph of no kind" ends 2 "adaptive" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph tree
 check "not an index" ends 1 "another kind\|not begin with LEARNANN" "$L" info "$T/rows.fbin"
 head -c 5000 "$T/l2.la" >"$T/short.la"
 check "truncated index" ends 1 "truncated" "$L" info "$T/short.la"

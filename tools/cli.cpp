@@ -215,6 +215,11 @@ const char *metric_name(uint32_t metric) {
     return metric == LEARNANN_L2 ? "l2" : metric == LEARNANN_IP ? "ip" : metric == LEARNANN_COS ? "cos" : "unknown";
 }
 
+const char *graph_name(uint32_t graph) {
+    static const char *const names[] = {"unknown", "adaptive", "knn", "nsw", "hnsw", "uniform"};
+    return graph < 6 ? names[graph] : "unknown";
+}
+
 const char *type_name(uint32_t type) {
     static const char *const names[] = {"none", "f32", "f16", "i8", "u8", "unknown", "i4", "i2", "binary"};
     return type < sizeof names / sizeof *names ? names[type] : "unknown";

@@ -79,6 +79,7 @@ std::string table_text(const std::vector<std::vector<std::string>> &rows, const 
 int finish(const std::string &text);
 
 const char *metric_name(uint32_t metric);
+const char *graph_name(uint32_t graph);
 const char *type_name(uint32_t type);
 
 // The commands. Arguments are those after the command's name.

@@ -18,7 +18,7 @@ struct Settings {
     uint32_t metric = LEARNANN_L2;
     uint64_t threads = 0, seed = 0, code_bytes = 0, degree = 0;
     uint32_t spectral = LEARNANN_SPECTRAL_AUTO;
-    uint32_t graph = LEARNANN_GRAPH_AUTO;
+    uint32_t graph = LEARNANN_GRAPH_ADAPTIVE;
     uint32_t exact = LEARNANN_EXACT_AUTO;
     uint32_t router = 0;
     bool json = false;
@@ -46,9 +46,10 @@ Syntax syntax_of(Settings &s) {
                               {"laplacian", 0, false}, {"learned", 0, false}}}},
         {"--code-bytes", "N", "bytes of a record, a multiple of 16 from 16 to 1024.\n"
                               "Default: from the recall of held-out rows", Whole{&s.code_bytes, 16, 1024, 16}},
-        {"--graph", "adaptive", "the graph (default adaptive)",
-         Choice{&s.graph, {{"adaptive", LEARNANN_GRAPH_ADAPTIVE}, {"nsw", 0, false}, {"hnsw", 0, false},
-                           {"knn", 0, false}}}},
+        {"--graph", "KIND", "adaptive (default); others to compare it with: knn (every row's nearest, exactly),\n"
+                            "nsw, hnsw (M is half the degree), uniform (as adaptive, as many edges for each row)",
+         Choice{&s.graph, {{"adaptive", LEARNANN_GRAPH_ADAPTIVE}, {"knn", LEARNANN_GRAPH_KNN},
+                           {"nsw", LEARNANN_GRAPH_NSW}, {"hnsw", LEARNANN_GRAPH_HNSW}, {"uniform", LEARNANN_GRAPH_UNIFORM}}}},
         {"--degree", "N", "out-edges that a row keeps at most when pruned, 4 to 128 (default 32);\nmost rows keep fewer", Whole{&s.degree, 4, 128}},
         {"--exact", "KIND", "how rows are kept for the last ranking: auto (default, as given), f32, f16,\n"
                             "i8, u8; i4, i2, binary (what the code leaves of a row, in so few bits a dimension:\n"
@@ -118,7 +119,7 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
 
 // ---- the work
 
-Failure build_failure(const Settings &s, const AvailableMemory &memory, const learnann_error &error) {
+Failure build_failure(const Settings &s, const Inputs &in, const AvailableMemory &memory, const learnann_error &error) {
     Failure failure = library_failure(s.input, "row", error);
     if (error.status == LEARNANN_NOMEM && error.needed != 0) {
         failure.place.clear();
@@ -129,6 +130,11 @@ Failure build_failure(const Settings &s, const AvailableMemory &memory, const le
         }
         failure.advice = "Close other programs or build where there is more memory (searching needs far less);\n"
                          "  a smaller --degree or --code-bytes needs less, and so does a part of the rows.";
+    }
+    const double rows = static_cast<double>(in.row_vectors.count);
+    if (error.status == LEARNANN_UNSUPPORTED && s.graph == LEARNANN_GRAPH_KNN) {
+        failure.reason += format("; here it is %.1e", rows * rows * in.row_vectors.dim);
+        failure.advice = "Build another graph, or that of fewer rows.";
     }
     return failure;
 }
@@ -149,7 +155,7 @@ bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Fai
         return fail(failure, s.output, "", "interrupted; nothing was written", "Run it again to begin anew.");
     }
     if (status != LEARNANN_OK) {
-        failure = build_failure(s, memory, error);
+        failure = build_failure(s, in, memory, error);
         return false;
     }
     if (learnann_builder_save(raw, s.output.c_str(), &error) != LEARNANN_OK) {
@@ -177,7 +183,9 @@ std::string json_of(const Settings &s, const learnann_build_report &r) {
     json.field("cold_bytes_per_row", r.cold_bytes_per_row);
     json.field("spectral", spectral_used);
     json.field("code_bytes", r.code_bytes);
+    json.field("graph", graph_name(s.graph));
     json.field("mean_degree", r.mean_degree);
+    json.field("repaired", r.repaired);
     json.field("lessons", r.lessons);
     json.field("code_recall", r.code_recall < 0 ? std::nanf("") : r.code_recall);
     json.field("residual_weight", r.residual_weight);
@@ -196,7 +204,7 @@ std::string table_of(const Settings &s, const learnann_build_report &r) {
         {"file size", size_text(r.file_bytes)},
         {"bytes a row", format("%.1f hot, %.1f cold", r.hot_bytes_per_row, r.cold_bytes_per_row)},
         {"record", format("%u bytes, %u dimensions", r.code_bytes, r.code_dim)},
-        {"mean degree", format("%.1f", r.mean_degree)},
+        {"graph", format("%s, %.1f edges a row", graph_name(s.graph), r.mean_degree)},
         {"learned from", lessons_text(r)},
         {"code recall", r.code_recall < 0 ? "unknown" : format("%.4f (true 10 in the best 20)",
                                                                static_cast<double>(r.code_recall))},

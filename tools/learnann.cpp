@@ -83,6 +83,7 @@ std::string info_json(const learnann_index_info &info, const std::vector<Calibra
     json.field("code_recall", info.code_recall < 0 ? std::nanf("") : info.code_recall);
     json.field("residual_weight", info.residual_weight);
     json.field("entries", info.entries);
+    json.field("graph", graph_name(info.graph));
     json.field("edges", info.edges);
     json.field("max_degree", info.max_degree);
     json.field("mean_degree", a_row(info.edges, info));
@@ -122,7 +123,7 @@ std::string info_table(const std::string &path, const learnann_index_info &info,
         {"record", format("%u bytes, %u spectral dimensions", info.code_bytes, info.code_dim)},
         {"code recall", code_recall < 0 ? "unknown" : format("%.4f (true 10 in the best 20)", code_recall)},
         {"residual", format("weight %.3f", static_cast<double>(info.residual_weight))},
-        {"graph", format("%s edges, %.1f a row, %u at most; fingerprint %016llx", grouped(info.edges).c_str(),
+        {"graph", format("%s, %s edges, %.1f a row, %u at most; fingerprint %016llx", graph_name(info.graph), grouped(info.edges).c_str(),
                          a_row(info.edges, info), info.max_degree, static_cast<unsigned long long>(info.fingerprint))},
         {"entries", grouped(info.entries)},
         {"router", "none"},

@@ -23,6 +23,7 @@ inline Status make_resident(learnann_index &index, learnann_error *error) {
     for (const SectionKind kind : hot_sections) {
         const u8 *mapped = index.view.section(kind);
         const u64 size = index.view.section_bytes(kind);
+        if (!mapped) continue;      // the layers that most graphs don't have
         read_in_order(mapped, size, [&](const u8 *part, size_t part_size) { std::memcpy(to + (part - mapped), part, part_size); });
         index.view.use_copy(kind, to);
         to += round_up(size, section_alignment);
@@ -34,7 +35,8 @@ inline Status make_resident(learnann_index &index, learnann_error *error) {
 inline void advise(FileView &view, bool flash) {
     if (flash) {
         view.ask_ahead();
-        for (const SectionKind kind : hot_sections) expect_rereads(view.section(kind), view.section_bytes(kind));
+        for (const SectionKind kind : hot_sections)
+            if (view.section(kind)) expect_rereads(view.section(kind), view.section_bytes(kind));
     }
     for (const u32 kind : {section_projection, section_entries})    // every search reads them
         expect_reads(view.section(kind), view.section_bytes(kind));
@@ -229,6 +231,7 @@ learnann_status learnann_get_info(const learnann_index *index, learnann_index_in
     i.fingerprint = a.fingerprint;
     i.residual_weight = a.residual_weight;
     i.code_recall = a.code_recall;
+    i.graph = larger(a.graph, static_cast<u32>(LEARNANN_GRAPH_ADAPTIVE));
     return give_struct(i, info);
 }
 

@@ -1,25 +1,31 @@
 // pipeline.cpp: see pipeline.hpp. Each phase reads what the ones before it left, and nothing else.
 #include "build/pipeline.hpp"
 
+#include "learn/knn.hpp"
+
 #include <algorithm>
 
 LEARNANN_BEGIN
 
-constexpr u32 default_degree = 32;
 constexpr u32 default_beam = 52;
 // Where narrower records are asked for than tell enough, the graph is linked by such ones: it gets fewer edges, and better ones.
 constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
-inline u32 edge_capacity(const learnann_build_options &o) { return (o.degree ? o.degree : default_degree) * 3 / 2; }
+inline u32 degree_of(const learnann_build_options &o) { return o.degree ? o.degree : default_degree; }
+inline bool adaptive(const learnann_build_options &o) { return o.graph <= LEARNANN_GRAPH_ADAPTIVE || o.graph == LEARNANN_GRAPH_UNIFORM; }
+inline u32 edge_capacity(const learnann_build_options &o) {
+    if (o.graph == LEARNANN_GRAPH_KNN) return degree_of(o) + 4;     // room for what makes every row reachable
+    return adaptive(o) ? degree_of(o) * 3 / 2 : degree_of(o);
+}
 
 u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 record = larger(o.code_bytes, graph_code_bytes);
-    const u64 lists = edge_capacity(o) * 4ull + 2;
+    const u64 lists = (edge_capacity(o) * 4ull + 2) * (o.graph == LEARNANN_GRAPH_KNN ? 2 : 1);     // its second: while it is calibrated
     const u64 angular = o.metric == LEARNANN_IP ? record + lists : 0;
-    const u64 adjacency = 4 + 5ull * (o.degree ? o.degree : default_degree);
-    const u64 taught = o.queries ? teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
+    const u64 adjacency = 4 + 5ull * degree_of(o);
+    const u64 taught = o.queries && adaptive(o) ? teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
     const u64 a_row = 2 * record + lists + angular + adjacency + taught + 6 * 4ull;
     const u64 sample = smaller<u64>(rows, pca_sample(dim)) * dim * 4;
     const u64 matrices = dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272;
@@ -28,7 +34,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
 
 Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
     : options_(options), allocator_(allocator), norms_(allocator), records_(allocator), row_of_slot_(allocator),
-      slot_of_row_(allocator), key_order_(allocator), entry_section_(allocator), projection_section_(allocator) {
+      slot_of_row_(allocator), key_order_(allocator), layers_(allocator), entry_section_(allocator), projection_section_(allocator) {
     entries_.rows.use(allocator);
     entries_.records.use(allocator);
     basis_.mean.use(allocator);
@@ -66,6 +72,8 @@ Status Pipeline::check_memory(u64 needed, const char *message, learnann_error *e
 Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_error *error) {
     start();
     LEARNANN_RETURN_IF(check_memory(build_bytes(rows.count, rows.dim, options_), "the build would need more memory than the limit", error));
+    if (options_.graph == LEARNANN_GRAPH_KNN && knn_work(rows.count, rows.dim) > most_knn_work)
+        return fail(error, LEARNANN_UNSUPPORTED, "the exact graph of nearest neighbours compares all pairs of rows: rows^2 x dim may be 2e13");
     rows_ = Rows{rows, options_.metric, nullptr, 1};
     keys_ = keys;
     LEARNANN_RETURN_IF(measure_rows(error));
@@ -203,11 +211,11 @@ Status Pipeline::narrow_records(learnann_error *error) {
 
 // ---- graph ----
 
-// Entries first, the rest at random, held-out rows last.
-Status Pipeline::insertion_order(Array<u32> &order, u32 &held, learnann_error *error) {
+Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
     const u32 n = rows_.count();
     Array<u8> placed(allocator_);
-    Array<u32> shuffled(allocator_);
+    Array<u32> shuffled(allocator_), &order = out.rows;
+    u32 &held = out.held;
     LEARNANN_RETURN_IF(order.allocate(n, error));
     LEARNANN_RETURN_IF(placed.zeroes(n, error));
     LEARNANN_RETURN_IF(shuffled.allocate(n, error));
@@ -225,6 +233,8 @@ Status Pipeline::insertion_order(Array<u32> &order, u32 &held, learnann_error *e
     for (const u32 slot : entries_.rows) placed[slot] = 1, order[at++] = slot;
     for (const u32 slot : shuffled)
         if (!placed[slot]) order[at++] = slot;
+    LEARNANN_RETURN_IF(set_copies_apart(space_, order.data(), n - held, allocator_, out.parents, error));
+    out.originals = n - held - static_cast<u32>(out.parents.size());
     return LEARNANN_OK;
 }
 
@@ -280,42 +290,51 @@ Status Pipeline::link_by_angle(learnann_error *error) {
 
 Status Pipeline::link(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("graph"));
-    const u32 n = rows_.count();
-    Array<u32> order(allocator_);
-    u32 held = 0;
-    LEARNANN_RETURN_IF(edges_.allocate(n, edge_capacity(options_), allocator_, error));
+    LEARNANN_RETURN_IF(edges_.allocate(rows_.count(), edge_capacity(options_), allocator_, error));
     prefer_large_pages(edges_.ids.data(), edges_.ids.bytes());
+    layers_.release();
+    entries_.layers = LayersView{};
+    switch (options_.graph) {
+        case LEARNANN_GRAPH_KNN: return link_knn(error);
+        case LEARNANN_GRAPH_NSW: return link_nsw(error);
+        case LEARNANN_GRAPH_HNSW: return link_hnsw(error);
+        default: return link_adaptive(error);
+    }
+}
+
+Status Pipeline::link_adaptive(learnann_error *error) {
+    const u32 n = rows_.count();
     if (space_.inner) {
         LEARNANN_RETURN_IF(link_by_angle(error));
     } else {
         LEARNANN_RETURN_IF(choose_entries(space_, entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
     }
     LEARNANN_RETURN_IF(entries_.arrange(space_, allocator_, error));
-    LEARNANN_RETURN_IF(insertion_order(order, held, error));
-    Array<u32> parents(allocator_);
-    LEARNANN_RETURN_IF(set_copies_apart(space_, order.data(), n - held, allocator_, parents, error));
-    const u32 originals = n - held - static_cast<u32>(parents.size());
+    InsertionOrder order(allocator_);
+    LEARNANN_RETURN_IF(insertion_order(order, error));
     GraphOptions graph;
-    graph.degree = options_.degree ? options_.degree : default_degree;
+    graph.degree = degree_of(options_);
     graph.beam = larger(default_beam, graph.degree);
     graph.hiders = space_.inner ? 2 : 1;
     GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.data(), originals, space_.inner ? n : 0, progress(), error));
+    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.originals, space_.inner ? n : 0, progress(), error));
 
     if (!space_.inner) {
-        std::sort(order.begin(), order.begin() + originals);
+        std::sort(order.rows.begin(), order.rows.begin() + order.originals);
         LEARNANN_RETURN_IF(begin("refine"));
-        LEARNANN_RETURN_IF(builder.refine(order.data(), originals, progress(), error));
+        LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.originals, progress(), error));
     }
-    link_copies(edges_, order.data() + originals, parents);
+    if (options_.graph == LEARNANN_GRAPH_UNIFORM) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.originals, progress(), error));
+    link_copies(edges_, order.copies(), order.parents);
 
-    LEARNANN_RETURN_IF(narrow_records(error));
     LEARNANN_RETURN_IF(calibrate_graph(error));
     if (options_.queries) return teach(*options_.queries, error);
-    return builder.insert(order.data() + n - held, held, n - held, progress(), error);
+    return builder.insert(order.held_out(), order.held, n - order.held, progress(), error);
 }
 
+// Once it is linked: from here on the records are those of the file.
 Status Pipeline::calibrate_graph(learnann_error *error) {
+    LEARNANN_RETURN_IF(narrow_records(error));
     LEARNANN_RETURN_IF(begin("calibration"));
     calibration_ = Calibration{};
     return calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, threads(), allocator_, calibration_, error);
@@ -396,6 +415,7 @@ void Pipeline::collect_sections() {
     a.nibble_shift = c.nibble_shift;
     a.crumbs_at = c.crumbs_at;
     a.crumb_shift = c.crumb_shift;
+    a.graph = larger(static_cast<u32>(options_.graph), static_cast<u32>(LEARNANN_GRAPH_ADAPTIVE));
     describe_graph();
 
     exact_.row_of_slot = row_of_slot_.data();
@@ -436,9 +456,10 @@ void Pipeline::add_hot_sections(const u8 *projection, u64 projection_bytes) {
     writer_.add(section_entries, entry_section_.data(), entry_section_.size());
     writer_.add(section_records, records_.data(), records_.size());
     writer_.add(section_adjacency, adjacency_.bytes.data(), adjacency_.bytes.size());
+    if (layers_.size()) writer_.add(section_layers, layers_.data(), layers_.size());
     if (calibration_.count)
         writer_.add(section_calibration, calibration_.points, calibration_.count * sizeof(CalibrationPoint));
-    report_.hot_bytes_per_row = static_cast<double>(projection_bytes + entry_section_.size() + records_.size() + adjacency_.bytes.size()) /
+    report_.hot_bytes_per_row = static_cast<double>(projection_bytes + entry_section_.size() + records_.size() + adjacency_.bytes.size() + layers_.size()) /
                                 static_cast<double>(about_.rows);
 }
 

@@ -12,7 +12,19 @@
 
 LEARNANN_BEGIN
 
+constexpr u32 default_degree = 32;
 constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
+
+// The order in which rows are inserted: entries first, the rest at random, behind them copies, and last the rows held out.
+struct InsertionOrder {
+    Array<u32> rows;
+    Array<u32> parents;     // of the copies
+    u32 originals = 0, held = 0;
+
+    explicit InsertionOrder(const Allocator &a) : rows(a), parents(a) {}
+    const u32 *copies() const { return rows.data() + originals; }
+    const u32 *held_out() const { return rows.end() - held; }
+};
 
 // Bytes that a build needs besides the rows, for options that were checked.
 u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &options);
@@ -39,9 +51,14 @@ private:
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
     Status link(learnann_error *error);
+    Status link_adaptive(learnann_error *error);
     Status link_by_angle(learnann_error *error);
+    Status link_knn(learnann_error *error);        // and the others of graphs.cpp
+    Status link_nsw(learnann_error *error);
+    Status link_hnsw(learnann_error *error);
+    Status choose_default_entries(learnann_error *error);
     Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
-    Status insertion_order(Array<u32> &order, u32 &held, learnann_error *error);
+    Status insertion_order(InsertionOrder &out, learnann_error *error);
     Status order_keys(learnann_error *error);
     Status finish(learnann_error *error);
     void collect_sections();
@@ -81,6 +98,7 @@ private:
     CodeSpace space_;
     EntryTable entries_;
     EdgeLists edges_;
+    Array<u8> layers_;      // section 12, where the graph has layers
     Adjacency adjacency_;
     Array<u8> entry_section_, projection_section_;
     Calibration calibration_;

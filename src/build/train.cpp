@@ -31,8 +31,11 @@ Status Pipeline::load(const FileView &view, learnann_error *error) {
     LEARNANN_RETURN_IF(verify_file(view, allocator_, error));
     const About &a = view.about();
     rows_ = Rows::of_index(view);
+    layers_.release();
+    entries_.layers = LayersView{};
     keys_ = nullptr;
     fitted_.codec = Codec::of(view);
+    record_bytes_ = a.record_bytes;
     LEARNANN_RETURN_IF(records_.allocate(a.rows * a.record_bytes, error));
     std::memcpy(records_.data(), view.records(), records_.size());
     space_ = CodeSpace{&fitted_.codec, records_.data(), view.rows(), a.metric == LEARNANN_IP};
@@ -51,6 +54,8 @@ Status Pipeline::train(const FileView &view, const learnann_vectors &queries, le
         return fail(error, LEARNANN_UNSUPPORTED, "the index keeps no exact rows to tell good answers from bad ones");
     if (refined_bits(view.about().exact_type))
         return fail(error, LEARNANN_UNSUPPORTED, "the index keeps its rows too roughly to tell good answers from bad ones: build it with the queries");
+    if (view.about().graph > LEARNANN_GRAPH_ADAPTIVE)
+        return fail(error, LEARNANN_UNSUPPORTED, "of graphs the adaptive one alone learns from queries");
     LEARNANN_RETURN_IF(check_memory(train_bytes(view.about(), queries.count, threads()), "training would need more memory than the limit", error));
     LEARNANN_RETURN_IF(load(view, error));
     LEARNANN_RETURN_IF(begin("sample"));

@@ -19,6 +19,7 @@ public:
         LEARNANN_RETURN_IF(records());
         LEARNANN_RETURN_IF(adjacency());
         LEARNANN_RETURN_IF(entries());
+        LEARNANN_RETURN_IF(layers());
         LEARNANN_RETURN_IF(row_numbers());
         LEARNANN_RETURN_IF(keys());
         LEARNANN_RETURN_IF(reachable());
@@ -118,6 +119,33 @@ private:
                 return bad("F15: an entry's record differs from its row's", at(section_entries, offset));
         }
         return LEARNANN_OK;
+    }
+
+    Status layers() {
+        if (!view_.has_layers()) return LEARNANN_OK;
+        const LayersView layers = view_.layers();
+        const LayersHead &head = layers.head;
+        const u64 slots = at(section_layers, sizeof head);
+        if (layers.slot(0) != view_.entry_slot(0)) return bad("F22: the first node of the layers is not the entry", slots);
+        LEARNANN_RETURN_IF(seen_.zeroes(view_.rows(), error_));
+        for (u32 node = 0; node < head.all_nodes(); ++node) {
+            const u32 slot = layers.slot(node);
+            if (slot >= view_.rows() || seen_[slot]++) return bad("F22: a node of the layers is out of range, or comes twice", slots + 4ull * node);
+        }
+        for (u32 layer = 0; layer < head.count; ++layer)
+            for (u32 node = 0; node < head.nodes[layer]; ++node)
+                LEARNANN_RETURN_IF(node_neighbours(layers.blocks(layer) + static_cast<u64>(node) * head.block_bytes(), node, layer, head));
+        return LEARNANN_OK;
+    }
+    Status node_neighbours(const u8 *block, u32 node, u32 layer, const LayersHead &head) {
+        const auto word = [=](u32 i) { return load<u32>(block + 4ull * i); };
+        bool right = word(0) <= head.degree;
+        for (u32 i = 1; right && i <= head.degree; ++i) {
+            right = i <= word(0) ? word(i) < head.nodes[layer] && word(i) != node : word(i) == 0;
+            for (u32 j = 1; i <= word(0) && j < i; ++j) right = right && word(j) != word(i);
+        }
+        const u64 offset = at(section_layers, static_cast<u64>(block - view_.section(section_layers)));
+        return right ? LEARNANN_OK : bad("F22: a neighbour in a layer is out of range, or comes twice", offset);
     }
 
     Status row_numbers() {

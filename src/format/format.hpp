@@ -39,7 +39,10 @@
 //                      of all bytes from the lowest bit on, then the next ones, ceil(d b / 8) bytes; zeroes to a multiple
 //                      of 4; then struct RefinedTail                                                                    (cold)
 //     11  calibration  struct CalibrationPoint[]: grouped by k, effort ascending; optional
-//     12..31           reserved: router, second router, tombstones, appended delta, further vector spaces, user metadata
+//     12  layers        where about.graph is hnsw: struct LayersHead; u32 slot[N] of the nodes, N those of the lowest layer, a
+//                      higher layer's before the others; from the top layer down, for each of its nodes a block of
+//                      1 + degree u32: how many neighbours, then that many nodes of the layer, then 0                   (hot)
+//     13..31           reserved: router, second router, tombstones, appended delta, further vector spaces, user metadata
 //
 // Versions. 2 added refined exact rows: files without are of version 1 still, and written so.
 //
@@ -66,6 +69,10 @@
 //   F18    bytes between sections are 0
 //   F19    no byte of the projection's matrix is 0 (v = -128), its units are positive, the mean is finite
 //   F20    the scale and the norm of a refined row are not negative, and levels behind dimension d are 0
+//   F21 O  section 12 is present where about.graph is hnsw and only there; no layer has more nodes than the one below it or than
+//          there are rows
+//   F22    nodes are distinct slots below n, and the first is the entry; a node's neighbours are other nodes of its layer, and
+//          none comes twice
 #pragma once
 
 #include "base/base.hpp"
@@ -100,11 +107,12 @@ enum SectionKind : u32 {
     section_key_order,
     section_exact,
     section_calibration,
+    section_layers,
     section_kinds
 };
 
 // What a search touches at random.
-constexpr SectionKind hot_sections[] = {section_projection, section_records, section_adjacency, section_entries};
+constexpr SectionKind hot_sections[] = {section_projection, section_records, section_adjacency, section_entries, section_layers};
 
 struct FileHeader {
     char magic[8];
@@ -154,7 +162,8 @@ struct About {
     u32 nibble_shift;       // 1 to 4, 0 where there are none
     u32 crumbs_at;          // a multiple of 4, w where there are none
     u32 crumb_shift;        // 1 to 6, 0 where there are none
-    u32 zero[5];
+    u32 graph;              // learnann_graph; 0 in files older than the field: adaptive
+    u32 zero[4];
 };
 static_assert(sizeof(About) == 136, "the about section is 136 bytes");
 
@@ -179,6 +188,25 @@ struct CalibrationPoint {
     float margin;           // of estimates behind the k-th, up to which candidates are reranked: search/effort.hpp
 };
 static_assert(sizeof(CalibrationPoint) == 16, "a calibration point is 16 bytes");
+
+constexpr u32 max_layers = 14;
+
+// The layers of a graph above the one that all rows are on, from the top down.
+struct LayersHead {
+    u32 count;                  // 1 to max_layers
+    u32 degree;                 // 1 to max_out_degree
+    u32 nodes[max_layers];      // of each layer, 0 behind the last
+
+    u32 all_nodes() const { return nodes[count - 1]; }
+    u32 block_bytes() const { return 4 * (1 + degree); }
+};
+static_assert(sizeof(LayersHead) == 64, "the head of the layers is 64 bytes");
+
+inline u64 layers_bytes(const LayersHead &head) {
+    u64 blocks = 0;
+    for (u32 layer = 0; layer < head.count; ++layer) blocks += head.nodes[layer];
+    return sizeof(LayersHead) + 4ull * head.all_nodes() + blocks * head.block_bytes();
+}
 
 // ---- what About implies ----
 

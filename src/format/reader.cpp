@@ -15,7 +15,8 @@ Status FileView::open(const u8 *bytes, u64 size, learnann_error *error) {
         return fail(error, LEARNANN_NOT_LEARNANN, "the file does not begin with LEARNANN: it is of another kind", 0);
     LEARNANN_RETURN_IF(read_table(error));
     LEARNANN_RETURN_IF(read_about(error));
-    return check_lengths(error);
+    LEARNANN_RETURN_IF(check_lengths(error));
+    return read_layers(error);
 }
 
 Status FileView::read_table(learnann_error *error) {
@@ -89,8 +90,9 @@ Status FileView::read_about(learnann_error *error) {
     if (!sizes) return corrupt(error, "F5: rows, dimension, entries or degree out of range", at);
     const bool kinds = a.metric >= LEARNANN_L2 && a.metric <= LEARNANN_COS && a.input_type >= LEARNANN_F32 &&
                        a.input_type <= LEARNANN_U8 && a.exact_tail <= 1 &&
+                       a.graph <= LEARNANN_GRAPH_UNIFORM &&
                        (a.exact_type <= LEARNANN_U8 || (refined_bits(a.exact_type) && !a.exact_tail && format_ > plain_format));
-    if (!kinds) return corrupt(error, "F5: metric or element type unknown", at);
+    if (!kinds) return corrupt(error, "F5: metric, element type or graph unknown", at);
     const bool record = a.record_bytes >= min_record_bytes && a.record_bytes <= max_record_bytes && a.record_bytes % 16 == 0 &&
                         a.nibbles_at <= a.crumbs_at && a.nibbles_at % 4 == 0 && a.nibble_shift <= max_nibble_shift &&
                         (a.nibble_shift > 0) == (a.nibbles_at < a.crumbs_at) &&
@@ -135,6 +137,24 @@ Status FileView::check_lengths(learnann_error *error) const {
         if (crc32c(0, section(section_calibration), bytes) != crcs_[section_calibration])
             return corrupt(error, "F7: the checksum of the calibration section is wrong", at);
     }
+    return LEARNANN_OK;
+}
+
+Status FileView::read_layers(learnann_error *error) {
+    const bool wanted = about_.graph == LEARNANN_GRAPH_HNSW;
+    const u64 at = section_offset(section_layers), bytes = section_bytes(section_layers);
+    if (wanted != has_layers()) return corrupt(error, "F21: a graph has layers that it should not have, or lacks them", 64);
+    if (!wanted) return LEARNANN_OK;
+    if (bytes < sizeof(LayersHead)) return corrupt(error, "F6: the layers section has the wrong length", at);
+    const LayersHead head = load<LayersHead>(section(section_layers));
+    bool fits = head.count >= 1 && head.count <= max_layers && head.degree >= 1 && head.degree <= max_out_degree;
+    for (u32 layer = 0; fits && layer < max_layers; ++layer) {
+        const u32 least = layer > 0 ? head.nodes[layer - 1] : 1;
+        fits = layer < head.count ? head.nodes[layer] >= least && head.nodes[layer] <= about_.rows : head.nodes[layer] == 0;
+    }
+    if (!fits) return corrupt(error, "F21: the sizes of the layers make no sense", at);
+    if (bytes != layers_bytes(head)) return corrupt(error, "F6: the layers section has the wrong length", at);
+    layers_ = head;
     return LEARNANN_OK;
 }
 

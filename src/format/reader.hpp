@@ -5,6 +5,22 @@
 
 LEARNANN_BEGIN
 
+// The upper layers of a graph. Nodes have numbers; those of a layer come before the others of the layer below.
+struct LayersView {
+    LayersHead head{};              // checked: the counts are right, what the blocks hold may be anything
+    const u8 *body = nullptr;       // slots of the nodes, then the blocks
+    u32 shown = 0;                  // of the layers, from the top: all but while more are being built
+
+    // May be >= rows in a damaged file: compare at use.
+    u32 slot(u32 node) const { return load<u32>(body + 4ull * node); }
+    // The blocks of a layer.
+    const u8 *blocks(u32 layer) const {
+        u64 before = 0;
+        for (u32 i = 0; i < layer; ++i) before += head.nodes[i];
+        return body + 4ull * head.all_nodes() + before * head.block_bytes();
+    }
+};
+
 // Valid as long as the bytes are. Slots are rows in file order.
 class FileView {
 public:
@@ -88,6 +104,10 @@ public:
         return load<RefinedTail>(exact_row(slot) + about_.exact_stride - sizeof(RefinedTail));
     }
 
+    // Where the graph has layers.
+    bool has_layers() const { return section(section_layers) != nullptr; }
+    LayersView layers() const { return LayersView{layers_, section(section_layers) + sizeof(LayersHead), layers_.count}; }
+
     u32 calibration_points() const { return static_cast<u32>(section_bytes(section_calibration) / sizeof(CalibrationPoint)); }
     CalibrationPoint calibration(u32 i) const {
         return load<CalibrationPoint>(section(section_calibration) + sizeof(CalibrationPoint) * i);
@@ -97,6 +117,7 @@ private:
     Status read_table(learnann_error *error);
     Status read_about(learnann_error *error);
     Status check_lengths(learnann_error *error) const;
+    Status read_layers(learnann_error *error);
 
     const u8 *bytes_ = nullptr;
     u64 size_ = 0;
@@ -107,6 +128,7 @@ private:
     u64 offsets_[section_kinds] = {};
     u32 crcs_[section_kinds] = {};
     About about_{};
+    LayersHead layers_{};
     u32 id_bits_ = 32;
     bool asks_ahead_ = false;
 };

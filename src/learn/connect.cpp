@@ -49,25 +49,31 @@ private:
         }
     }
 
-    // The nearest reached row with room for one more edge.
+    // The nearest reached row with room in its list, or else for one more edge at all. Every walk that comes by pays for the edges:
+    // under inner product, where all come by the same few rows, those get none.
     Status find_bridgehead(u32 row, u32 &from, learnann_error *error) {
-        const BuildGraph graph{&space_, &edges_};
-        const QueryCode query = space_.query(row, code_.data());
-        LEARNANN_RETURN_IF(beam_.prepare(32, 32, space_.rows, error));
-        walk(graph, entries_, query, beam_);
-        for (u32 i = 0; i < beam_.pool.size(); ++i)
-            if (has_room(beam_.pool.id(i))) {
+        u32 near = 0;
+        if (!space_.inner) {
+            const BuildGraph graph{&space_, &edges_};
+            const QueryCode query = space_.query(row, code_.data());
+            LEARNANN_RETURN_IF(beam_.prepare(32, 32, space_.rows, error));
+            walk(graph, entries_, query, beam_);
+            near = beam_.pool.size();
+        }
+        for (const u32 most : {edges_.capacity, max_out_degree}) {
+            for (u32 i = 0; i < near; ++i) {
                 from = beam_.pool.id(i);
-                return LEARNANN_OK;
+                if (has_room(from, most)) return LEARNANN_OK;
             }
-        // All of them full: the next reached row in file order, which is near in space.
-        for (u32 step = 1; step <= space_.rows; ++step) {
-            from = static_cast<u32>((static_cast<u64>(row) + space_.rows - step) % space_.rows);
-            if (has_room(from)) return LEARNANN_OK;
+            // The next reached row in file order, which is near in space.
+            for (u32 step = 1; step <= space_.rows; ++step) {
+                from = static_cast<u32>((static_cast<u64>(row) + space_.rows - step) % space_.rows);
+                if (has_room(from, most)) return LEARNANN_OK;
+            }
         }
         return LEARNANN_OK;
     }
-    bool has_room(u32 row) const { return reached_[row] && degrees_[row] < max_out_degree; }
+    bool has_room(u32 row, u32 most) const { return reached_[row] && degrees_[row] < most; }
 
     const CodeSpace &space_;
     const EdgeLists &edges_;

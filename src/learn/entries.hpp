@@ -12,6 +12,7 @@ struct EntryTable {
     Array<u32> rows;
     Array<u8> records;
     u32 group = 1;
+    LayersView layers;      // where some are shown, walks descend through them instead
 
     // The records of the rows.
     Status fill(const CodeSpace &space, learnann_error *error);

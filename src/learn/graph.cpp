@@ -33,6 +33,11 @@ void EdgeLists::link(u32 from, u32 to) {
 constexpr u32 prune_candidates = 384;    // room for the fullest list (192 at degree 128) and as many new ones
 
 u32 prune(const CodeSpace &space, const GraphOptions &options, i64 *candidates, u32 count, u32 limit, i8 *code, u32 *kept) {
+    if (options.hiders == 0) {
+        count = smaller(count, limit);
+        for (u32 i = 0; i < count; ++i) kept[i] = Pool::id_of(candidates[i]);
+        return count;
+    }
     i32 estimates[prune_candidates];
     u32 ids[prune_candidates];
     u8 hiders[prune_candidates] = {};
@@ -76,7 +81,6 @@ u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 c
 }
 
 constexpr u32 refine_candidates = 64;
-constexpr u32 first_rows = 512;     // linked by brute force
 
 Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
     LEARNANN_RETURN_IF(chosen_.at_least(static_cast<u64>(batch) * options_.degree, error));
@@ -189,7 +193,7 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
 }
 
 // The row's neighbours and the nearest of theirs, pruned. All of its own stay candidates: the far ones hold the graph together.
-u32 GraphBuilder::relink(Worker &w, u32 row, u32 *kept) {
+u32 GraphBuilder::relink(Worker &w, u32 row, const GraphOptions &options, u32 *kept) {
     Beam &beam = w.beam;
     const QueryCode query = space_.query(row, w.code.data());
     const BuildGraph graph{&space_, &edges_};
@@ -207,10 +211,12 @@ u32 GraphBuilder::relink(Worker &w, u32 row, u32 *kept) {
     for (u32 i = 0; i < own_count; ++i)
         if (!beam.pool.holds(own_items[i])) w.candidates[found++] = own_items[i];
     std::sort(w.candidates.begin() + near, w.candidates.begin() + found);
-    return prune(space_, options_, w.candidates.data(), found, options_.degree, w.other.data(), kept);
+    return prune(space_, options, w.candidates.data(), found, options.degree, w.other.data(), kept);
 }
 
-Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
+// New lists for these rows, out of the old ones; options_of(i) says how that of rows[i] is pruned.
+template <class OptionsOf>
+Status GraphBuilder::relink_all(const u32 *rows, u32 count, OptionsOf options_of, const Progress &progress, learnann_error *error) {
     EdgeLists next;
     LEARNANN_RETURN_IF(prepare(0, error));
     LEARNANN_RETURN_IF(next.allocate(edges_.rows, edges_.capacity, allocator_, error));
@@ -220,27 +226,46 @@ Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress
         LEARNANN_RETURN_IF(progress.at(static_cast<double>(done) / count));
         parallel(threads_, smaller(batch, count - done), 64, [&](u64 i, u32 worker) {
             const u32 row = rows[done + i];
-            next.degrees[row] = static_cast<u8>(relink(workers_[worker], row, next.of(row)));
+            next.degrees[row] = static_cast<u8>(relink(workers_[worker], row, options_of(done + i), next.of(row)));
         });
     }
-    // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
     std::memcpy(edges_.degrees.data(), next.degrees.data(), edges_.rows);
     edges_.ids.swap(next.ids);
+    return LEARNANN_OK;
+}
+
+Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
+    LEARNANN_RETURN_IF(relink_all(rows, count, [this](u64) { return options_; }, progress, error));
+    // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
+    Array<u8> own_count(allocator_);
+    LEARNANN_RETURN_IF(own_count.allocate(edges_.rows, error));
+    std::memcpy(own_count.data(), edges_.degrees.data(), edges_.rows);
     for (u32 i = 0; i < count; ++i) {
         const u32 row = rows[i], *own = edges_.of(row);
-        for (u32 j = 0; j < next.degrees[row]; ++j) edges_.link(own[j], row);
+        for (u32 j = 0; j < own_count[row]; ++j) edges_.link(own[j], row);
     }
     return LEARNANN_OK;
 }
 
+Status GraphBuilder::even_out(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
+    u64 edges = 0;
+    for (u32 i = 0; i < count; ++i) edges += edges_.degrees[rows[i]];
+    std::memset(edges_.pinned.data(), 0, edges_.rows);
+    return relink_all(rows, count, [&](u64 i) {
+        GraphOptions even = options_;
+        even.degree = even.least = static_cast<u32>((i + 1) * edges / count - i * edges / count);
+        return even;
+    }, progress, error);
+}
+
 Status GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *) {
-    const u32 degree = options_.degree;
+    const u32 degree = options_.degree, most = options_.chosen ? options_.chosen : degree;
     parallel(threads_, count, 16, [&](u64 i, u32 worker) {
         Worker &w = workers_[worker];
         const u32 row = rows[i];
         find_candidates(w, row, seeds, seed_count);
         const u32 candidates = join_candidates(w, row);
-        const u32 pinned = edges_.pinned[row], limit = degree > pinned ? degree - pinned : 0;
+        const u32 pinned = edges_.pinned[row], limit = most > pinned ? most - pinned : 0;
         chosen_count_[i] = prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(),
                                  chosen_.data() + i * degree);
     });
@@ -249,6 +274,7 @@ Status GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u3
         const u32 row = rows[i], pinned = edges_.pinned[row], *chosen = chosen_.data() + static_cast<u64>(i) * degree;
         std::memcpy(edges_.of(row) + pinned, chosen, chosen_count_[i] * sizeof(u32));
         edges_.degrees[row] = static_cast<u8>(pinned + chosen_count_[i]);
+        if (options_.keeps_chosen) edges_.pinned[row] = edges_.degrees[row];
         for (u32 j = 0; j < chosen_count_[i]; ++j) links_[links++] = static_cast<u64>(chosen[j]) << 32 | row;
     }
     std::sort(links_.begin(), links_.begin() + links);

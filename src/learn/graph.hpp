@@ -49,20 +49,27 @@ struct BuildGraph {
 
 // A search of the graph being built, in a beam that is prepared.
 inline void walk(const BuildGraph &graph, const EntryTable &entries, const QueryCode &query, Beam &beam) {
-    beam.add_entries(query, entries.view(graph.record_bytes()), [&](u32 entry) { return entries.rows[entry]; }, [](i32, u32) {});
+    if (entries.layers.shown) beam.add_descent(graph, query, entries.layers, [](i32, u32) {});
+    else beam.add_entries(query, entries.view(graph.record_bytes()), [&](u32 entry) { return entries.rows[entry]; }, [](i32, u32) {});
     while (beam.gather(graph)) beam.score(graph, query, [](i32, u32) {});
 }
 
 struct GraphOptions {
     u32 degree = 32;        // out-edges that pruning leaves at most
+    u32 chosen = 0;         // of them, those that a row is inserted with, at most: the others link back; 0: degree
+    bool keeps_chosen = false;      // pruning takes those that link back only
     u32 beam = 64;          // width of the candidate search
     float alpha = 1.05f;    // v hides w from u where alpha d(v, w) < d(u, w), d squared; inner product: <v, w> > <u, w>
     u32 least = 6;          // the nearest candidates fill up to so many edges, hidden or not: no row hangs on a hub alone
-    u32 hiders = 1;         // as many kept edges must hide a candidate before it is dropped
+    u32 hiders = 1;         // as many kept edges must hide a candidate before it is dropped; 0: none does, the nearest are kept
 };
+
+constexpr u32 build_beam = 200;     // of the graphs of the literature: their efConstruction
 
 class GraphBuilder {
 public:
+    static constexpr u32 first_rows = 512;      // linked by brute force
+
     GraphBuilder(const CodeSpace &space, EdgeLists &edges, const EntryTable &entries, const GraphOptions &options, u32 threads,
                  const Allocator &allocator)
         : space_(space), edges_(edges), entries_(entries), options_(options), threads_(threads), allocator_(allocator),
@@ -76,6 +83,9 @@ public:
     // rows. The rows must be all that are linked, in any order; none has pinned edges.
     Status refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error);
 
+    // Links each of these rows anew, out of its neighbours and theirs, so that all have as many edges as they have on the mean now.
+    Status even_out(const u32 *rows, u32 count, const Progress &progress, learnann_error *error);
+
 private:
     struct Worker {
         Beam beam;
@@ -88,7 +98,9 @@ private:
     u32 join_candidates(Worker &w, u32 row);
     u32 gather_candidates(Worker &w, u32 row, const u32 *more, u32 more_count);
     void add_links(Worker &w, u32 row, const u64 *links, u32 count);
-    u32 relink(Worker &w, u32 row, u32 *kept);
+    u32 relink(Worker &w, u32 row, const GraphOptions &options, u32 *kept);
+    template <class OptionsOf>
+    Status relink_all(const u32 *rows, u32 count, OptionsOf options_of, const Progress &progress, learnann_error *error);
 
     const CodeSpace &space_;
     EdgeLists &edges_;

@@ -1,6 +1,8 @@
 // holdout.cpp: see holdout.hpp.
 #include "learn/holdout.hpp"
 
+#include "learn/near.hpp"
+
 #include <algorithm>
 
 LEARNANN_BEGIN
@@ -46,33 +48,6 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     return LEARNANN_OK;
 }
 
-struct Near {
-    float distance;
-    u32 row;
-    bool operator<(const Near &o) const { return distance != o.distance ? distance < o.distance : row < o.row; }
-};
-
-// The nearest `most` of the rows offered, in an array with room for one more.
-struct NearHeap {
-    Near *items = nullptr;
-    u32 size = 0;
-    u32 most = 0;
-
-    void offer(const Near &candidate) {
-        if (size == most && !(candidate < items[0])) return;
-        items[size++] = candidate;
-        std::push_heap(items, items + size);
-        if (size > most) std::pop_heap(items, items + size--);
-    }
-    void finish(float *distances, u32 *rows) {
-        std::sort_heap(items, items + size);
-        for (u32 i = 0; i < size; ++i) {
-            distances[i] = items[i].distance;
-            rows[i] = items[i].row;
-        }
-    }
-};
-
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
                     const Allocator &allocator, Holdout &h, learnann_error *error) {
     h.query_rows.use(allocator);
@@ -113,7 +88,11 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
             }
             for (u32 i = 0; i < count; ++i) {
                 const u64 at = static_cast<u64>(first + i) * Holdout::depth;
-                nearest[i].finish(h.truth.data() + at, h.truth_rows.data() + at);
+                nearest[i].sort();
+                for (u32 j = 0; j < nearest[i].size; ++j) {
+                    h.truth[at + j] = nearest[i].items[j].distance;
+                    h.truth_rows[at + j] = nearest[i].items[j].row;
+                }
             }
         });
     }

@@ -4,7 +4,7 @@
 // Invariants: the pool is sorted, without duplicates; a row is expanded at most once; every id is below the number of rows.
 #pragma once
 
-#include "search/codec.hpp"
+#include "search/layers.hpp"
 
 #include <algorithm>
 
@@ -239,6 +239,18 @@ public:
             }
         });
         pool.insert(fresh, count);
+    }
+
+    // The same in a graph with layers: at what a descent through them finds.
+    template <class Graph, class Visit>
+    void add_descent(const Graph &graph, const QueryCode &query, const LayersView &layers, Visit visit) {
+        const Descent<Graph> found(graph, query, layers);
+        counts.entry_distances = found.distances;
+        counts.hops += found.hops;
+        counts.bad_ids += found.bad_ids;
+        if (found.slot == no_row || !seen_.add(found.slot)) return;
+        pool.insert(found.estimate, found.slot);
+        visit(found.estimate, found.slot);
     }
 
     // False where the search is done.

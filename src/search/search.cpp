@@ -121,15 +121,20 @@ Status Searcher::start(Lane &lane, learnann_error *error) const {
     const About &a = view.about();
     LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
     if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, plan.kept, error));
+    const auto accept = [&](i32 estimate, u32 slot) {
+        if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
+    };
+    lane.stage = Lane::walking;
+    if (view.has_layers()) {
+        lane.beam.add_descent(graph, lane.encoded.code, view.layers(), accept);
+        return LEARNANN_OK;
+    }
     const EntryView entries{view.entry_records(), a.record_bytes, a.entries, a.entry_group};
     const auto slot_of = [&](u32 entry) {
         const u32 slot = view.entry_slot(entry);
         return slot < view.rows() ? slot : no_row;
     };
-    lane.beam.add_entries(lane.encoded.code, entries, slot_of, [&](i32 estimate, u32 slot) {
-        if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
-    });
-    lane.stage = Lane::walking;
+    lane.beam.add_entries(lane.encoded.code, entries, slot_of, accept);
     return LEARNANN_OK;
 }
 

@@ -397,7 +397,7 @@ TEST_CASE("wrong options and arguments") {
     o.spectral = no_such<learnann_spectral>(2);
     refused(o, LEARNANN_UNSUPPORTED);
     o = good;
-    o.graph = no_such<learnann_graph>(2);
+    o.graph = no_such<learnann_graph>(6);
     refused(o, LEARNANN_UNSUPPORTED);
     for (const uint32_t size : {0u, 3u, 5000u, UINT32_MAX}) {
         o = good;

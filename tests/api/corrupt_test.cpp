@@ -26,6 +26,17 @@ Memory make_index(learnann_exact exact = LEARNANN_EXACT_I8, learnann_metric metr
     return file;
 }
 
+// With layers: of 300 rows at a chance of a half.
+Memory make_layered() {
+    const Rows rows = clustered(300, 6, LEARNANN_F32, 84);
+    learnann_build_options options = build_options();
+    options.graph = LEARNANN_GRAPH_HNSW;
+    options.degree = 5;
+    Memory file;
+    REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
+    return file;
+}
+
 // In records of 32 bytes, of which 24 are divided among the dimensions.
 Memory make_packed(uint32_t dim) {
     const Rows rows = clustered(300, dim, LEARNANN_F32, 82);
@@ -332,7 +343,7 @@ TEST_CASE("F3: sections lie within the file, aligned, each kind once") {
 
 TEST_CASE("F4: an unknown kind is refused where it is required, and skipped where not") {
     const Memory file = make_index();
-    for (const uint32_t kind : {0u, 12u, 31u, UINT32_MAX}) {
+    for (const uint32_t kind : {0u, 13u, 31u, UINT32_MAX}) {
         IndexFile f(file);
         const uint64_t entry = f.entry(kind_calibration);
         f.put(entry, kind);
@@ -405,6 +416,7 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
                  {about_crumbs_at, 12},
                  {about_crumbs_at, 20},
                  {about_crumb_shift, 1},
+                 {about_graph, 6},
                  {about_code_step, 0},
                  {about_code_step, nan},
                  {about_code_step, inf},
@@ -795,4 +807,80 @@ TEST_CASE("F18: bytes between sections are 0") {
         learnann_close(index);
     }
     CHECK(gaps > 50);
+}
+
+TEST_CASE("F21: layers where the graph has some, and of sizes that make sense") {
+    const Memory file = make_layered(), flat = make_index();
+    const IndexFile whole(file);
+    const uint64_t at = whole.offset(kind_layers);
+    const uint32_t count = whole.get<uint32_t>(at), top = whole.get<uint32_t>(at + 8), lowest = whole.get<uint32_t>(at + 4 + 4ull * count);
+    REQUIRE(look(whole).verify == LEARNANN_OK);
+    REQUIRE(count >= 4);
+    REQUIRE(top < lowest);
+    REQUIRE(lowest > 100);
+    check_refused(with_about(file, about_graph, LEARNANN_GRAPH_NSW), "F21");
+    check_refused(with_about(flat, about_graph, LEARNANN_GRAPH_HNSW), "F21");
+    const auto with_head = [&](uint32_t word, uint32_t value) {
+        IndexFile f(file);
+        f.put(at + 4ull * word, value);
+        f.repair_all();
+        return f;
+    };
+    for (const uint32_t value : {0u, 15u, UINT32_MAX}) check_refused(with_head(0, value), "F21");
+    for (const uint32_t value : {0u, 256u, UINT32_MAX}) check_refused(with_head(1, value), "F21");
+    check_refused(with_head(2, 0), "F21");                      // the top layer is empty
+    check_refused(with_head(2, lowest + 1), "F21");             // larger than the one below it
+    check_refused(with_head(1 + count, 301), "F21");            // more nodes than rows
+    check_refused(with_head(2 + count, 1), "F21");              // a size behind the last
+    // Sizes that make sense, of a section of another length.
+    check_refused(with_head(1, 3), "F6");
+    check_refused(with_head(1 + count, lowest + 1), "F6");
+    for (const uint64_t size : {uint64_t(0), uint64_t(63), whole.size(kind_layers) - 4, whole.size(kind_layers) + 4})
+        check_refused(with_section(file, kind_layers, size), "F6");
+}
+
+TEST_CASE("F22: nodes and neighbours of the layers") {
+    const Memory file = make_layered();
+    const IndexFile whole(file);
+    const uint64_t head = whole.offset(kind_layers), slots = head + 64;
+    const uint32_t count = whole.get<uint32_t>(head), degree = whole.get<uint32_t>(head + 4), top = whole.get<uint32_t>(head + 8),
+                   all = whole.get<uint32_t>(head + 4 + 4ull * count);
+    REQUIRE(degree == 2);
+    const uint64_t lowest = head + whole.size(kind_layers) - 12ull * all;     // blocks of the lowest layer of these
+    const auto with = [&](uint64_t place, uint32_t value) {
+        IndexFile f(file);
+        f.put(place, value);
+        f.repair_all();
+        return f;
+    };
+    check_found(with(slots + 40, 300u), "F22");
+    check_found(with(slots + 40, UINT32_MAX), "F22");
+    check_found(with(slots + 40, whole.get<uint32_t>(slots + 44)), "F22");      // twice
+    check_found(with(slots, whole.get<uint32_t>(head + 64 + 4ull * (all - 1))), "F22");      // the first is not the entry
+    uint32_t full = 0, single = 0;
+    while (full < all && whole.get<uint32_t>(lowest + 12ull * full) != 2) ++full;
+    while (single < all && whole.get<uint32_t>(lowest + 12ull * single) != 1) ++single;
+    REQUIRE(full < all);
+    const uint64_t block = lowest + 12ull * full;
+    check_found(with(block, 3u), "F22");
+    check_found(with(block, UINT32_MAX), "F22");
+    check_found(with(block + 4, all), "F22");           // no node
+    check_found(with(block + 4, full), "F22");          // itself
+    check_found(with(block + 4, whole.get<uint32_t>(block + 8)), "F22");       // twice
+    if (single < all) check_found(with(lowest + 12ull * single + 8, 1u), "F22");      // behind the last
+    check_found(with(slots + 4ull * all + 4, top), "F22");      // a node of a lower layer in the top one
+}
+
+TEST_CASE("random damage to the layers behind right checksums: no crash") {
+    const Memory file = make_layered();
+    Random random(85);
+    for (int round = 0; round < 500; ++round) {
+        IndexFile f(file);
+        for (uint32_t changes = 1 + random.below(20); changes > 0; --changes) {
+            const uint64_t past = round % 2 ? 64 : 0, at = f.offset(kind_layers) + past + random.next() % (f.size(kind_layers) - past);
+            f.bytes.data()[at] = static_cast<uint8_t>(round % 3 == 0 ? 0xff : random.next());
+        }
+        f.repair_all();
+        use_index(f.bytes.data(), f.bytes.size());
+    }
 }

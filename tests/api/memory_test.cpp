@@ -84,6 +84,21 @@ TEST_CASE("a build whose allocator fails at any call ends with NOMEM, and leaks 
     }
 }
 
+TEST_CASE("every graph's build whose allocator fails at any call ends with NOMEM, and leaks nothing") {
+    const Rows rows = clustered(1000, 2, LEARNANN_F32, 69);
+    for (const learnann_graph graph : {LEARNANN_GRAPH_KNN, LEARNANN_GRAPH_NSW, LEARNANN_GRAPH_HNSW, LEARNANN_GRAPH_UNIFORM}) {
+        CAPTURE(graph);
+        learnann_build_options options = build_options();
+        options.graph = graph;
+        const int failed = each_allocation(5, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
+            options.allocator = &hooks;
+            Memory file;
+            return build(rows, options, nullptr, file, &error);
+        });
+        CHECK(failed > 10);
+    }
+}
+
 TEST_CASE("a threaded build whose allocator fails ends with NOMEM, and leaks nothing") {
     const Rows rows = clustered(1200, 2, LEARNANN_F32, 66);
     learnann_build_options options = build_options(LEARNANN_IP);

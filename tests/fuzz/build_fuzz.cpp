@@ -24,6 +24,7 @@ learnann_build_options make_options(Input &in) {
     options.code_bytes = 16 * in.number(6);
     options.degree = in.number(2) ? 4 + in.number(125) : 0;
     options.seed = in.word();
+    options.graph = static_cast<learnann_graph>(options.seed % 6);
     return options;
 }
 

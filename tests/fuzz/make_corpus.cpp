@@ -29,7 +29,7 @@ static std::string text_of(const Memory &bytes) {
 // ---- indexes
 
 static Memory make(uint64_t n, uint32_t dim, learnann_type type, learnann_metric metric, learnann_exact exact,
-                   bool keys, bool calibrated, uint32_t code_bytes = 16) {
+                   bool keys, bool calibrated, uint32_t code_bytes = 16, learnann_graph graph = LEARNANN_GRAPH_AUTO) {
     const Rows rows = clustered(n, dim, type, 90), sample = clustered(8, dim, LEARNANN_F32, 91);
     std::vector<uint64_t> key(n);
     for (uint64_t i = 0; i < n; ++i) key[i] = 5 * (n - i);
@@ -37,6 +37,7 @@ static Memory make(uint64_t n, uint32_t dim, learnann_type type, learnann_metric
     learnann_build_options options = build_options(metric, exact);
     options.code_bytes = code_bytes;
     options.degree = 4;
+    options.graph = graph;
     if (calibrated) options.queries = &queries;
     Memory file;
     if (build(rows, options, keys ? key.data() : nullptr, file) != LEARNANN_OK)
@@ -61,6 +62,9 @@ static void write_indexes() {
     // Large enough to be walked.
     const Memory walked = make(260, 2, LEARNANN_U8, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, true);
     write("walked", walked);
+
+    const Memory layered = make(260, 2, LEARNANN_U8, LEARNANN_L2, LEARNANN_EXACT_AUTO, false, false, 16, LEARNANN_GRAPH_HNSW);
+    write("layered", layered);
 
     // Damaged behind right checksums, one place each.
     const auto damaged = [&](const std::string &name, const Memory &from, auto change) {
@@ -87,7 +91,7 @@ static void write_indexes() {
     damaged("no_order", tiny, [](IndexFile &f) { f.put(f.entry(kind_key_order), 20u); });
     damaged("twice", tiny, [](IndexFile &f) { f.put(f.entry(kind_keys), uint32_t(kind_records)); });
     damaged("overlap", tiny, [](IndexFile &f) { f.put(f.entry(kind_slot_of_row) + 8, f.offset(kind_row_of_slot)); });
-    damaged("unknown", tiny, [](IndexFile &f) { f.put(f.entry(kind_calibration), 12u); });
+    damaged("unknown", tiny, [](IndexFile &f) { f.put(f.entry(kind_calibration), 31u); });
     damaged("calibration_nan", tiny, [](IndexFile &f) {
         for (uint64_t at = 0; at < f.size(kind_calibration); at += 16)
             f.put(f.offset(kind_calibration) + at + 8, 0xffc00000u);
@@ -103,6 +107,9 @@ static void write_indexes() {
     });
     damaged("blocks", walked, [](IndexFile &f) {
         for (uint32_t s = 0; s < f.rows(); s += 7) f.put(f.record(s) + 12, 0xffffffffu - s);
+    });
+    damaged("layers", layered, [](IndexFile &f) {
+        for (uint64_t at = 64; at < f.size(kind_layers); at += 28) f.put(f.offset(kind_layers) + at, 0xfffffff0u + static_cast<uint32_t>(at));
     });
     Memory cut;
     cut.assign(tiny.data(), 64 + 32 * 3);

@@ -59,3 +59,30 @@ TEST_CASE("bridges: one leads to a bunch that the first entry does not reach, en
         CHECK(bridges[0].to >= half);
     }
 }
+
+TEST_CASE("bridges: from the row that has room in its list, while there is one") {
+    TwoRings rings(10);
+    for (u32 row = 0; row < 10; ++row)
+        for (u32 step = 5; step <= 8 && row != 6; ++step) rings.edges.link(row, (row + step) % 10);
+    Array<Bridge> bridges;
+    u32 count = 0;
+    REQUIRE(bridge_gaps(rings.space, rings.edges, rings.entries, Allocator(), bridges, count, nullptr) == LEARNANN_OK);
+    REQUIRE(count == 1);
+    CHECK(bridges[0].from == 6);
+    for (u32 step = 5; step <= 8; ++step) rings.edges.link(6, (6 + step) % 10);
+    REQUIRE(bridge_gaps(rings.space, rings.edges, rings.entries, Allocator(), bridges, count, nullptr) == LEARNANN_OK);
+    CHECK(count == 1);      // all are full: one more, then
+}
+
+// A hundred rows that nothing leads to, and one of the others that is the nearest to all of them.
+TEST_CASE("bridges: under inner product not from the few rows that every walk passes") {
+    TwoRings rings(100);
+    rings.space.inner = true;
+    for (u32 row = 100; row < 200; ++row) rings.edges.degrees[row] = 0;
+    Array<Bridge> bridges;
+    u32 count = 0, most = 0, of[200] = {};
+    REQUIRE(bridge_gaps(rings.space, rings.edges, rings.entries, Allocator(), bridges, count, nullptr) == LEARNANN_OK);
+    REQUIRE(count == 100);
+    for (u32 i = 0; i < count; ++i) most = larger(most, ++of[bridges[i].from]);
+    CHECK(most <= 4);       // what the lists have room for
+}

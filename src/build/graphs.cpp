@@ -1,0 +1,70 @@
+// graphs.cpp: the graphs of the literature, for comparison: the same rows, codes, file and search, other edges.
+#include "build/pipeline.hpp"
+#include "learn/hnsw.hpp"
+#include "learn/knn.hpp"
+
+LEARNANN_BEGIN
+
+// The entries of the default graph, without its edges.
+Status Pipeline::choose_default_entries(learnann_error *error) {
+    const u32 n = rows_.count();
+    if (!space_.inner) {
+        LEARNANN_RETURN_IF(choose_entries(space_, entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+        return entries_.arrange(space_, allocator_, error);
+    }
+    FittedCodec fitted;
+    Array<u8> records(allocator_);
+    LEARNANN_RETURN_IF(encode_by_angle(fitted, records, error));
+    const CodeSpace angular{&fitted.codec, records.data(), n, false};
+    LEARNANN_RETURN_IF(choose_inner_entries(space_, angular, inner_entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    return entries_.arrange(space_, allocator_, error);
+}
+
+// Rows held out are linked as the others are. While the graph is calibrated nothing leads to them.
+Status Pipeline::link_knn(learnann_error *error) {
+    LEARNANN_RETURN_IF(choose_default_entries(error));
+    LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, options_.degree ? options_.degree : default_degree, threads(), progress(), allocator_, edges_, error));
+    if (!holdout_.from_rows) return calibrate_graph(error);
+    EdgeLists all;
+    LEARNANN_RETURN_IF(all.copy(edges_, allocator_, error));
+    for (u32 slot = 0; slot < edges_.rows; ++slot) {
+        u32 *list = edges_.of(slot);
+        u32 *const end = std::remove_if(list, list + edges_.degrees[slot], [&](u32 other) { return holdout_.holds(row_of_slot_[other]); });
+        edges_.degrees[slot] = static_cast<u8>(end - list);
+    }
+    LEARNANN_RETURN_IF(calibrate_graph(error));
+    edges_ = std::move(all);
+    return LEARNANN_OK;
+}
+
+Status Pipeline::link_nsw(learnann_error *error) {
+    LEARNANN_RETURN_IF(entries_.rows.allocate(1, error));
+    entries_.rows[0] = Random(options_.seed + 3).below(space_.rows);
+    LEARNANN_RETURN_IF(entries_.arrange(space_, allocator_, error));
+    InsertionOrder order(allocator_);
+    LEARNANN_RETURN_IF(insertion_order(order, error));
+    GraphOptions graph;
+    graph.degree = edges_.capacity;
+    graph.chosen = edges_.capacity / 2;
+    graph.keeps_chosen = true;      // the long edges of the first rows hold the graph together
+    graph.beam = larger(build_beam, graph.degree);
+    graph.hiders = 0;
+    GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
+    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.originals, 0, progress(), error));
+    link_copies(edges_, order.copies(), order.parents);
+    LEARNANN_RETURN_IF(calibrate_graph(error));
+    return builder.insert(order.held_out(), order.held, edges_.rows - order.held, progress(), error);
+}
+
+Status Pipeline::link_hnsw(learnann_error *error) {
+    InsertionOrder order(allocator_);
+    LEARNANN_RETURN_IF(entries_.rows.allocate(0, error));
+    LEARNANN_RETURN_IF(insertion_order(order, error));
+    HnswBuilder builder(space_, edges_, entries_, layers_, threads(), allocator_);
+    LEARNANN_RETURN_IF(builder.build(order.rows.data(), order.originals, options_.seed + 3, progress(), error));
+    link_copies(edges_, order.copies(), order.parents);
+    LEARNANN_RETURN_IF(calibrate_graph(error));
+    return builder.insert(order.held_out(), order.held, edges_.rows - order.held, progress(), error);
+}
+
+LEARNANN_END
