@@ -213,7 +213,7 @@ u32 GraphBuilder::relink(Worker &w, u32 row, u32 *kept) {
 Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
     EdgeLists next;
     LEARNANN_RETURN_IF(prepare(0, error));
-    LEARNANN_RETURN_IF(next.allocate(edges_.rows, edges_.capacity, allocator_, error));
+    LEARNANN_RETURN_IF(next.allocate(edges_.rows, options_.degree, allocator_, error));     // that many are chosen: no room for more
     prefer_large_pages(next.ids.data(), next.ids.bytes());
     constexpr u32 batch = 32768;
     for (u32 done = 0; done < count; done += batch) {
@@ -224,8 +224,10 @@ Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress
         });
     }
     // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
-    std::memcpy(edges_.degrees.data(), next.degrees.data(), edges_.rows);
-    edges_.ids.swap(next.ids);
+    for (u32 row = 0; row < edges_.rows; ++row) {
+        edges_.degrees[row] = next.degrees[row];
+        std::memcpy(edges_.of(row), next.of(row), next.degrees[row] * sizeof(u32));
+    }
     for (u32 i = 0; i < count; ++i) {
         const u32 row = rows[i], *own = edges_.of(row);
         for (u32 j = 0; j < next.degrees[row]; ++j) edges_.link(own[j], row);
