@@ -159,7 +159,7 @@ Status AtomicFile::write(const void *bytes, size_t size, learnann_error *error) 
 
 Status AtomicFile::rewind(learnann_error *error) {
     LARGE_INTEGER start{};
-    return SetFilePointerEx(as_handle(handle_), start, nullptr, FILE_BEGIN) ? LEARNANN_OK : fail_io(error, "the file can't be written from its beginning");
+    return SetFilePointerEx(as_handle(handle_), start, nullptr, FILE_BEGIN) ? LEARNANN_OK : fail_io(error, "the file can't be written to again");
 }
 
 Status AtomicFile::commit(learnann_error *error) {
@@ -323,7 +323,7 @@ Status AtomicFile::write(const void *bytes, size_t size, learnann_error *error) 
 }
 
 Status AtomicFile::rewind(learnann_error *error) {
-    return ::lseek(static_cast<int>(handle_), 0, SEEK_SET) == 0 ? LEARNANN_OK : fail_io(error, "the file can't be written from its beginning");
+    return ::lseek(static_cast<int>(handle_), 0, SEEK_SET) == 0 ? LEARNANN_OK : fail_io(error, "the file can't be written to again");
 }
 
 // Flushes the folder's entry for the new name. A system that can't open or flush folders has no more to offer: not an error.

@@ -19,13 +19,15 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 lists = edge_capacity(o) * 4ull + 2, threads = thread_count(o);
     const u64 held_out = smaller<u64>(rows, Holdout::most);
     // What the phases hold that hold most, besides the norms, both orders of the rows and what is held out.
-    const u64 coded = rows * record + smaller<u64>(rows, pca_sample(dim)) * dim * 4 + 2 * (dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272);
+    const u64 matrices = 2 * (dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272);
+    const u64 coded = rows * record + smaller<u64>(rows, pca_sample(dim)) * dim * 4 + matrices;
     const u64 arranged = rows * 2 * record;
     const u64 graph = rows * (record + lists);
     const u64 batch = smaller<u64>(rows / 50 + 512, 32768) * degree * 12;
     const u64 angular = o.metric == LEARNANN_IP ? record + angular_capacity * 4ull + 2 : 0;
     const u64 linked = graph + batch + rows * larger<u64>(insertion_bytes + angular, angular ? 0 : 4 + degree * 4 + 2);
-    const u64 calibrated = graph + rows * (o.queries ? lists + 4 + teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 4) + held_out * calibration_bytes;
+    const u64 taught = o.queries ? lists + teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
+    const u64 calibrated = graph + rows * (4 + taught) + held_out * calibration_bytes;
     const u64 laid_out = graph + rows * (14 + degree * IdList::bits_for(static_cast<u32>(rows)) * 5 / 32);
     const u64 most = larger(larger(larger(coded, arranged), linked), larger(calibrated, laid_out));
     const u64 in_memory = o.rows_mapped ? 2 * Rows::window + threads * Rows::together * (dim * 4ull + Rows::around / 4) : 0;
@@ -173,7 +175,8 @@ Status Pipeline::fit(learnann_error *error) {
     }
     learnann_build_options chosen = options_;
     chosen.code_bytes = width;
-    LEARNANN_RETURN_IF(check_memory(build_bytes(rows_.count(), rows_.dim(), chosen), "records as wide as these rows want need more memory than the limit: choose a smaller code_bytes", error));
+    LEARNANN_RETURN_IF(check_memory(build_bytes(rows_.count(), rows_.dim(), chosen),
+                                    "records as wide as these rows want need more memory than the limit: give code_bytes", error));
     const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width;    // the trial took all rows
     if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, measured_best, error));
     return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
