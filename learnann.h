@@ -378,7 +378,7 @@ typedef struct learnann_build_options {
     uint32_t degree;                /* out-edges that pruning leaves a row at most, 4 to 128; 0: 32. Most keep fewer */
     learnann_exact exact;
     uint64_t seed;
-    uint64_t memory_limit;          /* refuse with NOMEM a build that needs more bytes than this besides the rows; 0: none */
+    uint64_t memory_limit;          /* refuse with NOMEM, before the work, a build for which learnann_build_bytes tells more; 0: none */
     const learnann_vectors *queries;/* sample queries, borrowed: they measure codes and calibration instead of held-out rows,
                                      * and from some 1,500 on they teach the graph, as learnann_builder_train does */
     const learnann_allocator *allocator;
@@ -386,6 +386,10 @@ typedef struct learnann_build_options {
      * string. Non-zero cancels. */
     int (*progress)(void *context, const char *phase, double done);
     void *progress_context;
+    uint32_t rows_mapped;           /* 1: the rows lie in a mapping of a file that nobody wrote to. They are asked for ahead, and their
+                                     * pages given back to the system once read (madvise): some 20 MB of them are resident at a time
+                                     * (with LEARNANN_GRAPH_KNN, which reads them again and again, all) */
+    uint32_t reserved;
 } learnann_build_options;
 
 static inline learnann_build_options learnann_build_options_default(void) {
@@ -430,7 +434,9 @@ static inline learnann_build_report learnann_build_report_default(void) {
     return r;
 }
 
-/* Bytes of memory that learnann_builder_run would need for such rows, besides the rows themselves; 0 for bad arguments. */
+/* The most bytes of memory that learnann_builder_run needs at once for such rows, besides the rows themselves (with rows_mapped: and
+ * what is resident of them); 0 for bad arguments. Where code_bytes is 0 it takes 128: rows that turn out to want wider records are
+ * refused with NOMEM before the graph is built, if those don't fit memory_limit. The file's bytes don't depend on the limit. */
 LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
 
 /* OK, ARGUMENT (an option out of range), NOMEM. options may be NULL and are copied; what they point to is borrowed. */

@@ -51,3 +51,23 @@ ablation: $B/learnann-ablation $B/learnann  ## every graph on every set: distanc
 
 $B/learnann-ablation: $(ABLATION_PARTS) $B/liblearnann.a
 	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
+
+# A made set as large as wanted, the same bytes wherever it is made: MADE=... its options (build/learnann-made --help).
+MADE ?= --rows 1000000 --dim 768
+MADE_DIR ?= $B/made/million
+.PHONY: made-set bench-capped
+made-set: $B/learnann-made  ## a million made embeddings of 768 dimensions with queries and truth, in MADE_DIR (build/made/million); MADE="--rows N ..."
+	@$B/learnann-made $(MADE_DIR) $(MADE)
+
+# CAPPED=...: its options, as CAPPED="--data DIR --set NAME=cos" (build/learnann-bench-capped --help). Builds of a million rows
+# by the peers take an hour each.
+CAPPED ?= --data $(dir $(MADE_DIR)) --set $(notdir $(MADE_DIR))=cos
+bench-capped: $B/learnann-bench-capped $B/learnann-made  ## learnann, hnswlib and USearch's view where memory is a quarter of the file; makes its set, see made-set
+	@test -e $(MADE_DIR)/truth.ibin || $(MAKE) made-set
+	@$B/learnann-bench-capped --cache $B/bench-cache $(CAPPED)
+
+$B/learnann-bench-capped: $B/bench/capped/capped.o $(filter-out $B/bench/bench.o,$(BENCH_OBJECTS)) $(BENCH_TOOLS) $B/tools/cache.o $B/liblearnann.a $B/bench/peers.libs
+	$(CXX) $(ALL_FLAGS) $(filter %.o %.a,$^) $$(cat $B/bench/peers.libs) -o $@
+
+$B/learnann-made: $B/bench/made/made.o $B/bench/dataset.o $(BENCH_TOOLS) $B/liblearnann.a
+	$(CXX) $(ALL_FLAGS) $^ -o $@

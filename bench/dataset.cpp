@@ -145,26 +145,29 @@ std::vector<int32_t> made_truth(const std::vector<float> &vectors) {
 
 } // namespace
 
+bool open_rows(const std::string &folder, tools::MatrixFile &base, tools::MatrixFile &query, Failure &failure) {
+    const std::string rows = find_file(folder, "base"), queries = find_file(folder, "query");
+    if (rows.empty() || queries.empty()) {
+        return fail(failure, folder, "", "base.* or query.* is missing", "Check the folder's name.");
+    }
+    if (!tools::open_vectors(rows, base, failure) || !tools::open_vectors(queries, query, failure)) return false;
+    return (query.matrix.dim == base.matrix.dim && query.matrix.element == base.matrix.element) ||
+           fail(failure, queries, "", "its vectors are not of the kind that the base has", "Check the two files.");
+}
+
 bool open_dataset(const std::string &folder, const std::string &spelled, Dataset &set, Failure &failure) {
     const size_t equals = spelled.find('=');
     set.name = spelled.substr(0, equals);
     const std::string metric = equals == std::string::npos ? "" : spelled.substr(equals + 1);
     const fs::path place = fs::path(folder) / set.name;
-    const std::string base = find_file(place, "base"), query = find_file(place, "query");
     const std::string truth = find_file(place, "truth"), train = find_file(place, "train_query");
-    if (base.empty() || query.empty() || truth.empty()) {
-        return fail(failure, place.string(), "", "base.*, query.* or truth.* is missing", "Check --data and --sets.");
-    }
-    set.base_path = base;
-    set.query_path = query;
+    if (truth.empty()) return fail(failure, place.string(), "", "truth.* is missing", "Check --data and --sets.");
+    set.base_path = find_file(place, "base");
+    set.query_path = find_file(place, "query");
     set.truth_path = truth;
-    if (!metric_of(set.name, metric, set.metric, failure) || !tools::open_vectors(base, set.base, failure) ||
-        !tools::open_vectors(query, set.query, failure) ||
+    if (!metric_of(set.name, metric, set.metric, failure) || !open_rows(place.string(), set.base, set.query, failure) ||
         (!train.empty() && !tools::open_vectors(train, set.train, failure))) {
         return false;
-    }
-    if (set.query.matrix.dim != set.dim() || set.query.matrix.element != set.base.matrix.element) {
-        return fail(failure, query, "", "its vectors are not of the kind that the base has", "Check the two files.");
     }
     set.has_train = !train.empty();
     set.fingerprint = fingerprint_of(set.base.matrix);

@@ -29,6 +29,9 @@ struct Dataset {
     uint64_t queries() const { return query.matrix.rows; }
 };
 
+// base.* and query.* of a folder, which must be of one kind.
+bool open_rows(const std::string &folder, tools::MatrixFile &base, tools::MatrixFile &query, tools::Failure &failure);
+
 // `spelled` is NAME or NAME=l2|ip|cos; the sets of this project's own need no metric. False with a reason otherwise.
 bool open_dataset(const std::string &folder, const std::string &spelled, Dataset &set, tools::Failure &failure);
 

@@ -43,11 +43,8 @@ public:
         return seconds;
     }
 
-    void load(const std::string &path) override {
-        learnann_error error{};
-        check(learnann_open(path.c_str(), nullptr, &index_, &error), error);
-        check(learnann_scratch_create(index_, &scratch_, &error), error);
-    }
+    void load(const std::string &path) override { open(path, 0); }
+    void load_sparingly(const std::string &path) override { open(path, LEARNANN_OPEN_FLASH); }
 
     void set_effort(uint32_t effort) override { options_.effort = effort; }
 
@@ -78,6 +75,13 @@ public:
     }
 
 protected:
+    void open(const std::string &path, uint32_t flags) {
+        learnann_error error{};
+        learnann_open_options options = learnann_open_options_default();
+        options.flags = flags;
+        check(learnann_open(path.c_str(), &options, &index_, &error), error);
+        check(learnann_scratch_create(index_, &scratch_, &error), error);
+    }
     void take(const learnann_search_stats &stats) {
         distances_ += stats.distances + stats.entry_distances + stats.reranked;
     }

@@ -52,6 +52,11 @@ public:
         reserve();
     }
 
+    void load_sparingly(const std::string &path) override {
+        index_ = us::index_dense_t::make(path.c_str(), true);       // a view: mapped
+        reserve();
+    }
+
     void set_effort(uint32_t effort) override { index_.change_expansion_search(effort); }
 
     void search(uint64_t query, int64_t *ids) override {

@@ -25,6 +25,8 @@ public:
     // Builds, writes the index to `path`, and returns the seconds that building alone took.
     virtual double build(const std::string &path) = 0;
     virtual void load(const std::string &path) = 0;
+    // As little of the index in memory as the system can do with.
+    virtual void load_sparingly(const std::string &path) { load(path); }
 
     // Bytes that must lie beside the index file for load(): rows that the file does not keep.
     virtual uint64_t bytes_beside_file() const { return 0; }

@@ -46,6 +46,16 @@ std::string store(const Fraction &target, const std::string &text) {
     return "";
 }
 
+std::string store(const Bytes &target, const std::string &text) {
+    const std::string units = "KMG";
+    const size_t unit = text.empty() ? std::string::npos : units.find(text.back());
+    uint64_t number = 0;
+    const std::string digits = unit == std::string::npos ? text : text.substr(0, text.size() - 1);
+    if (!store(Whole{&number, 1, UINT64_MAX >> 30}, digits).empty()) return "must be a number of bytes, or of K, M or G, as 512M";
+    *target.value = unit == std::string::npos ? number : number << 10 * (unit + 1);
+    return "";
+}
+
 std::string store(const Choice &target, const std::string &text) {
     std::string here;
     for (const Word &word : target.words) {

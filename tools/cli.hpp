@@ -29,6 +29,9 @@ struct Whole {
 struct Fraction {
     double *value;              // above 0, at most 1
 };
+struct Bytes {
+    uint64_t *value;            // "512M": K, M and G are powers of 1,024
+};
 struct Word {
     const char *text;
     uint32_t value;
@@ -38,7 +41,7 @@ struct Choice {
     uint32_t *value;
     std::vector<Word> words;
 };
-using Target = std::variant<bool *, std::string *, Whole, Fraction, Choice>;
+using Target = std::variant<bool *, std::string *, Whole, Fraction, Bytes, Choice>;
 
 struct Option {
     const char *name;           // "--metric", "-k"

@@ -16,7 +16,7 @@ namespace {
 struct Settings {
     std::string input, output, keys, queries;
     uint32_t metric = LEARNANN_L2;
-    uint64_t threads = 0, seed = 0, code_bytes = 0, degree = 0;
+    uint64_t threads = 0, seed = 0, code_bytes = 0, degree = 0, memory = 0;
     uint32_t spectral = LEARNANN_SPECTRAL_AUTO;
     uint32_t graph = LEARNANN_GRAPH_ADAPTIVE;
     uint32_t exact = LEARNANN_EXACT_AUTO;
@@ -40,6 +40,9 @@ Syntax syntax_of(Settings &s) {
                                 "out); from some 1,500 on the graph learns from them, as `learnann train` does", &s.queries},
         {"--threads", "N", "0, the default: one for each core; the file does not depend on it",
          Whole{&s.threads, 0, 4096}},
+        {"--memory", "SIZE", "refuse at once what would need more memory than this, as 512M, for all it holds\n"
+                             "and for what is mapped of INPUT at a time (some 20 MB, however large it is).\n"
+                             "Default: what the machine has available; the file does not depend on it", Bytes{&s.memory}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
         {"--spectral", "auto|pca", "the projection (default auto)",
          Choice{&s.spectral, {{"auto", LEARNANN_SPECTRAL_AUTO}, {"pca", LEARNANN_SPECTRAL_PCA},
@@ -112,6 +115,7 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
     o.exact = static_cast<learnann_exact>(s.exact);
     o.seed = s.seed;
     o.memory_limit = memory.bytes;
+    o.rows_mapped = in.rows.bytes.mapped();
     o.queries = s.queries.empty() ? nullptr : &in.query_vectors;
     progress.attach(o);
     return o;
@@ -123,13 +127,15 @@ Failure build_failure(const Settings &s, const Inputs &in, const AvailableMemory
     Failure failure = library_failure(s.input, "row", error);
     if (error.status == LEARNANN_NOMEM && error.needed != 0) {
         failure.place.clear();
-        failure.reason = format("building needs %s besides the rows", size_text(error.needed).c_str());
+        failure.reason = format("building needs %s", size_text(error.needed).c_str());
         if (memory.bytes != 0) {
-            failure.reason += memory.contained ? "; this container has left " : "; this machine has available ";
+            failure.reason += memory.bytes == s.memory ? "; --memory allows " : memory.contained ? "; this container has left "
+                                                                                               : "; this machine has available ";
             failure.reason += size_text(memory.bytes);
         }
-        failure.advice = "Close other programs or build where there is more memory (searching needs far less);\n"
-                         "  a smaller --degree or --code-bytes needs less, and so does a part of the rows.";
+        failure.advice = memory.bytes == s.memory ? "Allow as much; a smaller --degree or --code-bytes needs less."
+                                                  : "Close other programs or build where there is more memory (searching needs far less);\n"
+                                                    "  a smaller --degree or --code-bytes needs less, and so does a part of the rows.";
     }
     const double rows = static_cast<double>(in.row_vectors.count);
     if (error.status == LEARNANN_UNSUPPORTED && s.graph == LEARNANN_GRAPH_KNN) {
@@ -141,7 +147,8 @@ Failure build_failure(const Settings &s, const Inputs &in, const AvailableMemory
 
 bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Failure &failure) {
     ProgressLine progress;
-    const AvailableMemory memory = available_memory();
+    AvailableMemory memory = available_memory();
+    if (s.memory != 0 && (memory.bytes == 0 || s.memory < memory.bytes)) memory.bytes = s.memory;
     const learnann_build_options options = options_of(s, in, memory, progress);
     learnann_builder *raw = nullptr;
     learnann_error error{};

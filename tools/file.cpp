@@ -102,6 +102,8 @@ bool MappedFile::open(const std::string &path, Failure &failure) {
     return true;
 }
 
+void MappedFile::let_go() const {}
+
 #else
 
 MappedFile::~MappedFile() {
@@ -133,6 +135,12 @@ bool MappedFile::open(const std::string &path, Failure &failure) {
     data_ = static_cast<const uint8_t *>(bytes);
     size_ = static_cast<uint64_t>(status.st_size);
     return true;
+}
+
+void MappedFile::let_go() const {
+#ifdef MADV_DONTNEED
+    if (data_ != nullptr) (void)madvise(const_cast<uint8_t *>(data_), static_cast<size_t>(size_), MADV_DONTNEED);
+#endif
 }
 
 #endif

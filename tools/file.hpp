@@ -24,6 +24,9 @@ public:
     bool open(const std::string &path, Failure &failure);
     const uint8_t *data() const { return data_; }
     uint64_t size() const { return size_; }
+    bool mapped() const { return data_ != nullptr && held_.empty(); }
+    // What was read of it need not stay in memory, where it is mapped.
+    void let_go() const;
 
 private:
     const uint8_t *data_ = nullptr;

@@ -143,6 +143,11 @@ Status AtomicFile::write(const void *bytes, size_t size, learnann_error *error) 
     return LEARNANN_OK;
 }
 
+Status AtomicFile::rewind(learnann_error *error) {
+    LARGE_INTEGER start{};
+    return SetFilePointerEx(as_handle(handle_), start, nullptr, FILE_BEGIN) ? LEARNANN_OK : fail_io(error, "the file can't be written to again");
+}
+
 Status AtomicFile::commit(learnann_error *error) {
     if (!FlushFileBuffers(as_handle(handle_))) return fail_io(error, "the file can't be flushed to the disk");
     const bool closed = CloseHandle(as_handle(handle_)) != 0;
@@ -159,6 +164,7 @@ Status AtomicFile::commit(learnann_error *error) {
 void prefer_large_pages(void *, size_t) {}
 void expect_reads(const void *, u64) {}
 void expect_rereads(const void *, u64) {}
+void give_back(const void *, u64) {}
 
 double seconds_now() {
     LARGE_INTEGER frequency, ticks;
@@ -203,10 +209,11 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
 
 #else
 
-inline void advise(const void *bytes, u64 size, int advice) {
+// `call` is posix_madvise or madvise, for the pages that the bytes lie on.
+inline void advise(const void *bytes, u64 size, int advice, int (*call)(void *, size_t, int) = ::posix_madvise) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto address = reinterpret_cast<std::uintptr_t>(bytes), begin = address / page * page;
-    if (size > 0) (void)::posix_madvise(reinterpret_cast<void *>(begin), static_cast<size_t>(address + size - begin), advice);
+    if (size > 0) (void)call(reinterpret_cast<void *>(begin), static_cast<size_t>(address + size - begin), advice);
 }
 
 using FileHandle = int;
@@ -289,6 +296,10 @@ Status AtomicFile::write(const void *bytes, size_t size, learnann_error *error) 
     return LEARNANN_OK;
 }
 
+Status AtomicFile::rewind(learnann_error *error) {
+    return ::lseek(static_cast<int>(handle_), 0, SEEK_SET) == 0 ? LEARNANN_OK : fail_io(error, "the file can't be written to again");
+}
+
 // Flushes the folder's entry for the new name. A system that can't open or flush folders has no more to offer: not an error.
 inline void flush_folder_of(char *path) {
     char *slash = std::strrchr(path, '/');
@@ -316,6 +327,15 @@ Status AtomicFile::commit(learnann_error *error) {
 
 void expect_reads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_WILLNEED); }
 void expect_rereads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_NORMAL); }
+
+void give_back(const void *bytes, u64 size) {
+#ifdef MADV_DONTNEED
+    advise(bytes, size, MADV_DONTNEED, ::madvise);      // posix_madvise does nothing of the kind in glibc
+#else
+    (void)bytes;
+    (void)size;
+#endif
+}
 
 void prefer_large_pages(void *memory, size_t bytes) {
 #ifdef MADV_HUGEPAGE

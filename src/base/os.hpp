@@ -38,6 +38,7 @@ public:
 
     Status create(const char *path, learnann_error *error);
     Status write(const void *bytes, size_t size, learnann_error *error);
+    Status rewind(learnann_error *error);   // what is written next replaces the file's first bytes
     Status commit(learnann_error *error);
 
 private:
@@ -52,6 +53,10 @@ private:
 // Wishes.
 void expect_reads(const void *bytes, u64 size);
 void expect_rereads(const void *bytes, u64 size);
+
+// Bytes of a mapped file that nobody will read soon: they no longer count as this process's memory. Nothing but such a mapping,
+// and one that nobody wrote to: other memory would lose its contents. A wish.
+void give_back(const void *bytes, u64 size);
 
 // visit(bytes, size) for one part after the other of mapped bytes, the next of which is on its way.
 template <class Visit> void read_in_order(const u8 *bytes, u64 size, Visit visit) {

@@ -11,6 +11,8 @@ constexpr u32 default_beam = 52;
 // Where narrower records are asked for than tell enough, the graph is linked by such ones: it gets fewer edges, and better ones.
 constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
+constexpr u32 angular_capacity = 24;    // of the lists that they are found by
+constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and for telling copies
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
 inline u32 degree_of(const learnann_build_options &o) { return o.degree ? o.degree : default_degree; }
@@ -21,15 +23,24 @@ inline u32 edge_capacity(const learnann_build_options &o) {
 }
 
 u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
-    const u64 record = larger(o.code_bytes, graph_code_bytes);
-    const u64 lists = (edge_capacity(o) * 4ull + 2) * (o.graph == LEARNANN_GRAPH_KNN ? 2 : 1);     // its second: while it is calibrated
-    const u64 angular = o.metric == LEARNANN_IP ? record + lists : 0;
-    const u64 adjacency = 4 + 5ull * degree_of(o);
-    const u64 taught = o.queries && adaptive(o) ? teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
-    const u64 a_row = 2 * record + lists + angular + adjacency + taught + 6 * 4ull;
-    const u64 sample = smaller<u64>(rows, pca_sample(dim)) * dim * 4;
-    const u64 matrices = dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272;
-    return rows * a_row + sample + 2 * matrices + (12u << 20);
+    const u64 record = larger(o.code_bytes, graph_code_bytes), degree = degree_of(o);
+    const u64 lists = edge_capacity(o) * 4ull + 2, threads = thread_count(o);
+    const u64 held_out = smaller<u64>(rows, Holdout::most);
+    // What the phases hold that hold most, besides the norms, both orders of the rows and what is held out.
+    const u64 matrices = 2 * (dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272);
+    const u64 coded = rows * record + smaller<u64>(rows, pca_sample(dim)) * dim * 4 + matrices;
+    const u64 arranged = rows * 2 * record;
+    const u64 graph = rows * (record + lists);
+    const u64 batch = smaller<u64>(rows / 50 + 512, 32768) * degree * 12;
+    const u64 angular = o.metric == LEARNANN_IP ? record + angular_capacity * 4ull + 2 : 0;
+    const u64 linked = graph + batch + rows * larger<u64>(insertion_bytes + angular, angular ? 0 : 4 + degree * 4 + 2);
+    const u64 unheld = o.graph == LEARNANN_GRAPH_KNN ? lists : 0;      // the graph without what is held out
+    const u64 taught = o.queries && adaptive(o) ? lists + teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
+    const u64 calibrated = graph + rows * (4 + taught + unheld) + held_out * calibration_bytes;
+    const u64 laid_out = graph + rows * (14 + degree * IdList::bits_for(static_cast<u32>(rows)) * 5 / 32);
+    const u64 most = larger(larger(larger(coded, arranged), linked), larger(calibrated, laid_out));
+    const u64 in_memory = o.rows_mapped ? 2 * Rows::window + threads * Rows::together * (dim * 4ull + Rows::around / 4) : 0;
+    return most + rows * 3 * 4 + held_out * dim * 5 + in_memory + (8u << 20);
 }
 
 Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
@@ -74,7 +85,10 @@ Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_err
     LEARNANN_RETURN_IF(check_memory(build_bytes(rows.count, rows.dim, options_), "the build would need more memory than the limit", error));
     if (options_.graph == LEARNANN_GRAPH_KNN && knn_work(rows.count, rows.dim) > most_knn_work)
         return fail(error, LEARNANN_UNSUPPORTED, "the exact graph of nearest neighbours compares all pairs of rows: rows^2 x dim may be 2e13");
-    rows_ = Rows{rows, options_.metric, nullptr, 1};
+    rows_ = Rows{};
+    rows_.vectors = rows;
+    rows_.metric = options_.metric;
+    rows_.mapped = options_.rows_mapped != 0;
     keys_ = keys;
     LEARNANN_RETURN_IF(measure_rows(error));
     LEARNANN_RETURN_IF(fit(error));
@@ -93,13 +107,16 @@ Status Pipeline::check_rows(learnann_error *error) {
     LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(threads()) * d, error));
     LEARNANN_RETURN_IF(norms_.allocate(n, error));
     std::atomic<u32> bad{n};
-    parallel(threads(), n, 256, [&](u64 item, u32 worker) {
-        const u32 row = static_cast<u32>(item);
-        float *values = x.data() + static_cast<u64>(worker) * d;
-        const bool finite = to_floats(rows_.raw(row), rows_.vectors.type, d, values);
-        norms_[row] = static_cast<float>(smaller(length_of(values, d), 3e38));
-        if (!finite || norms_[row] > longest_vector) keep_least(bad, row);
-    });
+    LEARNANN_RETURN_IF(rows_.in_blocks([&](u32 begin, u32 end) {
+        parallel(threads(), end - begin, 64, [&](u64 item, u32 worker) {
+            const u32 row = begin + static_cast<u32>(item);
+            float *values = x.data() + static_cast<u64>(worker) * d;
+            const bool finite = to_floats(rows_.raw(row), rows_.vectors.type, d, values);
+            norms_[row] = static_cast<float>(smaller(length_of(values, d), 3e38));
+            if (!finite || norms_[row] > longest_vector) keep_least(bad, row);
+        });
+        return LEARNANN_OK;
+    }));
     if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity, or is longer than 1e18", bad.load());
     rows_.norms = norms_.data();
     return LEARNANN_OK;
@@ -124,7 +141,7 @@ Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnan
         LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
     LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
-    LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, threads(), progress(), allocator_, records_.data(), error));
+    LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, nullptr, threads(), progress(), allocator_, records_.data(), error));
     space_ = CodeSpace{&fitted_.codec, records_.data(), rows.count(), rows_.metric == LEARNANN_IP};
     return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
 }
@@ -173,6 +190,10 @@ Status Pipeline::fit(learnann_error *error) {
         LEARNANN_RETURN_IF(try_width(width, enough, error));
         if (!enough) width = graph_code_bytes;
     }
+    learnann_build_options chosen = options_;
+    chosen.code_bytes = width;
+    LEARNANN_RETURN_IF(check_memory(build_bytes(rows_.count(), rows_.dim(), chosen),
+                                    "records as wide as these rows want need more memory than the limit: give code_bytes", error));
     const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width;    // the trial took all rows
     if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, measured_best, error));
     return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
@@ -242,16 +263,9 @@ Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
 Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error) {
     Rows angular = rows_;
     angular.metric = LEARNANN_COS;
-    const u32 n = rows_.count(), stride = space_.stride();
-    Array<u8> by_row(allocator_);
-    LEARNANN_RETURN_IF(fit_codec(angular, basis_, stride, Holdout{}, options_.seed + 5, allocator_, fitted, error));
-    LEARNANN_RETURN_IF(by_row.allocate(records_.size(), error));
+    LEARNANN_RETURN_IF(fit_codec(angular, basis_, space_.stride(), Holdout{}, options_.seed + 5, allocator_, fitted, error));
     LEARNANN_RETURN_IF(records.allocate(records_.size(), error));
-    LEARNANN_RETURN_IF(encode_rows(angular, fitted.codec, threads(), progress(), allocator_, by_row.data(), error));
-    for (u32 slot = 0; slot < n; ++slot)
-        std::memcpy(records.data() + static_cast<u64>(slot) * stride,
-                    by_row.data() + static_cast<u64>(row_of_slot_[slot]) * stride, stride);
-    return LEARNANN_OK;
+    return encode_rows(angular, fitted.codec, slot_of_row_.data(), threads(), progress(), allocator_, records.data(), error);
 }
 
 // Inner product alone leads to the long rows and nowhere else. So every row first gets edges to its neighbours by angle, which
@@ -267,7 +281,7 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     Array<u32> order(allocator_);
     LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), threads(), options_.seed + 6, allocator_, entries.rows, error));
     LEARNANN_RETURN_IF(entries.arrange(angular, allocator_, error));
-    LEARNANN_RETURN_IF(lists.allocate(n, 24, allocator_, error));
+    LEARNANN_RETURN_IF(lists.allocate(n, angular_capacity, allocator_, error));
     LEARNANN_RETURN_IF(order.allocate(n, error));
     shuffle(order.data(), n, options_.seed + 7);
     GraphOptions graph;

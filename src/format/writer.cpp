@@ -5,17 +5,26 @@
 
 LEARNANN_BEGIN
 
+// One section on its way.
 struct CrcSink final : Sink {
+    Sink &to;
     u32 crc = 0;
-    Status write(const void *bytes, size_t size, learnann_error *) override {
+    explicit CrcSink(Sink &sink) : to(sink) {}
+    Status write(const void *bytes, size_t size, learnann_error *error) override {
         crc = crc32c(crc, bytes, size);
-        return LEARNANN_OK;
+        return to.write(bytes, size, error);
     }
+    Status rewind(learnann_error *error) override { return to.rewind(error); }
 };
 
 struct MemorySink final : Sink {
+    u8 *const start;
     u8 *to;
-    explicit MemorySink(void *buffer) : to(static_cast<u8 *>(buffer)) {}
+    explicit MemorySink(void *buffer) : start(static_cast<u8 *>(buffer)), to(start) {}
+    Status rewind(learnann_error *) override {
+        to = start;
+        return LEARNANN_OK;
+    }
     Status write(const void *bytes, size_t size, learnann_error *) override {
         if (size) std::memcpy(to, bytes, size);
         to += size;
@@ -35,6 +44,10 @@ struct FileSink final : Sink {
         if (size) std::memcpy(buffer.data() + filled, bytes, size);
         filled += size;
         return LEARNANN_OK;
+    }
+    Status rewind(learnann_error *error) override {
+        LEARNANN_RETURN_IF(flush(error));
+        return file.rewind(error);
     }
     Status flush(learnann_error *error) {
         const size_t size = filled;
@@ -59,28 +72,24 @@ Status FileWriter::write(Sink &sink, learnann_error *error) const {
     header.sections = count_;
     header.file_bytes = file_bytes();
 
+    static const u8 zeroes[section_alignment] = {};
+    const u64 head = table_bytes(count_);
+    for (u64 at = 0; at < head; at += section_alignment) LEARNANN_RETURN_IF(sink.write(zeroes, section_alignment, error));
     SectionEntry entries[section_kinds] = {};
-    u64 offset = table_bytes(count_);
+    u64 offset = head;
     for (u32 i = 0; i < count_; ++i) {
-        CrcSink crc;
-        LEARNANN_RETURN_IF(sections_[i].write(crc, error));
-        entries[i] = SectionEntry{sections_[i].kind, 1, offset, sections_[i].size, crc.crc, 0};
-        if (sections_[i].kind == section_calibration) entries[i].flags = 0;
-        offset += round_up(sections_[i].size, section_alignment);
+        const Section &s = sections_[i];
+        CrcSink crc(sink);
+        LEARNANN_RETURN_IF(s.write(crc, error));
+        LEARNANN_RETURN_IF(sink.write(zeroes, static_cast<size_t>(round_up(s.size, section_alignment) - s.size), error));
+        entries[i] = SectionEntry{s.kind, s.kind == section_calibration ? 0u : 1u, offset, s.size, crc.crc, 0};
+        offset += round_up(s.size, section_alignment);
     }
     const size_t entry_bytes = count_ * sizeof(SectionEntry);
     header.crc = crc32c(crc32c(0, &header, sizeof header), entries, entry_bytes);
-
-    static const u8 zeroes[section_alignment] = {};
+    LEARNANN_RETURN_IF(sink.rewind(error));
     LEARNANN_RETURN_IF(sink.write(&header, sizeof header, error));
-    LEARNANN_RETURN_IF(sink.write(entries, entry_bytes, error));
-    LEARNANN_RETURN_IF(sink.write(zeroes, static_cast<size_t>(table_bytes(count_) - sizeof header - entry_bytes), error));
-    for (u32 i = 0; i < count_; ++i) {
-        const u64 size = sections_[i].size;
-        LEARNANN_RETURN_IF(sections_[i].write(sink, error));
-        LEARNANN_RETURN_IF(sink.write(zeroes, static_cast<size_t>(round_up(size, section_alignment) - size), error));
-    }
-    return LEARNANN_OK;
+    return sink.write(entries, entry_bytes, error);
 }
 
 Status save_file(const FileWriter &writer, const char *path, const Allocator &allocator, learnann_error *error) {

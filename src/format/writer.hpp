@@ -1,5 +1,5 @@
-// writer.hpp: sections -> one file. A section's bytes are produced twice, once for its checksum and once for the file, so a
-// section may be larger than memory; both times must give the same bytes.
+// writer.hpp: sections -> one file. A section may be larger than memory: its bytes are produced as they are written. The header,
+// which holds their checksums, is written last, to the place left for it.
 #pragma once
 
 #include "format/format.hpp"
@@ -9,6 +9,8 @@ LEARNANN_BEGIN
 // Takes bytes, in order.
 struct Sink {
     virtual Status write(const void *bytes, size_t size, learnann_error *error) = 0;
+    // What is written next replaces the first bytes.
+    virtual Status rewind(learnann_error *error) = 0;
 
 protected:
     ~Sink() = default;

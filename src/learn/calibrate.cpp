@@ -36,6 +36,7 @@ struct Scanner : QueryMemory {
 
 struct Walker : QueryMemory {
     Beam beam;
+    Array<u32> fresh;           // candidates whose distances are not known yet
 };
 
 // The best rows by code that are not held out, for queries [first, end) of the holdout: in the workers' pools.
@@ -99,7 +100,9 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h,
         const float reach = h.reach(q, depth);
         const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
         for (u32 i = 0; i < depth; ++i) wanted[q] += truth[i] % rows.step == 0 && truth[i] / rows.step < rows.count();
-        for (u32 i = 0; i < pool.size() && found[q] < wanted[q]; ++i) found[q] += rows.distance(exact, pool.id(i)) <= reach;
+        rows.each(pool.size(), [&](u32 i) { return pool.id(i); }, [&](u32 i) {
+            if (found[q] < wanted[q]) found[q] += rows.distance(exact, pool.id(i)) <= reach;
+        });
     };
     LEARNANN_RETURN_IF(each_best(space, rows, h, 0, h.measured, best, threads, allocator, count, error));
     u64 sum = 0, all = 0;
@@ -116,7 +119,7 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, c
         const u32 size = pool.size(), depth = smaller(Holdout::shallow_depth, smaller(h.neighbours, size));
         const ExactQuery exact = w.exact(rows, h, q);
         float distances[best] = {};
-        for (u32 i = 0; i < size; ++i) distances[i] = rows.distance(exact, pool.id(i));
+        rows.each(size, [&](u32 i) { return pool.id(i); }, [&](u32 i) { distances[i] = rows.distance(exact, pool.id(i)); });
         std::partial_sort(distances, distances + depth, distances + size);
         std::memcpy(h.truth.data() + static_cast<u64>(q) * Holdout::depth, distances, depth * sizeof(float));
     };
@@ -139,19 +142,57 @@ struct Reached {
 // Of the hits that the candidates hold, reranking up to the margin may lose as many as this share of those that they don't.
 constexpr double margin_loss = 0.05;
 
+// A query's distances to exact rows, by slot: every effort meets most of them again, and the rows may lie on a disk. A table with
+// linear probing; what it has no room for it does not keep.
+class KnownDistances {
+public:
+    static constexpr u32 places = 2048;
+    struct Known {
+        u32 slot;
+        float distance;
+    };
+
+    explicit KnownDistances(Known *table) : table_(table) {}
+    // The distance, or NULL.
+    const float *find(u32 slot) const {
+        u32 at = start(slot);
+        for (u32 tries = 0; tries < most_tries && table_[at].slot != no_row; ++tries, at = (at + 1) % places)
+            if (table_[at].slot == slot) return &table_[at].distance;
+        return nullptr;
+    }
+    void add(u32 slot, float distance) {
+        u32 at = start(slot);
+        for (u32 tries = 0; tries < most_tries; ++tries, at = (at + 1) % places)
+            if (table_[at].slot == no_row) {
+                table_[at] = Known{slot, distance};
+                return;
+            }
+    }
+
+private:
+    static constexpr u32 most_tries = 16;
+    static u32 start(u32 slot) { return slot * 2654435761u >> 21; }
+    static_assert(places == 1u << (32 - 21), "start() gives a place");
+    Known *table_;
+};
+
 class Calibrator {
 public:
     Calibrator(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
                const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator)
         : space_(space), graph_{&space, &edges}, entries_(entries), rows_(rows), row_of_slot_(row_of_slot), h_(h),
-          threads_(threads), allocator_(allocator), counts_(allocator), candidates_(allocator), margins_(allocator) {}
+          threads_(threads), allocator_(allocator), counts_(allocator), candidates_(allocator), margins_(allocator), known_(allocator) {}
 
     Status run(Calibration &out, learnann_error *error) {
         LEARNANN_RETURN_IF(counts_.allocate(h_.count, error));
         LEARNANN_RETURN_IF(candidates_.allocate(static_cast<u64>(most_kept) * h_.count, error));
         LEARNANN_RETURN_IF(margins_.allocate(static_cast<u64>(Holdout::depth) * h_.count, error));
+        LEARNANN_RETURN_IF(known_.allocate(static_cast<u64>(KnownDistances::places) * h_.count, error));
+        for (KnownDistances::Known &k : known_) k.slot = no_row;
         for (u32 t = 0; t < threads_; ++t) {
             workers_[t].beam.use(allocator_);
+            workers_[t].fresh.use(allocator_);
+            LEARNANN_RETURN_IF(workers_[t].fresh.allocate(most_kept, error));
             LEARNANN_RETURN_IF(workers_[t].prepare(space_, rows_.dim(), allocator_, error));
             LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
@@ -185,6 +226,7 @@ private:
     };
     // A candidate of a query: by how much its estimate lies behind the anchor's, and whether it is one of the true k.
     struct Candidate {
+        float distance;         // from the exact row
         float margin[3];        // by calibrated_k
         bool hit[3];
     };
@@ -271,9 +313,9 @@ private:
         const EncodedQuery query = w.encode(space_, h_, q);
         (void)w.beam.prepare(effort, horizon_of(share, effort), space_.rows, nullptr);
         walk(graph_, entries_, query.code, w.beam);
-        const ExactQuery exact = w.exact(rows_, h_, q);
         const Pool &pool = w.beam.pool;
         const u32 kept = pool.size();
+        measure_distances(q, w);
         const BeamCounts &done = w.beam.counts;
         counts_[q] = Counts{kept, static_cast<u32>(done.distances), static_cast<u32>(done.entry_distances), static_cast<u32>(done.hops)};
         i32 anchors[3];
@@ -285,8 +327,8 @@ private:
         u32 hits[3] = {};
         for (u32 i = 0; i < kept; ++i) {
             const u32 row = row_of_slot_[pool.id(i)];
-            const float distance = rows_.distance(exact, row);
             Candidate &c = candidate(q, i);
+            const float distance = c.distance;
             for (u32 j = 0; j < 3; ++j) {
                 const u32 k = smaller(calibrated_k[j], h_.neighbours);
                 // As near as the last of the true k are sometimes more than k: the first count.
@@ -294,6 +336,25 @@ private:
                 c.margin[j] = margin_of(pool.estimate(i), anchors[j], spreads[j]);
             }
         }
+    }
+
+    // Of the query's candidates to their exact rows.
+    void measure_distances(u32 q, Walker &w) {
+        const Pool &pool = w.beam.pool;
+        KnownDistances known(known_.data() + static_cast<u64>(q) * KnownDistances::places);
+        u32 fresh = 0;
+        for (u32 i = 0; i < pool.size(); ++i) {
+            const float *distance = known.find(pool.id(i));
+            if (distance) candidate(q, i).distance = *distance;
+            else w.fresh[fresh++] = i;
+        }
+        const auto row_at = [&](u32 i) { return row_of_slot_[pool.id(w.fresh[i])]; };
+        const ExactQuery exact = w.exact(rows_, h_, q);
+        rows_.each(fresh, row_at, [&](u32 i) {
+            const float distance = rows_.distance(exact, row_at(i));
+            candidate(q, w.fresh[i]).distance = distance;
+            known.add(pool.id(w.fresh[i]), distance);
+        });
     }
 
     Candidate &candidate(u32 q, u32 i) { return candidates_[static_cast<u64>(q) * most_kept + i]; }
@@ -312,6 +373,7 @@ private:
     Array<Counts> counts_;
     Array<Candidate> candidates_;
     Array<float> margins_;
+    Array<KnownDistances::Known> known_;    // count x places
     Reached reached_[share_count][steps];
     bool measured_[share_count][steps] = {};
     Walker workers_[max_threads];

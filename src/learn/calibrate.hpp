@@ -7,6 +7,8 @@
 
 LEARNANN_BEGIN
 
+constexpr u32 calibration_bytes = 40000;        // of a held-out query, about, while it is calibrated
+
 // Of the true 10 neighbours of the held-out queries that are among these rows, the share that the best `best` by code hold; -1
 // where there are none. Records are in row order. `rows` may be a part of those that the holdout was made of.
 Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 best, u32 threads, const Allocator &allocator, float &recall,

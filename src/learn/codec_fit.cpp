@@ -68,14 +68,14 @@ inline Status project_sample(const Rows &rows, const Codec &codec, const Array<u
     LEARNANN_RETURN_IF(sample.peak.allocate(sample.count, error));
     LEARNANN_RETURN_IF(sample.residual2.allocate(sample.count, error));
     LEARNANN_RETURN_IF(sample.power.zeroes(sample.dims, error));
-    for (u32 i = 0; i < sample.count; ++i) {
+    rows.each(sample.count, [&](u32 i) { return ids[i]; }, [&](u32 i) {
         rows.floats(ids[i], scratch.x.data());
         const Projected p = project(codec, scratch);
         std::memcpy(sample.y.data() + static_cast<u64>(i) * sample.dims, p.y, sample.dims * sizeof(float));
         sample.peak[i] = kernels().loops.peak(p.y, sample.dims);
         sample.residual2[i] = p.residual2;
         for (u32 j = 0; j < sample.dims; ++j) sample.power[j] += static_cast<double>(p.y[j]) * p.y[j] / sample.count;
-    }
+    });
     return LEARNANN_OK;
 }
 
@@ -108,10 +108,11 @@ inline Status each_pair(const Rows &rows, const Holdout &h, const Codec &codec, 
     for (u32 q = 0; q < h.measured; ++q) {
         std::memcpy(query.x.data(), h.query(q, codec.dim), codec.dim * sizeof(float));
         const Projected a = project(codec, query);
-        for (u32 i = 0; i < smaller(10u, h.neighbours); ++i) {
-            rows.floats(h.truth_rows[static_cast<u64>(q) * Holdout::depth + i], row.x.data());
+        const u32 *near = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
+        rows.each(smaller(10u, h.neighbours), [&](u32 i) { return near[i]; }, [&](u32 i) {
+            rows.floats(near[i], row.x.data());
             visit(Pair{query.x.data(), row.x.data(), a, project(codec, row)});
-        }
+        });
     }
     return LEARNANN_OK;
 }
@@ -333,27 +334,24 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
 // and draw every edge to itself. This residual puts it farther away than any two of them are (4).
 constexpr float zero_row_residual2 = 16;
 
-Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Progress &progress, const Allocator &allocator,
-                   u8 *records, learnann_error *error) {
+Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, u32 threads, const Progress &progress,
+                   const Allocator &allocator, u8 *records, learnann_error *error) {
     CodecScratch scratch[max_threads];
     for (u32 t = 0; t < threads; ++t) {
         scratch[t].use(allocator);
         LEARNANN_RETURN_IF(scratch[t].allocate(codec, error));
     }
-    constexpr u64 block = 256;
-    const u64 n = rows.count(), step = round_up(larger<u64>(n / 32, block), block);
-    for (u64 begin = 0; begin < n; begin += step) {
-        LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / static_cast<double>(n)));
-        parallel(threads, smaller(step, n - begin), block, [&](u64 i, u32 worker) {
-            const u32 row = static_cast<u32>(begin + i);
+    return rows.in_blocks([&](u32 begin, u32 end) {
+        parallel(threads, end - begin, 64, [&](u64 i, u32 worker) {
+            const u32 row = static_cast<u32>(begin + i), at = place ? place[row] : row;
             CodecScratch &s = scratch[worker];
             rows.floats(row, s.x.data());
             Projected p = project(codec, s);
             if (rows.metric == LEARNANN_COS && rows.norm(row) == 0) p.residual2 = zero_row_residual2;
-            encode_record(codec, p, records + static_cast<u64>(row) * codec.record_bytes);
+            encode_record(codec, p, records + static_cast<u64>(at) * codec.record_bytes);
         });
-    }
-    return LEARNANN_OK;
+        return progress.at(static_cast<double>(end) / rows.count());
+    });
 }
 
 LEARNANN_END

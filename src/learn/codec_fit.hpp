@@ -21,8 +21,8 @@ u32 most_code_dims(u32 record_bytes, u32 dim);
 Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const Holdout &holdout, u64 seed, const Allocator &allocator,
                  FittedCodec &fitted, learnann_error *error);
 
-// Records of all rows.
-Status encode_rows(const Rows &rows, const Codec &codec, u32 threads, const Progress &progress, const Allocator &allocator,
-                   u8 *records, learnann_error *error);
+// Records of all rows: that of row i at place[i], or at i where there is no `place`.
+Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, u32 threads, const Progress &progress,
+                   const Allocator &allocator, u8 *records, learnann_error *error);
 
 LEARNANN_END

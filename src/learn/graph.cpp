@@ -214,12 +214,12 @@ u32 GraphBuilder::relink(Worker &w, u32 row, const GraphOptions &options, u32 *k
     return prune(space_, options, w.candidates.data(), found, options.degree, w.other.data(), kept);
 }
 
-// New lists for these rows, out of the old ones; options_of(i) says how that of rows[i] is pruned.
+// New lists of at most `most` for these rows, out of the old ones; options_of(i) says how that of rows[i] is pruned.
 template <class OptionsOf>
-Status GraphBuilder::relink_all(const u32 *rows, u32 count, OptionsOf options_of, const Progress &progress, learnann_error *error) {
+Status GraphBuilder::relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, const Progress &progress, learnann_error *error) {
     EdgeLists next;
     LEARNANN_RETURN_IF(prepare(0, error));
-    LEARNANN_RETURN_IF(next.allocate(edges_.rows, edges_.capacity, allocator_, error));
+    LEARNANN_RETURN_IF(next.allocate(edges_.rows, most, allocator_, error));
     prefer_large_pages(next.ids.data(), next.ids.bytes());
     constexpr u32 batch = 32768;
     for (u32 done = 0; done < count; done += batch) {
@@ -229,13 +229,15 @@ Status GraphBuilder::relink_all(const u32 *rows, u32 count, OptionsOf options_of
             next.degrees[row] = static_cast<u8>(relink(workers_[worker], row, options_of(done + i), next.of(row)));
         });
     }
-    std::memcpy(edges_.degrees.data(), next.degrees.data(), edges_.rows);
-    edges_.ids.swap(next.ids);
+    for (u32 row = 0; row < edges_.rows; ++row) {
+        edges_.degrees[row] = next.degrees[row];
+        std::memcpy(edges_.of(row), next.of(row), next.degrees[row] * sizeof(u32));
+    }
     return LEARNANN_OK;
 }
 
 Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
-    LEARNANN_RETURN_IF(relink_all(rows, count, [this](u64) { return options_; }, progress, error));
+    LEARNANN_RETURN_IF(relink_all(rows, count, options_.degree, [this](u64) { return options_; }, progress, error));
     // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
     Array<u8> own_count(allocator_);
     LEARNANN_RETURN_IF(own_count.allocate(edges_.rows, error));
@@ -251,7 +253,7 @@ Status GraphBuilder::even_out(const u32 *rows, u32 count, const Progress &progre
     u64 edges = 0;
     for (u32 i = 0; i < count; ++i) edges += edges_.degrees[rows[i]];
     std::memset(edges_.pinned.data(), 0, edges_.rows);
-    return relink_all(rows, count, [&](u64 i) {
+    return relink_all(rows, count, edges_.capacity, [&](u64 i) {
         GraphOptions even = options_;
         even.degree = even.least = static_cast<u32>((i + 1) * edges / count - i * edges / count);
         return even;

@@ -100,7 +100,7 @@ private:
     void add_links(Worker &w, u32 row, const u64 *links, u32 count);
     u32 relink(Worker &w, u32 row, const GraphOptions &options, u32 *kept);
     template <class OptionsOf>
-    Status relink_all(const u32 *rows, u32 count, OptionsOf options_of, const Progress &progress, learnann_error *error);
+    Status relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, const Progress &progress, learnann_error *error);
 
     const CodeSpace &space_;
     EdgeLists &edges_;

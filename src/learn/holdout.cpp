@@ -41,12 +41,68 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     u32 taken = 0;
     for (u32 row = 0; row < rows.count() && taken < h.count; ++row)
         if (random.below(rows.count() - row) < h.count - taken) h.query_rows[taken++] = row;
-    u32 order[Holdout::most];       // any but the rows': the first few are a sample of them all
+    u32 order[Holdout::most], place[Holdout::most];     // any order but the rows': the first few are a sample of them all
     shuffle(order, h.count, seed + 1);
+    for (u32 i = 0; i < h.count; ++i) place[order[i]] = i;
     // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the draw above takes exactly h.count of the rows
-    for (u32 i = 0; i < h.count; ++i) rows.floats(h.query_rows[order[i]], h.queries.data() + static_cast<u64>(i) * d);
+    rows.each(h.count, [&](u32 i) { return h.query_rows[i]; },
+              [&](u32 i) { rows.floats(h.query_rows[i], h.queries.data() + static_cast<u64>(place[i]) * d); });
     return LEARNANN_OK;
 }
+
+// The true neighbours of the first queries, found as the rows pass by, once.
+class Truth {
+public:
+    Truth(const Rows &rows, Holdout &h, u32 threads, const Allocator &a)
+        : rows_(rows), h_(h), threads_(threads), groups_((h.measured + together - 1) / together), items_(a), bytes_(a) {}
+
+    Status find(const Progress &progress, learnann_error *error) {
+        const u32 heap_size = h_.neighbours + 1;
+        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(h_.measured) * heap_size, error));
+        LEARNANN_RETURN_IF(bytes_.allocate(static_cast<u64>(h_.measured) * rows_.dim(), error));
+        for (u32 q = 0; q < h_.measured; ++q) {
+            nearest_[q] = NearHeap{items_.data() + static_cast<u64>(q) * heap_size, 0, h_.neighbours};
+            queries_[q] = rows_.exact_query(h_.query(q, rows_.dim()), bytes_.data() + static_cast<u64>(q) * rows_.dim());
+        }
+        LEARNANN_RETURN_IF(rows_.in_blocks([&](u32 begin, u32 end) {
+            parallel(threads_, groups_, 1, [&](u64 group, u32) { offer(static_cast<u32>(group) * together, begin, end); });
+            return progress.at(static_cast<double>(end) / rows_.count());
+        }));
+        for (u32 q = 0; q < h_.measured; ++q) {
+            const u64 at = static_cast<u64>(q) * Holdout::depth;
+            nearest_[q].sort();
+            for (u32 i = 0; i < nearest_[q].size; ++i) {
+                h_.truth[at + i] = nearest_[q].items[i].distance;
+                h_.truth_rows[at + i] = nearest_[q].items[i].row;
+            }
+        }
+        return LEARNANN_OK;
+    }
+
+private:
+    static constexpr u32 together = Holdout::together;
+
+    // Rows [begin, end) that are not held out, to a group of queries.
+    void offer(u32 first, u32 begin, u32 end) {
+        const u32 last = smaller(first + together, h_.measured);
+        const u32 *held = std::lower_bound(h_.query_rows.begin(), h_.query_rows.end(), begin);     // none where they are not rows
+        for (u32 row = begin; row < end; ++row) {
+            if (held != h_.query_rows.end() && *held == row) {
+                ++held;
+                continue;
+            }
+            for (u32 q = first; q < last; ++q) nearest_[q].offer(Near{rows_.distance(queries_[q], row), row});
+        }
+    }
+
+    const Rows &rows_;
+    Holdout &h_;
+    u32 threads_, groups_;
+    Array<Near> items_;
+    Array<u8> bytes_;
+    NearHeap nearest_[Holdout::most];
+    ExactQuery queries_[Holdout::most];
+};
 
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
                     const Allocator &allocator, Holdout &h, learnann_error *error) {
@@ -56,47 +112,10 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     h.truth_rows.use(allocator);
     LEARNANN_RETURN_IF(take_queries(rows, given, seed, h, error));
     if (h.count == 0) return LEARNANN_OK;
-    const u32 n = rows.count(), d = rows.dim(), others = n - (h.from_rows ? h.count : 0);
-    h.neighbours = smaller(Holdout::depth, others);
+    h.neighbours = smaller(Holdout::depth, rows.count() - (h.from_rows ? h.count : 0));
     LEARNANN_RETURN_IF(h.truth.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
     LEARNANN_RETURN_IF(h.truth_rows.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
-
-    constexpr u32 together = Holdout::together;
-    const u32 groups = (h.measured + together - 1) / together, heap_size = Holdout::depth + 1;
-    Array<Near> heaps(allocator);
-    Array<u8> bytes(allocator);
-    LEARNANN_RETURN_IF(heaps.allocate(static_cast<u64>(threads) * together * heap_size, error));
-    LEARNANN_RETURN_IF(bytes.allocate(static_cast<u64>(threads) * together * d, error));
-    for (u32 begin = 0; begin < groups; begin += threads) {
-        LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / groups));
-        parallel(threads, smaller(threads, groups - begin), 1, [&](u64 item, u32 worker) {
-            const u32 first = (begin + static_cast<u32>(item)) * together, count = smaller(together, h.measured - first);
-            NearHeap nearest[together];
-            ExactQuery queries[together];
-            for (u32 i = 0; i < count; ++i) {
-                const u64 place = static_cast<u64>(worker) * together + i;
-                nearest[i] = NearHeap{heaps.data() + place * heap_size, 0, h.neighbours};
-                queries[i] = rows.exact_query(h.query(first + i, d), bytes.data() + place * d);
-            }
-            u32 held = 0;       // query rows passed so far: they ascend, as the rows do
-            for (u32 row = 0; row < n; ++row) {
-                if (h.from_rows && held < h.count && h.query_rows[held] == row) {
-                    ++held;
-                    continue;
-                }
-                for (u32 i = 0; i < count; ++i) nearest[i].offer(Near{rows.distance(queries[i], row), row});
-            }
-            for (u32 i = 0; i < count; ++i) {
-                const u64 at = static_cast<u64>(first + i) * Holdout::depth;
-                nearest[i].sort();
-                for (u32 j = 0; j < nearest[i].size; ++j) {
-                    h.truth[at + j] = nearest[i].items[j].distance;
-                    h.truth_rows[at + j] = nearest[i].items[j].row;
-                }
-            }
-        });
-    }
-    return LEARNANN_OK;
+    return Truth(rows, h, threads, allocator).find(progress, error);
 }
 
 LEARNANN_END

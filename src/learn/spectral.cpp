@@ -70,8 +70,7 @@ inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centr
     const u32 d = rows.dim(), n = static_cast<u32>(sample.size());
     LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(n) * d, error));
     LEARNANN_RETURN_IF(mean.zeroes(d, error));
-    for (u32 i = 0; i < n; ++i)
-        rows.floats(sample[i], x.data() + static_cast<u64>(i) * d);
+    rows.each(n, [&](u32 i) { return sample[i]; }, [&](u32 i) { rows.floats(sample[i], x.data() + static_cast<u64>(i) * d); });
     if (!centred) return LEARNANN_OK;
     LEARNANN_RETURN_IF(robust_mean(x, n, d, allocator, mean, error));
     for (u32 i = 0; i < n; ++i)

@@ -6,6 +6,11 @@
 
 #include <string>
 
+#ifndef _WIN32
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
 using namespace testdata;
 
 namespace {
@@ -232,6 +237,86 @@ TEST_CASE("a memory limit") {
     CHECK(learnann_build_bytes(UINT64_MAX, 4, nullptr) == 0);
     CHECK(learnann_build_bytes(10, 4, nullptr) > 0);
 }
+
+TEST_CASE("rows that want wider records than the limit allows") {
+    // Random: the more dimensions a record holds, the better.
+    Rows rows(1500, 600, LEARNANN_U8);
+    Random random(5);
+    for (uint8_t &byte : rows.bytes) byte = static_cast<uint8_t>(random.next());
+    learnann_build_options options = build_options();
+    options.code_bytes = 256;
+    const uint64_t wide = learnann_build_bytes(rows.count, rows.dim, &options);
+    options.code_bytes = 0;
+    const uint64_t usual = learnann_build_bytes(rows.count, rows.dim, &options);
+    CHECK(usual < wide);
+    Memory file, roomy;
+    learnann_error error{};
+    options.memory_limit = usual;
+    CHECK(build(rows, options, nullptr, file, &error) == LEARNANN_NOMEM);
+    CHECK(error.needed == wide);
+    options.memory_limit = wide;
+    CHECK(build(rows, options, nullptr, file, &error) == LEARNANN_OK);
+    options.memory_limit = 0;
+    CHECK(build(rows, options, nullptr, roomy) == LEARNANN_OK);
+    CHECK(file == roomy);
+}
+
+#ifndef _WIN32
+// A file, mapped where pages of other memory lie before and behind it.
+struct Mapping {
+    uint8_t *all = nullptr, *rows = nullptr;
+    size_t page, size;
+    static constexpr uint8_t mark = 0xa5;
+    static constexpr size_t head = 8, marked = 32;      // bytes before the rows in the file, as .fbin has; pages on either side
+
+    explicit Mapping(const std::vector<uint8_t> &bytes) : page(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
+        size = (head + bytes.size() + page - 1) / page * page;
+        std::FILE *file = std::tmpfile();
+        REQUIRE(file);
+        REQUIRE(std::fwrite("12345678", 1, head, file) == head);
+        REQUIRE(std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size());
+        REQUIRE(std::fflush(file) == 0);
+        void *memory = mmap(nullptr, size + 2 * marked * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        REQUIRE(memory != MAP_FAILED);
+        all = static_cast<uint8_t *>(memory);
+        std::memset(all, mark, size + 2 * marked * page);
+        REQUIRE(mmap(all + marked * page, size, PROT_READ, MAP_PRIVATE | MAP_FIXED, fileno(file), 0) != MAP_FAILED);
+        std::fclose(file);
+        rows = all + marked * page + head;
+    }
+    ~Mapping() { munmap(all, size + 2 * marked * page); }
+    size_t damaged() const {
+        size_t bytes = 0;
+        for (size_t i = 0; i < marked * page; ++i) bytes += (all[i] != mark) + (all[marked * page + size + i] != mark);
+        return bytes;
+    }
+};
+
+TEST_CASE("rows in a mapped file: the same bytes as from memory, and no other memory is given back") {
+    for (const learnann_metric metric : all_metrics)
+        for (const learnann_exact exact : {LEARNANN_EXACT_AUTO, LEARNANN_EXACT_F16, LEARNANN_EXACT_I8}) {
+            CAPTURE(metric);
+            CAPTURE(exact);
+            const Rows rows = clustered(3000, 24, LEARNANN_F32, 61);
+            const Mapping mapping(rows.bytes);
+            learnann_build_options options = build_options(metric, exact);
+            Memory expected;
+            REQUIRE(build(rows, options, nullptr, expected) == LEARNANN_OK);
+            const uint64_t resident = learnann_build_bytes(rows.count, rows.dim, &options);
+            options.rows_mapped = 1;
+            options.threads = 2;
+            CHECK(learnann_build_bytes(rows.count, rows.dim, &options) > resident);
+            learnann_vectors view = rows.view();
+            view.data = mapping.rows;
+            learnann_builder *builder = nullptr;
+            REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+            REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+            CHECK(bytes_of(builder) == expected);
+            learnann_builder_free(builder);
+            CHECK(mapping.damaged() == 0);
+        }
+}
+#endif
 
 // Live bytes of a build, at their highest.
 struct PeakAllocator {

@@ -68,7 +68,7 @@ struct Coded {
         REQUIRE(fit_pca(rows, most_code_dims(record_bytes, data.dim), 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
         REQUIRE(fit_codec(rows, basis, record_bytes, Holdout{}, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         records.resize(data.count * record_bytes);
-        REQUIRE(encode_rows(rows, fitted.codec, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
+        REQUIRE(encode_rows(rows, fitted.codec, nullptr, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
     }
     // The estimated distance of query i of `queries` to each row.
     std::vector<double> estimate(const testdata::Rows &queries, u64 i, learnann_metric metric) const {
