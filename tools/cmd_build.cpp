@@ -115,7 +115,8 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
     o.exact = static_cast<learnann_exact>(s.exact);
     o.seed = s.seed;
     o.memory_limit = memory.bytes;
-    o.rows_mapped = in.rows.bytes.mapped();
+    // Rows given back must be asked for again: that is worth its time where not all of them fit.
+    o.rows_mapped = in.rows.bytes.mapped() && (s.memory != 0 || in.rows.bytes.size() > memory.bytes / 2);
     o.queries = s.queries.empty() ? nullptr : &in.query_vectors;
     progress.attach(o);
     return o;
