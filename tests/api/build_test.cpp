@@ -286,9 +286,10 @@ struct Mapping {
     }
     ~Mapping() { munmap(all, size + 2 * marked * page); }
     size_t damaged() const {
-        size_t bytes = 0;
-        for (size_t i = 0; i < marked * page; ++i) bytes += (all[i] != mark) + (all[marked * page + size + i] != mark);
-        return bytes;
+        const uint8_t *behind = all + marked * page + size;
+        size_t same = 0;
+        for (size_t i = 0; i < marked * page; ++i) same += static_cast<size_t>(all[i] == mark && behind[i] == mark);
+        return marked * page - same;
     }
 };
 
