@@ -17,11 +17,12 @@ struct RefinedQuery {
     const float *centred = nullptr;     // query - mean
     const float *projected = nullptr;
     double norm2 = 0;                   // |query - mean|^2
+    float sum = 0;                      // of `centred`
     bool zero = false;                  // the query is the zero vector
-    i8 *codes = nullptr;                // working memory: of a row
+    u8 *levels = nullptr;               // working memory: of a row
 
-    // The query was projected and encoded; what the scratch holds of it is made finer. `codes` has room for refined_room(dim).
-    static RefinedQuery of(const Codec &codec, CodecScratch &scratch, float norm2, i8 *codes);
+    // The query was projected and encoded; what the scratch holds of it is made finer. `levels` has room for refined_room(dim).
+    static RefinedQuery of(const Codec &codec, CodecScratch &scratch, float norm2, u8 *levels);
 };
 
 // What a step of the record's code is worth.
@@ -32,8 +33,8 @@ inline float code_step_of(const Codec &codec, const u8 *record) {
 
 inline u32 refined_room(u32 dim) { return dim + 7; }
 
-// The codes 2u - (2^bits - 1) of a row's levels, in room for refined_room(dim).
-void refined_codes(const u8 *row, u32 dim, u32 bits, i8 *codes);
+// A row's levels, a byte each, in room for refined_room(dim).
+void refined_levels(const u8 *row, u32 dim, u32 bits, u8 *levels);
 
 // Precondition: the index keeps refined rows and slot < rows.
 double refined_distance(const FileView &view, const RefinedQuery &query, u32 slot);

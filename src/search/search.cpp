@@ -111,7 +111,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
         return fail(error, LEARNANN_ARGUMENT, "the query is longer than 1e18", i);
     lane.encoded = encode_query(codec, p, lane.code.data());
     if (refined_bits(a.exact_type)) {
-        lane.refined = RefinedQuery::of(codec, lane.codec, p.norm2, reinterpret_cast<i8 *>(lane.bytes.data()));
+        lane.refined = RefinedQuery::of(codec, lane.codec, p.norm2, lane.bytes.data());
         lane.exact.refined = &lane.refined;
     }
     return LEARNANN_OK;
