@@ -342,7 +342,7 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     link_copies(edges_, order.copies(), order.parents);
 
     LEARNANN_RETURN_IF(calibrate_graph(error));
-    if (options_.queries) return teach(*options_.queries, error);
+    if (options_.queries && options_.graph != LEARNANN_GRAPH_UNIFORM) return teach(*options_.queries, error);
     return builder.insert(order.held_out(), order.held, n - order.held, progress(), error);
 }
 

@@ -215,7 +215,7 @@ TEST_CASE("a graph with layers is entered through them") {
 TEST_CASE("queries calibrate the graphs for comparison and don't teach them") {
     const Rows rows = clustered(1500, 6, LEARNANN_F32, 208), log = clustered(2000, 6, LEARNANN_F32, 209);
     const learnann_vectors queries = log.view(), view = rows.view();
-    for (const learnann_graph graph : {LEARNANN_GRAPH_KNN, LEARNANN_GRAPH_NSW, LEARNANN_GRAPH_HNSW}) {
+    for (const learnann_graph graph : {LEARNANN_GRAPH_KNN, LEARNANN_GRAPH_NSW, LEARNANN_GRAPH_HNSW, LEARNANN_GRAPH_UNIFORM}) {
         CAPTURE(graph);
         learnann_build_options options = options_for(graph);
         options.queries = &queries;
