@@ -21,7 +21,8 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 a_row = 2 * record + lists + angular + adjacency + taught + 6 * 4ull;
     const u64 sample = smaller<u64>(rows, pca_sample(dim)) * dim * 4;
     const u64 matrices = dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272;
-    return rows * a_row + sample + 2 * matrices + (12u << 20);
+    const u64 space = o.spectral > LEARNANN_SPECTRAL_PCA ? learning_bytes(rows, dim) : 0;
+    return rows * a_row + sample + 2 * matrices + space + (12u << 20);
 }
 
 Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
@@ -29,8 +30,8 @@ Pipeline::Pipeline(const learnann_build_options &options, const Allocator &alloc
       slot_of_row_(allocator), key_order_(allocator), entry_section_(allocator), projection_section_(allocator) {
     entries_.rows.use(allocator);
     entries_.records.use(allocator);
-    basis_.mean.use(allocator);
-    basis_.directions.use(allocator);
+    basis_.use(allocator);
+    learned_.use(allocator);
     fitted_.matrix.use(allocator);
     fitted_.unit.use(allocator);
     fitted_.mean.use(allocator);
@@ -108,15 +109,21 @@ Status Pipeline::measure_rows(learnann_error *error) {
 // ---- projection and codes ----
 
 // Codes of that width for `rows`, in records_, and what they keep of the true neighbours.
-Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error) {
-    const u32 wanted = most_code_dims(record_bytes, rows_.dim());
-    if (basis_.count < smaller(wanted, rows_.dim()))
-        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
-    LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
+Status Pipeline::fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error) {
+    LEARNANN_RETURN_IF(fit_codec(rows_, basis, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
     LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, threads(), progress(), allocator_, records_.data(), error));
     space_ = CodeSpace{&fitted_.codec, records_.data(), rows.count(), rows_.metric == LEARNANN_IP};
     return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
+}
+
+// The same in the space asked for; `rows` are all of them where that is learned.
+Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error) {
+    const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
+    if (basis_.count < smaller(wanted, rows_.dim()))
+        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
+    LEARNANN_RETURN_IF(fit_codes(rows, basis_, record_bytes, best, error));
+    return learns_space() ? learn_space(error) : LEARNANN_OK;
 }
 
 // Whether a width is enough, tried on every fourth row: of the true neighbours among them, the best 5 must hold as many as the
@@ -124,7 +131,7 @@ Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnan
 Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error) {
     constexpr u32 thinning = 4;
     enough = false;
-    if (rows_.count() < 10000) {
+    if (rows_.count() < 10000 || learns_space()) {
         LEARNANN_RETURN_IF(fit_width(rows_, record_bytes, measured_best, error));
     } else {
         Rows thin = rows_;
@@ -144,7 +151,7 @@ Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error
 // The narrowest record whose best 20 hold enough of the true 10; the widest tried where none does.
 Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
-    basis_.count = 0;
+    basis_.count = learned_.count = 0;
     space_ = CodeSpace{};
     u32 width = options_.code_bytes;
     static const u32 widths[] = {16, 32, 64, 128, 256};
@@ -431,6 +438,7 @@ void Pipeline::report_sections() {
     report_.code_dim = about_.code_dim;
     report_.code_recall = about_.code_recall;
     report_.residual_weight = about_.residual_weight;
+    report_.spectral = learned_.count ? options_.spectral : LEARNANN_SPECTRAL_PCA;
 }
 
 LEARNANN_END

@@ -75,11 +75,11 @@ inline float quantile(Array<float> &values, double q) {
     return values[at];
 }
 
-// No row is farther from the mean than this.
-inline float farthest_row(const Rows &rows, const Codec &codec) {
+// No row is farther from the mean than this, nor its code from 0.
+inline float farthest_row(const Rows &rows, const Codec &codec, float stretch) {
     float longest = rows.metric == LEARNANN_COS ? 1.0f : 0.0f;
     for (u32 row = 0; row < rows.count() && rows.metric != LEARNANN_COS; ++row) longest = larger(longest, rows.norm(row));
-    return longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim()));
+    return stretch * (longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim())));
 }
 
 // A held-out query and one of its true neighbours, in the spectral space.
@@ -351,7 +351,7 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
     Array<u32> ids(allocator);
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
     else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
-    const float longest = farthest_row(rows, codec);
+    const float longest = farthest_row(rows, codec, basis.stretch);
     {
         SampleCodes sample(allocator);
         LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
