@@ -318,8 +318,11 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         uint64_t rows;
         uint32_t dim;
         learnann_metric metric;
+        learnann_spectral spectral = LEARNANN_SPECTRAL_AUTO;
+        uint32_t code_bytes = 0;
     } const cases[] = {
-        {20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2}};
+        {20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2},
+        {2500, 300, LEARNANN_L2, LEARNANN_SPECTRAL_LEARNED, 32}};
     for (const auto &c : cases) {
         CAPTURE(c.rows);
         PeakAllocator peak;
@@ -327,6 +330,8 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         const Rows rows = clustered(c.rows, c.dim, LEARNANN_U8, 59);
         learnann_build_options options = build_options(c.metric);
         options.allocator = &hooks;
+        options.spectral = c.spectral;
+        options.code_bytes = c.code_bytes;
         Memory file;
         REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
         CHECK(peak.live == 0);
