@@ -124,6 +124,8 @@ done
 for field in queries k effort router recall qps mean_us p50_us p99_us distances entry_distances reranked hops inferences rss_bytes isa; do
     check "search --json has $field" grep -q "\"$field\":" "$T/search.json"
 done
+check "learned space" says '"spectral":"learned"' "$L" build "$T/rows.fbin" -o "$T/learned.la" --spectral learned --code-bytes 16 --json
+check "verify learned space" "$L" verify "$T/learned.la"
 check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/rows.fbin" -o "$T/trained.la"
 check "verify trained" "$L" verify "$T/trained.la"
 check "train in place" says '"lessons":' bash -c "cp '$T/ip.la' '$T/place.la' && '$L' train '$T/place.la' --queries '$T/queries.fbin' --json && '$L' verify '$T/place.la'"

@@ -44,9 +44,9 @@ Syntax syntax_of(Settings &s) {
                              "and for what is mapped of INPUT at a time (some 20 MB, however large it is).\n"
                              "Default: what the machine has available; the file does not depend on it", Bytes{&s.memory}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
-        {"--spectral", "auto|pca", "the projection (default auto)",
+        {"--spectral", "auto|pca|learned", "the projection: pca (auto, the default, is that), or one trained for 5 to 20 s:\nmore recall from narrow records",
          Choice{&s.spectral, {{"auto", LEARNANN_SPECTRAL_AUTO}, {"pca", LEARNANN_SPECTRAL_PCA},
-                              {"laplacian", 0, false}, {"learned", 0, false}}}},
+                              {"laplacian", 0, false}, {"learned", LEARNANN_SPECTRAL_LEARNED}}}},
         {"--code-bytes", "N", "bytes of a record, a multiple of 16 from 16 to 1024.\n"
                               "Default: from the recall of held-out rows", Whole{&s.code_bytes, 16, 1024, 16}},
         {"--graph", "KIND", "adaptive (default); others to compare it with: knn (every row's nearest, exactly),\n"
@@ -176,7 +176,7 @@ bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Fai
 
 // ---- the report
 
-const char *const spectral_used = "pca";    // the library has no other, and its report does not name it
+const char *spectral_name(learnann_spectral spectral) { return spectral == LEARNANN_SPECTRAL_LEARNED ? "learned" : "pca"; }
 
 std::string json_of(const Settings &s, const learnann_build_report &r) {
     JsonWriter json;
@@ -189,7 +189,8 @@ std::string json_of(const Settings &s, const learnann_build_report &r) {
     json.field("file_bytes", r.file_bytes);
     json.field("hot_bytes_per_row", r.hot_bytes_per_row);
     json.field("cold_bytes_per_row", r.cold_bytes_per_row);
-    json.field("spectral", spectral_used);
+    json.field("spectral", spectral_name(r.spectral));
+    if (r.spectral_note != nullptr) json.field("spectral_note", r.spectral_note);
     json.field("code_bytes", r.code_bytes);
     json.field("graph", graph_name(s.graph));
     json.field("mean_degree", r.mean_degree);
@@ -212,6 +213,7 @@ std::string table_of(const Settings &s, const learnann_build_report &r) {
         {"file size", size_text(r.file_bytes)},
         {"bytes a row", format("%.1f hot, %.1f cold", r.hot_bytes_per_row, r.cold_bytes_per_row)},
         {"record", format("%u bytes, %u dimensions", r.code_bytes, r.code_dim)},
+        {"space", r.spectral_note != nullptr ? r.spectral_note : spectral_name(r.spectral)},
         {"graph", format("%s, %.1f edges a row", graph_name(s.graph), r.mean_degree)},
         {"learned from", lessons_text(r)},
         {"code recall", r.code_recall < 0 ? "unknown" : format("%.4f (true 10 in the best 20)",

@@ -16,7 +16,7 @@ LEARNANN_BEGIN
 
 inline Status check_options(const learnann_build_options &o, learnann_error *error) {
     if (o.metric < LEARNANN_L2 || o.metric > LEARNANN_COS) return fail(error, LEARNANN_ARGUMENT, "the metric is unknown");
-    if (o.spectral > LEARNANN_SPECTRAL_PCA) return fail(error, LEARNANN_UNSUPPORTED, "of spectral spaces there is PCA only");
+    if (o.spectral > LEARNANN_SPECTRAL_LEARNED) return fail(error, LEARNANN_ARGUMENT, "the spectral space is unknown");
     if (o.graph > LEARNANN_GRAPH_UNIFORM) return fail(error, LEARNANN_UNSUPPORTED, "the graph is of a kind that this library can't build");
     if (o.exact > LEARNANN_EXACT_BINARY) return fail(error, LEARNANN_ARGUMENT, "the kind of exact rows is unknown");
     if (o.code_bytes && (o.code_bytes < min_record_bytes || o.code_bytes > max_record_bytes || o.code_bytes % 16 != 0))

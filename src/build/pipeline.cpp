@@ -40,7 +40,8 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 laid_out = graph + rows * (14 + degree * IdList::bits_for(static_cast<u32>(rows)) * 5 / 32);
     const u64 most = larger(larger(larger(coded, arranged), linked), larger(calibrated, laid_out));
     const u64 in_memory = o.rows_mapped ? 2 * Rows::window + threads * Rows::together * (dim * 4ull + Rows::around / 4) : 0;
-    return most + rows * 3 * 4 + held_out * dim * 5 + in_memory + (8u << 20);
+    const u64 space = o.spectral > LEARNANN_SPECTRAL_PCA ? learning_bytes(rows, dim) : 0;
+    return most + space + rows * 3 * 4 + held_out * dim * 5 + in_memory + (8u << 20);
 }
 
 Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
@@ -48,8 +49,8 @@ Pipeline::Pipeline(const learnann_build_options &options, const Allocator &alloc
       slot_of_row_(allocator), key_order_(allocator), layers_(allocator), entry_section_(allocator), projection_section_(allocator) {
     entries_.rows.use(allocator);
     entries_.records.use(allocator);
-    basis_.mean.use(allocator);
-    basis_.directions.use(allocator);
+    basis_.use(allocator);
+    learned_.use(allocator);
     fitted_.matrix.use(allocator);
     fitted_.unit.use(allocator);
     fitted_.mean.use(allocator);
@@ -135,30 +136,36 @@ Status Pipeline::measure_rows(learnann_error *error) {
 // ---- projection and codes ----
 
 // Codes of that width for `rows`, in records_, and what they keep of the true neighbours.
-Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error) {
-    const u32 wanted = most_code_dims(record_bytes, rows_.dim());
-    if (basis_.count < smaller(wanted, rows_.dim()))
-        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
-    LEARNANN_RETURN_IF(fit_codec(rows_, basis_, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
+Status Pipeline::fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error) {
+    LEARNANN_RETURN_IF(fit_codec(rows_, basis, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
     LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, nullptr, threads(), progress(), allocator_, records_.data(), error));
     space_ = CodeSpace{&fitted_.codec, records_.data(), rows.count(), rows_.metric == LEARNANN_IP};
     return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
 }
 
+// The same in PCA's space, or in one that is learned, from all rows.
+Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error) {
+    const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
+    if (basis_.count < smaller(wanted, rows_.dim()))
+        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
+    LEARNANN_RETURN_IF(fit_codes(rows, basis_, record_bytes, best, error));
+    return learn ? learn_space(error) : LEARNANN_OK;
+}
+
 // Whether a width is enough, tried on every fourth row: of the true neighbours among them, the best 5 must hold as many as the
 // best 20 of all rows would.
-Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error) {
+Status Pipeline::try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error) {
     constexpr u32 thinning = 4;
     enough = false;
-    if (rows_.count() < 10000) {
-        LEARNANN_RETURN_IF(fit_width(rows_, record_bytes, measured_best, error));
+    if (rows_.count() < 10000 || learn) {
+        LEARNANN_RETURN_IF(fit_width(rows_, record_bytes, learn, measured_best, error));
     } else {
         Rows thin = rows_;
         thin.vectors.stride = thinning * stride_of(rows_.vectors);
         thin.vectors.count /= thinning;
         thin.step = thinning;
-        LEARNANN_RETURN_IF(fit_width(thin, record_bytes, measured_best / thinning, error));
+        LEARNANN_RETURN_IF(fit_width(thin, record_bytes, false, measured_best / thinning, error));
     }
     // What one line loses is made up for by more exact rows: cheap where those are a few lines themselves. A third line and more
     // cost more than they save.
@@ -171,7 +178,7 @@ Status Pipeline::try_width(u32 record_bytes, bool &enough, learnann_error *error
 // The narrowest record whose best 20 hold enough of the true 10; the widest tried where none does.
 Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
-    basis_.count = 0;
+    basis_.count = learned_.count = 0;
     space_ = CodeSpace{};
     u32 width = options_.code_bytes;
     static const u32 widths[] = {16, 32, 64, 128, 256};
@@ -181,21 +188,22 @@ Status Pipeline::fit(learnann_error *error) {
         if (holds_all || width == 256) break;
         if (width < 64) continue;       // a cache line is fetched whole
         bool enough;
-        LEARNANN_RETURN_IF(try_width(width, enough, error));
+        LEARNANN_RETURN_IF(try_width(width, learns_space(), enough, error));
         if (enough) break;
     }
     record_bytes_ = width;
     if (options_.code_bytes && width < graph_code_bytes && code_capacity(width) < rows_.dim()) {
         bool enough;
-        LEARNANN_RETURN_IF(try_width(width, enough, error));
+        LEARNANN_RETURN_IF(try_width(width, false, enough, error));
         if (!enough) width = graph_code_bytes;
     }
     learnann_build_options chosen = options_;
     chosen.code_bytes = width;
     LEARNANN_RETURN_IF(check_memory(build_bytes(rows_.count(), rows_.dim(), chosen),
                                     "records as wide as these rows want need more memory than the limit: give code_bytes", error));
-    const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width;    // the trial took all rows
-    if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, measured_best, error));
+    const bool learn = learns_space() && width == record_bytes_, tried = learns_space() && !options_.code_bytes;
+    const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width && learn == tried;    // the trial took all rows
+    if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, learn, measured_best, error));
     return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
 }
 
@@ -225,7 +233,7 @@ Status Pipeline::arrange_records(learnann_error *error) {
 // The records that the file will have, once the graph is linked by wider ones.
 Status Pipeline::narrow_records(learnann_error *error) {
     if (space_.stride() == record_bytes_) return LEARNANN_OK;
-    LEARNANN_RETURN_IF(fit_width(rows_, record_bytes_, measured_best, error));
+    LEARNANN_RETURN_IF(fit_width(rows_, record_bytes_, learns_space(), measured_best, error));
     LEARNANN_RETURN_IF(arrange_records(error));
     return entries_.arrange(space_, allocator_, error);
 }
@@ -490,6 +498,7 @@ void Pipeline::report_sections() {
     report_.code_dim = about_.code_dim;
     report_.code_recall = about_.code_recall;
     report_.residual_weight = about_.residual_weight;
+    report_.spectral = learned_.count ? options_.spectral : LEARNANN_SPECTRAL_PCA;
 }
 
 LEARNANN_END

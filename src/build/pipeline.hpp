@@ -7,6 +7,7 @@
 #include "learn/codec_fit.hpp"
 #include "learn/connect.hpp"
 #include "learn/copies.hpp"
+#include "learn/metric.hpp"
 #include "learn/order.hpp"
 #include "learn/teach.hpp"
 
@@ -14,6 +15,11 @@ LEARNANN_BEGIN
 
 constexpr u32 default_degree = 32;
 constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
+
+constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned within
+
+// Bytes that learning a space needs while it lasts (spaces.cpp).
+u64 learning_bytes(u64 rows, u32 dim);
 
 // The order in which rows are inserted: entries first, the rest at random, behind them copies, and last the rows held out.
 struct InsertionOrder {
@@ -45,8 +51,13 @@ private:
     Status check_rows(learnann_error *error);
     Status measure_rows(learnann_error *error);
     Status fit(learnann_error *error);
-    Status fit_width(const Rows &rows, u32 record_bytes, u32 best, learnann_error *error);
-    Status try_width(u32 record_bytes, bool &enough, learnann_error *error);
+    Status fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error);
+    Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
+    Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
+    bool learns_space() const { return options_.spectral > LEARNANN_SPECTRAL_PCA; }
+    Status learn_space(learnann_error *error);
+    Status keep_pca(const char *note);
+    Status learn_metric_space(u32 dims, learnann_error *error);
     Status arrange(learnann_error *error);
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
@@ -89,7 +100,8 @@ private:
     const u64 *keys_ = nullptr;
     Array<float> norms_;
     Holdout holdout_;
-    Basis basis_;
+    Basis basis_;           // PCA
+    Basis learned_;         // the space asked for; empty where PCA serves
     FittedCodec fitted_;
     u32 record_bytes_ = 0;      // of the file
     float code_recall_ = -1;

@@ -1,87 +1,31 @@
 // calibrate.cpp: see calibrate.hpp.
 #include "learn/calibrate.hpp"
 
+#include "learn/scan.hpp"
+
 #include <algorithm>
 
 LEARNANN_BEGIN
 
 namespace {
 
-// Working memory for one query of the holdout.
-struct QueryMemory {
-    CodecScratch codec;
-    Array<i8> code;
-    Array<u8> bytes;
-
-    Status prepare(const CodeSpace &space, u32 dim, const Allocator &a, learnann_error *error) {
-        codec.use(a);
-        code.use(a);
-        bytes.use(a);
-        LEARNANN_RETURN_IF(codec.allocate(*space.codec, error));
-        LEARNANN_RETURN_IF(code.allocate(query_bytes(space.stride()), error));
-        return bytes.allocate(dim, error);
-    }
-    EncodedQuery encode(const CodeSpace &space, const Holdout &h, u32 i) {
-        std::memcpy(codec.x.data(), h.query(i, space.codec->dim), space.codec->dim * sizeof(float));
-        return encode_query(*space.codec, project(*space.codec, codec), code.data());
-    }
-    ExactQuery exact(const Rows &rows, const Holdout &h, u32 i) {
-        return rows.exact_query(h.query(i, rows.dim()), bytes.data());
-    }
-};
-
-struct Scanner : QueryMemory {
-    Pool pool;
-};
-
 struct Walker : QueryMemory {
     Beam beam;
     Array<u32> fresh;           // candidates whose distances are not known yet
 };
 
-// The best rows by code that are not held out, for queries [first, end) of the holdout: in the workers' pools.
-void best_by_code(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 first, u32 end, u32 best, Scanner *workers) {
-    constexpr u32 block = 256;
-    EncodedQuery queries[Holdout::together];
-    for (u32 q = first; q < end; ++q) {
-        queries[q - first] = workers[q - first].encode(space, h, q);
-        (void)workers[q - first].pool.prepare(best, best, nullptr);
-    }
-    i32 estimates[block];
-    i64 near[block + 1];
-    for (u32 begin = 0; begin < space.rows; begin += block) {
-        const u32 size = smaller(block, space.rows - begin);
-        for (u32 q = 0; q < end - first; ++q) {
-            Pool &pool = workers[q].pool;
-            kernels().score(queries[q].code, space.record(begin), space.stride(), nullptr, size, estimates);
-            const u32 found = Pool::nearer(estimates, size, pool.worst(), [=](u32 i) { return begin + i; }, near);
-            u32 kept = 0;
-            for (u32 i = 0; i < found; ++i)
-                if (!h.holds(Pool::id_of(near[i]) * rows.step)) near[kept++] = near[i];
-            pool.insert(near, kept);
-        }
-    }
+ExactQuery exact_query(const Rows &rows, const Holdout &h, u32 q, QueryMemory &w) {
+    return rows.exact_query(h.query(q, rows.dim()), w.bytes.data());
 }
 
-// Calls for every query of the holdout in [begin, end), with its best rows by code in the worker's pool.
+void load_query(const Holdout &h, u32 q, u32 dim, float *x) { std::memcpy(x, h.query(q, dim), dim * sizeof(float)); }
+
+// Calls for every query of the holdout in [begin, end), with its best rows by code that are not held out in the worker's pool.
 template <class Visit>
 Status each_best(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 begin, u32 end, u32 best, u32 threads,
                  const Allocator &allocator, Visit visit, learnann_error *error) {
-    if (begin == end) return LEARNANN_OK;
-    Scanner workers[max_threads][Holdout::together];
-    for (u32 t = 0; t < threads; ++t)
-        for (Scanner &w : workers[t]) {
-            w.pool.use(allocator);
-            LEARNANN_RETURN_IF(w.prepare(space, space.codec->dim, allocator, error));
-            LEARNANN_RETURN_IF(w.pool.prepare(best, best, error));
-        }
-    constexpr u32 together = Holdout::together;
-    parallel(threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
-        const u32 first = begin + static_cast<u32>(item) * together, last = smaller(first + together, end);
-        best_by_code(space, rows, h, first, last, best, workers[worker]);
-        for (u32 q = first; q < last; ++q) visit(q, workers[worker][q - first]);
-    });
-    return LEARNANN_OK;
+    return each_best(space, begin, end, best, threads, allocator, [&](u32 q, float *x) { load_query(h, q, rows.dim(), x); },
+                     [&](u32, u32 row) { return h.holds(row * rows.step); }, visit, error);
 }
 
 }  // namespace
@@ -96,7 +40,7 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h,
     LEARNANN_RETURN_IF(wanted.zeroes(h.measured, error));
     const auto count = [&](u32 q, Scanner &w) {
         const Pool &pool = w.pool;
-        const ExactQuery exact = w.exact(rows, h, q);
+        const ExactQuery exact = exact_query(rows, h, q, w);
         const float reach = h.reach(q, depth);
         const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
         for (u32 i = 0; i < depth; ++i) wanted[q] += truth[i] % rows.step == 0 && truth[i] / rows.step < rows.count();
@@ -117,7 +61,7 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, c
     const auto note = [&](u32 q, Scanner &w) {
         const Pool &pool = w.pool;
         const u32 size = pool.size(), depth = smaller(Holdout::shallow_depth, smaller(h.neighbours, size));
-        const ExactQuery exact = w.exact(rows, h, q);
+        const ExactQuery exact = exact_query(rows, h, q, w);
         float distances[best] = {};
         rows.each(size, [&](u32 i) { return pool.id(i); }, [&](u32 i) { distances[i] = rows.distance(exact, pool.id(i)); });
         std::partial_sort(distances, distances + depth, distances + size);
@@ -193,7 +137,7 @@ public:
             workers_[t].beam.use(allocator_);
             workers_[t].fresh.use(allocator_);
             LEARNANN_RETURN_IF(workers_[t].fresh.allocate(most_kept, error));
-            LEARNANN_RETURN_IF(workers_[t].prepare(space_, rows_.dim(), allocator_, error));
+            LEARNANN_RETURN_IF(workers_[t].prepare(space_, allocator_, error));
             LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
         const u32 share = choose_horizon(out.cost);
@@ -310,7 +254,8 @@ private:
 
     // Walks as the reader will, and leaves the query's candidates and counts.
     void search(u32 q, u32 effort, float share, Walker &w) {
-        const EncodedQuery query = w.encode(space_, h_, q);
+        load_query(h_, q, rows_.dim(), w.codec.x.data());
+        const EncodedQuery query = w.encode(space_);
         (void)w.beam.prepare(effort, horizon_of(share, effort), space_.rows, nullptr);
         walk(graph_, entries_, query.code, w.beam);
         const Pool &pool = w.beam.pool;
@@ -349,7 +294,7 @@ private:
             else w.fresh[fresh++] = i;
         }
         const auto row_at = [&](u32 i) { return row_of_slot_[pool.id(w.fresh[i])]; };
-        const ExactQuery exact = w.exact(rows_, h_, q);
+        const ExactQuery exact = exact_query(rows_, h_, q, w);
         rows_.each(fresh, row_at, [&](u32 i) {
             const float distance = rows_.distance(exact, row_at(i));
             candidate(q, w.fresh[i]).distance = distance;

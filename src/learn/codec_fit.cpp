@@ -85,21 +85,23 @@ inline float quantile(Array<float> &values, double q) {
     return values[at];
 }
 
-// No row is farther from the mean than this.
-inline float farthest_row(const Rows &rows, const Codec &codec) {
+// No row is farther from the mean than this, nor its code from 0.
+inline float farthest_row(const Rows &rows, const Codec &codec, float stretch) {
     float longest = rows.metric == LEARNANN_COS ? 1.0f : 0.0f;
     for (u32 row = 0; row < rows.count() && rows.metric != LEARNANN_COS; ++row) longest = larger(longest, rows.norm(row));
-    return longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim()));
+    return stretch * (longest + std::sqrt(kernels().dot[LEARNANN_F32](codec.mean, codec.mean, rows.dim())));
 }
 
 // A held-out query and one of its true neighbours, in the spectral space.
 struct Pair {
+    u32 query_number;
     const float *query, *row;           // dim
     const Projected &query_code, &row_code;
 };
 
+// Visits each query's nearest `most`.
 template <class Visit>
-inline Status each_pair(const Rows &rows, const Holdout &h, const Codec &codec, const Allocator &allocator, Visit visit, learnann_error *error) {
+inline Status each_pair(const Rows &rows, const Holdout &h, const Codec &codec, u32 most, const Allocator &allocator, Visit visit, learnann_error *error) {
     CodecScratch query, row;
     query.use(allocator);
     row.use(allocator);
@@ -109,9 +111,9 @@ inline Status each_pair(const Rows &rows, const Holdout &h, const Codec &codec, 
         std::memcpy(query.x.data(), h.query(q, codec.dim), codec.dim * sizeof(float));
         const Projected a = project(codec, query);
         const u32 *near = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
-        rows.each(smaller(10u, h.neighbours), [&](u32 i) { return near[i]; }, [&](u32 i) {
+        rows.each(smaller(most, h.neighbours), [&](u32 i) { return near[i]; }, [&](u32 i) {
             rows.floats(near[i], row.x.data());
-            visit(Pair{query.x.data(), row.x.data(), a, project(codec, row)});
+            visit(Pair{q, query.x.data(), row.x.data(), a, project(codec, row)});
         });
     }
     return LEARNANN_OK;
@@ -130,7 +132,7 @@ inline Status weigh_errors(const Rows &rows, const Holdout &h, const Codec &code
             sample.weight[j] += v * v;
         }
     };
-    LEARNANN_RETURN_IF(each_pair(rows, h, codec, allocator, add, error));
+    LEARNANN_RETURN_IF(each_pair(rows, h, codec, 10, allocator, add, error));
     for (u32 j = 0; j < sample.dims; ++j) sample.weight[j] = pairs ? sample.weight[j] / pairs : sample.power[j];
     return LEARNANN_OK;
 }
@@ -275,24 +277,64 @@ inline void set_units(float longest, float longest_residual, Codec &c) {
     c.residual_unit = larger(1.1f * longest_residual / c.code_step / max_residual, 1e-3f);
 }
 
+// A row as its record holds it.
+struct Recorded {
+    float y[max_code_dim];
+    double norm2, residual;
+
+    void take(const Codec &codec, const Projected &p) {
+        u8 record[max_record_bytes];
+        i8 code[max_code_dim];
+        encode_record(codec, p, record);
+        get_code(codec, record, code);
+        const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
+        const float step = codec.code_step * static_cast<float>(1u << tail_exponent(tail));
+        for (u32 j = 0; j < codec.code_dim; ++j) y[j] = step * code[j];
+        norm2 = std::ldexp(static_cast<double>(tail_norm(tail)), static_cast<int>(codec.norm_left)) * codec.code_step * codec.code_step;
+        residual = tail_residual(tail) * static_cast<double>(codec.residual_unit) * codec.code_step;
+    }
+};
+
 // rho of |x - y|^2 ~ |Px - Py|^2 + |rx|^2 + |ry|^2 - 2 rho |rx| |ry|, by least squares over the held-out queries and their true
-// neighbours: those must be told from rows that only look as near. (Inner product: <rx, ry> ~ rho |rx| |ry|.)
+// neighbours. (Inner product: <rx, ry> ~ rho |rx| |ry|.) What errs alike for all of a query's rows leaves their order as it is: it
+// counts little, but decides where residuals are of one length.
 inline Status fit_residual_weight(const Rows &rows, const Holdout &h, const Allocator &allocator, Codec &codec, learnann_error *error) {
     constexpr float usual = 0.3f;       // where no neighbours are known
+    constexpr double alike = 0.005;
+    constexpr u32 most = 32;
     const u32 d = codec.dim, m = codec.code_dim;
     const Kernels &k = kernels();
+    struct Sums {       // over one query's rows
+        double count, residuals, lengths, products, squares;
+    } sums{};
     double products = 0, squares = 0;
+    const auto finish_query = [&] {
+        if (sums.count == 0) return;
+        const double common = (1 - alike) / sums.count;
+        products += sums.products - common * sums.residuals * sums.lengths;
+        squares += sums.squares - common * sums.lengths * sums.lengths;
+        sums = Sums{};
+    };
+    u32 query = 0;
+    Recorded b;
     const auto add = [&](const Pair &p) {
-        const Projected &a = p.query_code, &b = p.row_code;
+        if (p.query_number != query) finish_query();
+        query = p.query_number;
+        const Projected &a = p.query_code;
+        b.take(codec, p.row_code);
         const bool inner = codec.metric == LEARNANN_IP;
         const double whole = inner ? k.dot[LEARNANN_F32](p.query, p.row, d) : k.l2[LEARNANN_F32](p.query, p.row, d);
-        const double kept = inner ? k.dot[LEARNANN_F32](a.y, b.y, m) : k.l2[LEARNANN_F32](a.y, b.y, m);
-        const double residuals = inner ? whole - kept : 0.5 * (static_cast<double>(a.residual2) + b.residual2 + kept - whole);
-        const double lengths = std::sqrt(static_cast<double>(a.residual2) * b.residual2);
-        products += residuals * lengths;
-        squares += lengths * lengths;
+        const double kept = k.dot[LEARNANN_F32](a.y, b.y, m);
+        const double residuals = inner ? whole - kept : 0.5 * (static_cast<double>(a.kept2) + a.residual2 + b.norm2 - whole) - kept;
+        const double lengths = std::sqrt(static_cast<double>(a.residual2)) * b.residual;
+        sums.count += 1;
+        sums.residuals += residuals;
+        sums.lengths += lengths;
+        sums.products += residuals * lengths;
+        sums.squares += lengths * lengths;
     };
-    LEARNANN_RETURN_IF(each_pair(rows, h, codec, allocator, add, error));
+    LEARNANN_RETURN_IF(each_pair(rows, h, codec, most, allocator, add, error));
+    finish_query();
     codec.residual_weight = squares > 0 ? static_cast<float>(clamp(products / squares, -1.0, 1.0)) : usual;
     return LEARNANN_OK;
 }
@@ -320,7 +362,7 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
     Array<u32> ids(allocator);
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
     else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
-    const float longest = farthest_row(rows, codec);
+    const float longest = farthest_row(rows, codec, basis.stretch);
     SampleCodes sample(allocator);
     LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));
     LEARNANN_RETURN_IF(weigh_errors(rows, holdout, codec, allocator, sample, error));

@@ -28,6 +28,11 @@ struct Holdout {
     // A hit at most this far away is one of the true k, or as near as the last of them.
     float reach(u32 i, u32 k) const { return truth[static_cast<u64>(i) * depth + k - 1]; }
     bool holds(u32 row) const;
+    // Of the queries given that are not in here, which are the first of each given_step, the place of the r-th.
+    u64 untested(u64 r) const {
+        const u64 between = given_step - 1, among = count * between;
+        return r < among ? r / between * given_step + 1 + r % between : count * given_step + (r - among);
+    }
     // How many queries know k neighbours.
     u32 knowing(u32 k) const { return k <= shallow_depth ? count : measured; }
 };

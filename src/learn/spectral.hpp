@@ -10,8 +10,14 @@ LEARNANN_BEGIN
 struct Basis {
     u32 dim = 0;
     u32 count = 0;
+    float stretch = 1;          // no vector becomes longer than so many times its length
     Array<float> mean;          // dim; zero for inner product
-    Array<float> directions;    // count x dim, orthonormal
+    Array<float> directions;    // count x dim; orthonormal but for those of metric.hpp
+
+    void use(const Allocator &allocator) {
+        mean.use(allocator);
+        directions.use(allocator);
+    }
 };
 
 // A row as far from the mean as this, in medians, may be an outlier.

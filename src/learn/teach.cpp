@@ -7,19 +7,13 @@ LEARNANN_BEGIN
 
 constexpr u32 learned_entries = 64;     // 32 to 128 are as good
 
-// Of the queries that the holdout does not test with, which are the first of each given_step, the r-th.
-inline u64 untested(const Holdout &h, u64 r) {
-    const u64 between = h.given_step - 1, among = h.count * between;
-    return r < among ? r / between * h.given_step + 1 + r % between : h.count * h.given_step + (r - among);
-}
-
 Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout, const EdgeLists &edges, const EntryTable &entries,
                         const Progress &progress, learnann_error *error) {
     const u64 left = queries.count - holdout.count;
     queries_ = queries;
     if (left < least_lessons) return lessons_.allocate(0, error);
     LEARNANN_RETURN_IF(lessons_.allocate(smaller<u64>(left, most_lessons), error));
-    for (u64 i = 0; i < lessons_.size(); ++i) lessons_[i] = untested(holdout, i * left / lessons_.size());
+    for (u64 i = 0; i < lessons_.size(); ++i) lessons_[i] = holdout.untested(i * left / lessons_.size());
     LEARNANN_RETURN_IF(wanted_.allocate(lessons_.size() * wanted_rows, error));
     LEARNANN_RETURN_IF(traces_.allocate(batch, error));
     LEARNANN_RETURN_IF(expanded_.allocate(space_.rows, error));

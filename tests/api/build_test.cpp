@@ -174,6 +174,71 @@ TEST_CASE("of many rows a fourth tells how wide codes must be") {
     CHECK(asked == chosen.file);
 }
 
+// Builds, and leaves the report beside the index.
+struct Reported {
+    Memory file;
+    learnann_build_report report = learnann_build_report_default();
+
+    Reported(const Rows &rows, const learnann_build_options &options) {
+        const learnann_vectors view = rows.view();
+        learnann_builder *builder = nullptr;
+        REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        file = bytes_of(builder);
+        REQUIRE(learnann_builder_report(builder, &report) == LEARNANN_OK);
+        learnann_builder_free(builder);
+    }
+};
+
+// Clusters far apart in some dimensions, and near in others, in which their rows differ: PCA sees the clusters first.
+Rows planted(uint64_t count, uint64_t seed, double distance) {
+    const uint32_t dim = 24, apart = 8, within = 6, clusters = 12;
+    Rows rows(count, dim, LEARNANN_F32);
+    Random centres(70), random(seed);
+    std::vector<double> centre(clusters * apart);
+    for (double &c : centre) c = distance * centres.gaussian();
+    for (uint64_t r = 0; r < count; ++r)
+        for (uint32_t i = 0; i < dim; ++i) {
+            const double about = i < apart ? centre[r % clusters * apart + i] : 0;
+            rows.set(r, i, about + random.gaussian() * (i >= apart && i < apart + within ? 1.0 : 0.1));
+        }
+    return rows;
+}
+
+TEST_CASE("a learned space keeps more of the true neighbours than PCA, alike on any number of threads") {
+    const Rows rows = planted(4000, 71, 5), sample = planted(1500, 72, 0);      // queries care for nothing that PCA sees first
+    const learnann_vectors queries = sample.view();
+    for (const learnann_metric metric : all_metrics) {
+        CAPTURE(metric);
+        learnann_build_options options = build_options(metric);
+        options.code_bytes = 16;
+        options.queries = metric == LEARNANN_IP ? &queries : nullptr;
+        const Reported pca(rows, options);
+        CHECK(pca.report.spectral == LEARNANN_SPECTRAL_PCA);
+        CHECK(pca.report.spectral_note == nullptr);
+        options.spectral = LEARNANN_SPECTRAL_LEARNED;
+        const Reported learned(rows, options);
+        CHECK(learned.report.spectral == LEARNANN_SPECTRAL_LEARNED);
+        CHECK(learned.report.spectral_note == nullptr);
+        CHECK(learned.report.code_recall > pca.report.code_recall + 0.02f);
+        options.threads = 3;
+        CHECK(Reported(rows, options).file == learned.file);
+    }
+}
+
+TEST_CASE("where no space is to be learned PCA serves, and the report says why") {
+    const Rows few = clustered(1500, 30, LEARNANN_F32, 73), narrow = clustered(2500, 6, LEARNANN_F32, 74);
+    for (const Rows *rows : {&few, &narrow}) {
+        learnann_build_options options = build_options();
+        const Reported pca(*rows, options);
+        options.spectral = LEARNANN_SPECTRAL_LEARNED;
+        const Reported asked(*rows, options);
+        CHECK(asked.report.spectral == LEARNANN_SPECTRAL_PCA);
+        REQUIRE(asked.report.spectral_note != nullptr);
+        CHECK(asked.file == pca.file);
+    }
+}
+
 TEST_CASE("progress is told, and a cancel at any call ends the build and leaves a builder that can run again") {
     for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP}) {
         const Rows rows = clustered(1100, 6, LEARNANN_F32, 57);
@@ -339,8 +404,11 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         uint64_t rows;
         uint32_t dim;
         learnann_metric metric;
+        learnann_spectral spectral = LEARNANN_SPECTRAL_AUTO;
+        uint32_t code_bytes = 0;
     } const cases[] = {
-        {20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2}};
+        {20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2},
+        {2500, 300, LEARNANN_L2, LEARNANN_SPECTRAL_LEARNED, 32}};
     for (const auto &c : cases) {
         CAPTURE(c.rows);
         PeakAllocator peak;
@@ -348,6 +416,8 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         const Rows rows = clustered(c.rows, c.dim, LEARNANN_U8, 59);
         learnann_build_options options = build_options(c.metric);
         options.allocator = &hooks;
+        options.spectral = c.spectral;
+        options.code_bytes = c.code_bytes;
         Memory file;
         REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
         CHECK(peak.live == 0);
@@ -480,8 +550,8 @@ TEST_CASE("wrong options and arguments") {
     o.exact = no_such<learnann_exact>(9);
     refused(o);
     o = good;
-    o.spectral = no_such<learnann_spectral>(2);
-    refused(o, LEARNANN_UNSUPPORTED);
+    o.spectral = no_such<learnann_spectral>(3);
+    refused(o);
     o = good;
     o.graph = no_such<learnann_graph>(6);
     refused(o, LEARNANN_UNSUPPORTED);

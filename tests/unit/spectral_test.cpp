@@ -224,18 +224,21 @@ TEST_CASE("24 bytes divided among 60 dimensions estimate better than 24 dimensio
 }
 
 TEST_CASE("the residual weight is what the residuals of neighbours have in common") {
-    // Groups of 20 rows, told apart by 8 strong dimensions. The other 32 are of the group, or of the row alone, or half of each.
+    // Groups of 40 rows, told apart by 8 strong dimensions. The other 32 are of the group, or of the row alone, or half of each;
+    // they are longer in some rows than in others.
     constexpr u32 dim = 40, strong = 8, count = 4000;
     for (const double shared : {0.0, 0.5, 1.0}) {
         testdata::Rows data(count, dim, LEARNANN_F32);
         testdata::Random random(9);
         std::vector<double> group(dim);
-        for (u64 r = 0; r < count; ++r)
+        for (u64 r = 0; r < count; ++r) {
+            const double length = 0.5 + random.uniform();
             for (u32 i = 0; i < dim; ++i) {
-                if (r % 20 == 0) group[i] = random.gaussian();
-                const double own = random.gaussian();
-                data.set(r, i, i < strong ? 20 * group[i] + 0.1 * own : std::sqrt(shared) * group[i] + std::sqrt(1 - shared) * own);
+                if (r % 40 == 0) group[i] = random.gaussian();
+                const double own = random.gaussian(), weak = std::sqrt(shared) * group[i] + std::sqrt(1 - shared) * own;
+                data.set(r, i, i < strong ? 20 * group[i] + 0.1 * own : length * weak);
             }
+        }
         std::vector<float> norms;
         const Rows rows = as_rows(data, LEARNANN_L2, norms);
         Basis basis;
@@ -246,7 +249,7 @@ TEST_CASE("the residual weight is what the residuals of neighbours have in commo
         basis.count = strong;
         REQUIRE(fit_codec(rows, basis, 16, h, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         CAPTURE(shared);
-        CHECK(std::fabs(fitted.codec.residual_weight - shared) < 0.3);      // the nearest of a group share a little more
+        CHECK(std::fabs(fitted.codec.residual_weight - shared) < 0.35);      // the nearest of a group share a little more
     }
 }
 
