@@ -124,7 +124,7 @@ done
 for field in queries k effort router recall qps mean_us p50_us p99_us distances entry_distances reranked hops inferences rss_bytes isa; do
     check "search --json has $field" grep -q "\"$field\":" "$T/search.json"
 done
-check "learned space" says '"spectral":"learned"' "$L" build "$T/rows.fbin" -o "$T/learned.la" --spectral learned --code-bytes 16 --json
+check "learned space, or why not" says '"spectral":"learned"\|"spectral_note":"' "$L" build "$T/rows.fbin" -o "$T/learned.la" --spectral learned --code-bytes 16 --json
 check "verify learned space" "$L" verify "$T/learned.la"
 check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/rows.fbin" -o "$T/trained.la"
 check "verify trained" "$L" verify "$T/trained.la"
