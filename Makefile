@@ -127,8 +127,8 @@ api: $B/api-tests  ## tests of the public contract, on learnann.c++
 scripts: all examples $B/amalgamate  ## tests of the command line, the examples, the two-file compile and the amalgamation
 	CXX="$(CXX)" CC="$(CC)" XSIMD="$(XSIMD)" B="$B" tests/run_scripts.sh
 
-test: need-test all examples  ## everything that CI tests first; minutes on two cores
-	$(MAKE) check-fresh unit api scripts faults fuzz-replay
+test: need-test  ## everything that CI tests first; minutes on two cores, both of which it uses
+	$(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j2) -Otarget all examples check-fresh unit api scripts faults fuzz-replay
 
 # ---- sanitizers, fuzzing, other machines ----
 

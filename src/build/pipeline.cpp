@@ -195,7 +195,7 @@ Status Pipeline::fit(learnann_error *error) {
     if (options_.code_bytes && width < graph_code_bytes && code_capacity(width) < rows_.dim()) {
         bool enough;
         LEARNANN_RETURN_IF(try_width(width, false, enough, error));
-        if (!enough) width = graph_code_bytes;
+        if (!enough && code_recall_ >= 0) width = graph_code_bytes;     // of few rows nothing is known, and any graph does
     }
     learnann_build_options chosen = options_;
     chosen.code_bytes = width;

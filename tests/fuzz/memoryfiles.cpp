@@ -29,6 +29,8 @@ bool MappedFile::open(const std::string &path, Failure &failure) {
     return true;
 }
 
+void MappedFile::let_go() const {}
+
 AtomicFile::~AtomicFile() = default;
 
 bool AtomicFile::create(const std::string &path, Failure &) {
