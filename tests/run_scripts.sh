@@ -176,8 +176,9 @@ check "example textsearch" says "learnann.h" "$B/examples/textsearch" "$T/text" 
 # ---- the programs of the README ----
 block() { sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" README.md | sed '1d;$d'; }
 block c >"$T/readme.c" && block cpp >"$T/readme.cpp"
-readme_c() { (cd "$T" && "$CC" -std=c99 -I"$OLDPWD" -c readme.c -o readme.o && "$CXX" $FLAGS readme.o "$OLDPWD/$B/liblearnann.a" -o readme -pthread && ./readme); }
-readme_cpp() { (cd "$T" && "$CXX" -std=c++17 -I"$OLDPWD" readme.cpp "$OLDPWD/$B/liblearnann.a" -o readme -pthread && ./readme | grep -q '^42 0'); }
+library=$(realpath "$B")/liblearnann.a
+readme_c() { (cd "$T" && "$CC" -std=c99 -I"$OLDPWD" -c readme.c -o readme.o && "$CXX" $FLAGS readme.o "$library" -o readme -pthread && ./readme); }
+readme_cpp() { (cd "$T" && "$CXX" -std=c++17 -I"$OLDPWD" readme.cpp "$library" -o readme -pthread && ./readme | grep -q '^42 0'); }
 check "the README's C program" readme_c
 check "the README's C++ program" readme_cpp
 

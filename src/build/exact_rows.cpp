@@ -77,10 +77,10 @@ struct Refiner {
 
     Refiner(const Codec &c, u32 b, const Allocator &a) : codec(c), bits(b), spoken(a), rest(a), directions(a), codes(a), levels(a) {}
     Status allocate(learnann_error *error) {
-        LEARNANN_RETURN_IF(spoken.allocate(refined_together * dim, error));
+        LEARNANN_RETURN_IF(spoken.allocate(static_cast<u64>(refined_together) * dim, error));
         LEARNANN_RETURN_IF(rest.allocate(dim, error));
         LEARNANN_RETURN_IF(directions.allocate(4ull * dim, error));
-        LEARNANN_RETURN_IF(codes.zeroes(refined_together * max_code_dim, error));
+        LEARNANN_RETURN_IF(codes.zeroes(static_cast<u64>(refined_together) * max_code_dim, error));
         return levels.zeroes(refined_room(dim), error);
     }
     void read_codes(const u8 *records, u32 count);
@@ -99,7 +99,7 @@ private:
 // spoken = P^T code, of `count` rows whose records lie side by side.
 void Refiner::read_codes(const u8 *records, u32 count) {
     std::memset(spoken.data(), 0, spoken.size() * sizeof(float));
-    for (u32 r = 0; r < count; ++r) get_code(codec, records + static_cast<u64>(r) * codec.record_bytes, codes.data() + r * max_code_dim);
+    for (u32 r = 0; r < count; ++r) get_code(codec, records + static_cast<u64>(r) * codec.record_bytes, codes.data() + static_cast<u64>(r) * max_code_dim);
     const float *const four[4] = {directions.data(), directions.data() + dim, directions.data() + 2ull * dim, directions.data() + 3ull * dim};
     for (u32 i = 0; i < codec.code_dim; i += 4) {
         const u32 here = smaller(4u, codec.code_dim - i);
@@ -113,7 +113,7 @@ void Refiner::read_codes(const u8 *records, u32 count) {
         for (u32 r = 0; r < count; ++r) {
             const float step = code_step_of(codec, records + static_cast<u64>(r) * codec.record_bytes);
             float lengths[4] = {};
-            for (u32 j = 0; j < here; ++j) lengths[j] = step * units[j] * codes[r * max_code_dim + i + j];
+            for (u32 j = 0; j < here; ++j) lengths[j] = step * units[j] * static_cast<float>(codes[r * max_code_dim + i + j]);
             kernels().axpy4(spoken.data() + static_cast<u64>(r) * dim, four, lengths, dim);
         }
     }
@@ -189,7 +189,7 @@ Status ExactRows::produce_refined(Sink &sink, learnann_error *error) const {
 Status ExactRows::produce(const void *context, Sink &sink, learnann_error *error) {
     const ExactRows &self = *static_cast<const ExactRows *>(context);
     if (refined_bits(self.type)) return self.produce_refined(sink, error);
-    const u32 n = self.rows->count(), stride = self.stride(), block = clamp(static_cast<u32>(Rows::window / stride), 1u, n);
+    const u32 n = self.rows->count(), stride = self.stride(), block = clamp(static_cast<u32>(Rows::window / larger(stride, 1u)), 1u, n);
     Array<float> x(self.allocator);
     Array<u8> out(self.allocator);
     Array<u64> order(self.allocator);       // row << 32 | place in the block

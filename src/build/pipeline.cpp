@@ -478,7 +478,7 @@ void Pipeline::add_hot_sections(const u8 *projection, u64 projection_bytes) {
     writer_.add(section_entries, entry_section_.data(), entry_section_.size());
     writer_.add(section_records, records_.data(), records_.size());
     writer_.add(section_adjacency, adjacency_.bytes.data(), adjacency_.bytes.size());
-    if (layers_.size()) writer_.add(section_layers, layers_.data(), layers_.size());
+    if (!layers_.empty()) writer_.add(section_layers, layers_.data(), layers_.size());
     if (calibration_.count)
         writer_.add(section_calibration, calibration_.points, calibration_.count * sizeof(CalibrationPoint));
     report_.hot_bytes_per_row = static_cast<double>(projection_bytes + entry_section_.size() + records_.size() + adjacency_.bytes.size() + layers_.size()) /

@@ -4,7 +4,8 @@
 LEARNANN_BEGIN
 
 u64 learning_bytes(u64 rows, u32 dim) {
-    const u64 d = smaller(dim, learning_dims), batch = MetricTraining{}.batch * (NearLists::depth + 1);
+    const MetricTraining training;
+    const u64 d = smaller(dim, learning_dims), batch = static_cast<u64>(training.batch) * (NearLists::depth + 1);
     return near_lists_bytes(rows, static_cast<u32>(d)) + 4 * batch * 3 * d + 32 * d * d + 8ull * d * dim;
 }
 

@@ -56,12 +56,12 @@ void refined_values(const FileView &view, u32 slot, float *out) {
         const u32 u = static_cast<u32>(row[j % bytes]) >> (j / bytes * bits) & top;
         out[j] = zero ? 0 : codec.mean[j] + tail.scale * static_cast<float>(2 * static_cast<i32>(u) - static_cast<i32>(top));
     }
-    i8 code[max_code_dim];
+    i8 code[max_code_dim] = {};
     get_code(codec, view.record(slot), code);
     const float step = code_step_of(codec, view.record(slot));
     for (u32 i = 0; i < codec.code_dim && !zero; ++i) {
         const u8 *direction = codec.matrix + static_cast<u64>(i) * projection_cols(d);
-        const float length = step * codec.unit[i] * code[i];
+        const float length = step * codec.unit[i] * static_cast<float>(code[i]);
         for (u32 j = 0; j < d; ++j) out[j] += length * static_cast<float>(direction[j] - 128);
     }
 }
