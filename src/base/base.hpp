@@ -31,6 +31,12 @@
         if (status_ != LEARNANN_OK) return status_;                     \
     } while (0)
 
+#if defined(_MSC_VER)
+#define LEARNANN_NOINLINE __declspec(noinline)
+#else
+#define LEARNANN_NOINLINE __attribute__((noinline))
+#endif
+
 LEARNANN_BEGIN
 
 using i8 = std::int8_t;

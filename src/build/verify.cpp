@@ -213,7 +213,7 @@ private:
         if (t.scale < 0 || t.norm2 < 0) return bad("F20: the scale or norm of a refined row is negative", offset);
         const u32 bytes = refined_bytes(a_.dim, bits), top = (1u << bits) - 1;
         for (u32 i = a_.dim; i < bytes * (8 / bits); ++i)
-            if (row[i % bytes] >> (i / bytes * bits) & top) return bad("F20: a level behind a row's last dimension is not 0", offset);
+            if (static_cast<u32>(row[i % bytes]) >> (i / bytes * bits) & top) return bad("F20: a level behind a row's last dimension is not 0", offset);
         return LEARNANN_OK;
     }
     Status exact_rows() {

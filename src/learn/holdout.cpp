@@ -54,10 +54,12 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
 class Truth {
 public:
     Truth(const Rows &rows, Holdout &h, u32 threads, const Allocator &a)
-        : rows_(rows), h_(h), threads_(threads), groups_((h.measured + together - 1) / together), items_(a), bytes_(a) {}
+        : rows_(rows), h_(h), threads_(threads), groups_((h.measured + together - 1) / together), items_(a), bytes_(a), nearest_(a), queries_(a) {}
 
     Status find(const Progress &progress, learnann_error *error) {
         const u32 heap_size = h_.neighbours + 1;
+        LEARNANN_RETURN_IF(nearest_.allocate(h_.measured, error));
+        LEARNANN_RETURN_IF(queries_.allocate(h_.measured, error));
         LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(h_.measured) * heap_size, error));
         LEARNANN_RETURN_IF(bytes_.allocate(static_cast<u64>(h_.measured) * rows_.dim(), error));
         for (u32 q = 0; q < h_.measured; ++q) {
@@ -100,8 +102,8 @@ private:
     u32 threads_, groups_;
     Array<Near> items_;
     Array<u8> bytes_;
-    NearHeap nearest_[Holdout::most];
-    ExactQuery queries_[Holdout::most];
+    Array<NearHeap> nearest_;
+    Array<ExactQuery> queries_;
 };
 
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,

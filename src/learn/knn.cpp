@@ -16,9 +16,13 @@ public:
     Status prepare(const Rows &rows, u32 degree, const Allocator &a, learnann_error *error) {
         rows_ = &rows;
         degree_ = degree;
+        nearest.use(a);
+        query_.use(a);
         items_.use(a);
         x_.use(a);
         bytes_.use(a);
+        LEARNANN_RETURN_IF(nearest.allocate(together, error));
+        LEARNANN_RETURN_IF(query_.allocate(together, error));
         LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(together) * (degree + 1), error));
         LEARNANN_RETURN_IF(x_.allocate(static_cast<u64>(together) * rows.dim(), error));
         return bytes_.allocate(static_cast<u64>(together) * rows.dim(), error);
@@ -43,7 +47,7 @@ public:
         for (u32 q = 0; q < count; ++q) nearest[q].sort();
     }
 
-    NearHeap nearest[together];
+    Array<NearHeap> nearest;
 
 private:
     const Rows *rows_ = nullptr;
@@ -51,7 +55,7 @@ private:
     Array<Near> items_;
     Array<float> x_;
     Array<u8> bytes_;
-    ExactQuery query_[together];
+    Array<ExactQuery> query_;
 };
 
 }  // namespace

@@ -78,7 +78,8 @@ bool scale_lists(NearLists &lists) {
 
 }  // namespace
 
-Status list_near_rows(const CodeSpace &space, const Rows &rows, const Basis &basis, const Holdout &h, const learnann_vectors *given,
+// Not inlined: its frame holds the workers of all threads, and should not be part of a caller's.
+LEARNANN_NOINLINE Status list_near_rows(const CodeSpace &space, const Rows &rows, const Basis &basis, const Holdout &h, const learnann_vectors *given,
                       u32 threads, u64 seed, const Allocator &allocator, NearLists &lists, learnann_error *error) {
     lists.queries = 0;
     if (rows.count() < NearLists::least_rows) return LEARNANN_OK;
