@@ -41,7 +41,7 @@ api_tests=(tests/api/*.cpp)
 if [ $machine = windows ]; then     # tests with fork, or rlimits, are left out there; doctest wants std::mutex
     model=-posix settings=(HARDEN=) exe=.exe
     export WINEPREFIX=$(realpath -m "$A/wine") WINEDEBUG=-all
-    mapfile -t api_tests < <(grep -LE '<(unistd.h|dirent.h|sys/)|folder.hpp' "${api_tests[@]}")
+    mapfile -t api_tests < <(grep -LE '<(dirent.h|sys/(wait|resource))|folder.hpp' "${api_tests[@]}")
 fi
 api_objects=("${api_tests[@]#tests/}")
 api_objects=("${api_objects[@]%.cpp}")

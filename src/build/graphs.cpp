@@ -7,23 +7,17 @@ LEARNANN_BEGIN
 
 // The entries of the default graph, without its edges.
 Status Pipeline::choose_default_entries(learnann_error *error) {
-    const u32 n = rows_.count();
-    if (!space_.inner) {
-        LEARNANN_RETURN_IF(choose_entries(space_, entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
-        return entries_.arrange(space_, allocator_, error);
-    }
+    if (!space_.inner) return choose_central_entries(error);
     FittedCodec fitted;
     Array<u8> records(allocator_);
     LEARNANN_RETURN_IF(encode_by_angle(fitted, records, error));
-    const CodeSpace angular{&fitted.codec, records.data(), n, false};
-    LEARNANN_RETURN_IF(choose_inner_entries(space_, angular, inner_entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
-    return entries_.arrange(space_, allocator_, error);
+    return choose_long_entries(CodeSpace{&fitted.codec, records.data(), space_.rows, false}, error);
 }
 
 // Rows held out are linked as the others are. While the graph is calibrated nothing leads to them.
 Status Pipeline::link_knn(learnann_error *error) {
     LEARNANN_RETURN_IF(choose_default_entries(error));
-    LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, options_.degree ? options_.degree : default_degree, threads(), progress(), allocator_, edges_, error));
+    LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, degree_of(options_), threads(), progress(), allocator_, edges_, error));
     if (!holdout_.from_rows) return calibrate_graph(error);
     EdgeLists all;
     LEARNANN_RETURN_IF(all.copy(edges_, allocator_, error));

@@ -15,7 +15,6 @@ constexpr u32 angular_capacity = 24;    // of the lists that they are found by
 constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and for telling copies
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
-inline u32 degree_of(const learnann_build_options &o) { return o.degree ? o.degree : default_degree; }
 inline bool adaptive(const learnann_build_options &o) { return o.graph <= LEARNANN_GRAPH_ADAPTIVE || o.graph == LEARNANN_GRAPH_UNIFORM; }
 inline u32 edge_capacity(const learnann_build_options &o) {
     if (o.graph == LEARNANN_GRAPH_KNN) return degree_of(o) + 4;     // room for what makes every row reachable
@@ -307,7 +306,17 @@ Status Pipeline::link_by_angle(learnann_error *error) {
         const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
         edges_.degrees[slot] = edges_.pinned[slot] = static_cast<u8>(nearest_edges(angular, lists, slot, kept, edges_.of(slot)));
     });
-    return choose_inner_entries(space_, angular, inner_entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error);
+    return choose_long_entries(angular, error);
+}
+
+Status Pipeline::choose_central_entries(learnann_error *error) {
+    LEARNANN_RETURN_IF(choose_entries(space_, entry_count(space_.rows), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    return entries_.arrange(space_, allocator_, error);
+}
+
+Status Pipeline::choose_long_entries(const CodeSpace &angular, learnann_error *error) {
+    LEARNANN_RETURN_IF(choose_inner_entries(space_, angular, inner_entry_count(space_.rows), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    return entries_.arrange(space_, allocator_, error);
 }
 
 Status Pipeline::link(learnann_error *error) {
@@ -326,12 +335,7 @@ Status Pipeline::link(learnann_error *error) {
 
 Status Pipeline::link_adaptive(learnann_error *error) {
     const u32 n = rows_.count();
-    if (space_.inner) {
-        LEARNANN_RETURN_IF(link_by_angle(error));
-    } else {
-        LEARNANN_RETURN_IF(choose_entries(space_, entry_count(n), threads(), options_.seed + 3, allocator_, entries_.rows, error));
-    }
-    LEARNANN_RETURN_IF(entries_.arrange(space_, allocator_, error));
+    LEARNANN_RETURN_IF(space_.inner ? link_by_angle(error) : choose_central_entries(error));
     InsertionOrder order(allocator_);
     LEARNANN_RETURN_IF(insertion_order(order, error));
     GraphOptions graph;

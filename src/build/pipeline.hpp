@@ -14,6 +14,7 @@
 LEARNANN_BEGIN
 
 constexpr u32 default_degree = 32;
+inline u32 degree_of(const learnann_build_options &o) { return o.degree ? o.degree : default_degree; }
 constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
 
 constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned within
@@ -67,6 +68,8 @@ private:
     Status link_knn(learnann_error *error);        // and the others of graphs.cpp
     Status link_nsw(learnann_error *error);
     Status link_hnsw(learnann_error *error);
+    Status choose_central_entries(learnann_error *error);
+    Status choose_long_entries(const CodeSpace &angular, learnann_error *error);    // under inner product
     Status choose_default_entries(learnann_error *error);
     Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
     Status insertion_order(InsertionOrder &out, learnann_error *error);

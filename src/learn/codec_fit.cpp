@@ -288,7 +288,7 @@ struct Recorded {
         encode_record(codec, p, record);
         get_code(codec, record, code);
         const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
-        const float step = codec.code_step * static_cast<float>(1u << tail_exponent(tail));
+        const float step = code_step_of(codec, record);
         for (u32 j = 0; j < codec.code_dim; ++j) y[j] = step * static_cast<float>(code[j]);
         norm2 = std::ldexp(static_cast<double>(tail_norm(tail)), static_cast<int>(codec.norm_left)) * codec.code_step * codec.code_step;
         residual = tail_residual(tail) * static_cast<double>(codec.residual_unit) * codec.code_step;

@@ -96,6 +96,11 @@ double put_code(const Codec &codec, const float *y, float scale, u8 *record);
 // The code_dim codes of a record, in steps of 2^exponent; all fit [-127, 127]. `code` has max_code_dim; behind the dimensions
 // there may be anything.
 void get_code(const Codec &codec, const u8 *record, i8 *code);
+// What a step of the record's code is worth.
+inline float code_step_of(const Codec &codec, const u8 *record) {
+    const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
+    return codec.code_step * static_cast<float>(1u << tail_exponent(tail));
+}
 
 // A row's record, without its adjacency offset.
 void encode_record(const Codec &codec, const Projected &p, u8 *record);

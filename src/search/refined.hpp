@@ -25,12 +25,6 @@ struct RefinedQuery {
     static RefinedQuery of(const Codec &codec, CodecScratch &scratch, float norm2, u8 *levels);
 };
 
-// What a step of the record's code is worth.
-inline float code_step_of(const Codec &codec, const u8 *record) {
-    const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
-    return codec.code_step * static_cast<float>(1u << tail_exponent(tail));
-}
-
 inline u32 refined_room(u32 dim) { return dim + 7; }
 
 // A row's levels, a byte each, in room for refined_room(dim).

@@ -1,6 +1,6 @@
 // build_test.cpp: what a build promises: the same bytes on any number of threads, progress, cancellation, limits,
 // errors.
-#include "testdata.hpp"
+#include "watchedbuild.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,31 +16,6 @@ using namespace testdata;
 namespace {
 
 const learnann_metric all_metrics[] = {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS};
-
-struct Watch {
-    int64_t calls = 0;
-    int64_t cancel_at = -1;
-    bool sane = true;
-    double last = 0;
-    std::string phase;
-    std::vector<std::string> phases;
-
-    static int call(void *context, const char *phase, double done) {
-        Watch &w = *static_cast<Watch *>(context);
-        w.sane = w.sane && phase && *phase && done >= 0 && done <= 1;
-        if (phase && w.phase != phase) {
-            w.phase = phase;
-            w.phases.push_back(phase);
-        }
-        return w.calls++ == w.cancel_at;
-    }
-};
-
-Memory bytes_of(learnann_builder *builder) {
-    Memory file(learnann_builder_bytes(builder));
-    CHECK(learnann_builder_write(builder, file.data(), file.size(), nullptr) == LEARNANN_OK);
-    return file;
-}
 
 }  // namespace
 

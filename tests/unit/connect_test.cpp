@@ -1,5 +1,6 @@
 // connect_test.cpp: bridges to what no path reaches.
 #include "learn/connect.hpp"
+#include "plainrecord.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -20,15 +21,9 @@ struct TwoRings {
 
     explicit TwoRings(u32 half) : records(2 * half * stride) {
         testdata::Random random(11);
-        for (u32 row = 0; row < 2 * half; ++row) {
-            u32 norm = 0;
-            for (u32 i = 0; i < dim; ++i) {
-                const i32 c = (row < half ? 80 : -80) + static_cast<i32>(random.below(9)) - 4;
-                records[row * stride + i] = static_cast<u8>(c + 128);
-                norm += static_cast<u32>(c * c);
-            }
-            store(&records[row * stride + dim], tail_of(norm, 0, 0));
-        }
+        for (u32 row = 0; row < 2 * half; ++row)
+            put_plain_record(&records[row * stride], dim,
+                             [&](u32) { return (row < half ? 80 : -80) + static_cast<i32>(random.below(9)) - 4; });
         codec.code_dim = dim;
         codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
         space = CodeSpace{&codec, records.data(), 2 * half, false};

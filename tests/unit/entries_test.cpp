@@ -1,5 +1,6 @@
 // entries_test.cpp: entries keep their rows when they are brought into groups, and the groups are what they should be.
 #include "learn/entries.hpp"
+#include "plainrecord.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -24,13 +25,8 @@ struct Bunches {
         for (i32 &c : centre) c = static_cast<i32>(random.below(201)) - 100;
         for (u32 row = 0; row < count; ++row) {
             bunch[row] = random.below(bunches);
-            u32 norm = 0;
-            for (u32 i = 0; i < dim; ++i) {
-                const i32 c = centre[bunch[row] * dim + i] + static_cast<i32>(random.below(5)) - 2;
-                records[row * stride + i] = static_cast<u8>(c + 128);
-                norm += static_cast<u32>(c * c);
-            }
-            store(&records[row * stride + dim], tail_of(norm, 0, 0));
+            put_plain_record(&records[row * stride], dim,
+                             [&](u32 i) { return centre[bunch[row] * dim + i] + static_cast<i32>(random.below(5)) - 2; });
         }
         codec.code_dim = dim;
         codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;

@@ -1,5 +1,6 @@
 // layers_test.cpp: the descent through the layers of a graph.
 #include "learn/graph.hpp"
+#include "plainrecord.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -22,15 +23,8 @@ struct Layered {
 
     Layered() : records(rows * stride) {
         testdata::Random random(21);
-        for (u32 row = 0; row < rows; ++row) {
-            u32 norm = 0;
-            for (u32 i = 0; i < dim; ++i) {
-                const i32 c = static_cast<i32>(random.below(201)) - 100;
-                records[row * stride + i] = static_cast<u8>(c + 128);
-                norm += static_cast<u32>(c * c);
-            }
-            store(&records[row * stride + dim], tail_of(norm, 0, 0));
-        }
+        for (u32 row = 0; row < rows; ++row)
+            put_plain_record(&records[row * stride], dim, [&](u32) { return static_cast<i32>(random.below(201)) - 100; });
         codec.code_dim = dim;
         codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
         space = CodeSpace{&codec, records.data(), rows, false};

@@ -1,0 +1,40 @@
+// watchedbuild.hpp: builds whose progress is watched, and what they built.
+#pragma once
+
+#include "testdata.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+namespace testdata {
+
+// What a build tells of its progress; cancels it at one of the calls.
+struct Watch {
+    int64_t calls = 0;
+    int64_t cancel_at = -1;
+    bool sane = true;
+    double last = 0;
+    std::string phase;
+    std::vector<std::string> phases;
+
+    static int call(void *context, const char *phase, double done) {
+        Watch &w = *static_cast<Watch *>(context);
+        w.sane = w.sane && phase && *phase && done >= 0 && done <= 1;
+        if (phase && w.phase != phase) {
+            w.phase = phase;
+            w.phases.push_back(phase);
+        }
+        return w.calls++ == w.cancel_at;
+    }
+};
+
+// The file that was built.
+inline Memory bytes_of(learnann_builder *builder) {
+    Memory file(learnann_builder_bytes(builder));
+    CHECK(learnann_builder_write(builder, file.data(), file.size(), nullptr) == LEARNANN_OK);
+    return file;
+}
+
+}  // namespace testdata
