@@ -120,6 +120,7 @@ void Refiner::read_codes(const u8 *records, u32 count) {
 }
 
 constexpr float least_scale = 1e-35f;
+constexpr float tiny = 1e-18f, enlarged = 0x1p120f;     // a rest of tiny values is enlarged, or its squares would vanish
 
 // Rounds `rest` to levels of that scale.
 Refiner::Fit Refiner::round(float scale) {
@@ -151,7 +152,9 @@ void Refiner::encode(const float *row, u32 i, bool zero, u8 *out) {
     const i32 top = (1 << bits) - 1;
     float *said = spoken.data() + static_cast<u64>(i) * dim;
     for (u32 j = 0; j < dim; ++j) rest[j] = row[j] - codec.mean[j] - said[j];
-    RefinedTail tail{fit(), 0};
+    const float up = kernels().loops.peak(rest.data(), dim) < tiny ? enlarged : 1;
+    for (u32 j = 0; j < dim; ++j) rest[j] *= up;
+    RefinedTail tail{fit() / up, 0};
     if (zero) tail.scale = 0;
     double norm2 = 0;
     for (u32 j = 0; j < dim; ++j) {

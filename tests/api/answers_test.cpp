@@ -280,6 +280,36 @@ TEST_CASE("distances are as exact as learnann.h says, of any type, kept in any w
     CHECK(worst > 0.001);       // floats are rounded somewhere: else this measures nothing
 }
 
+// How far off the inner products with rows of that size are, as a part of these.
+static double error_of_products(double size, learnann_exact exact) {
+    Rows rows(40, 24, LEARNANN_F32), query(1, 24, LEARNANN_F32);
+    Random random(52);
+    for (uint32_t j = 0; j < rows.dim; ++j) {
+        query.set(0, j, 1e17 * random.gaussian());
+        for (uint64_t i = 0; i < rows.count; ++i) rows.set(i, j, size * random.gaussian());
+    }
+    const std::vector<double> x = rows.doubles(), q = query.doubles();
+    Index index(rows, build_options(LEARNANN_IP, exact));
+    const auto hits = index.search(query.one(0), 40);
+    REQUIRE(hits.size() == 40);
+    double off2 = 0, all2 = 0;
+    for (const learnann_hit &h : hits) {
+        const double truth = distance(LEARNANN_IP, q.data(), &x[size_t{h.row} * rows.dim], rows.dim);
+        off2 += (h.distance - truth) * (h.distance - truth);
+        all2 += truth * truth;
+    }
+    return std::sqrt(off2 / all2);
+}
+
+TEST_CASE("rows whose squares vanish are rounded as others are") {
+    for (const learnann_exact exact : {LEARNANN_EXACT_I4, LEARNANN_EXACT_I2, LEARNANN_EXACT_BINARY}) {
+        CAPTURE(exact);
+        const double usual = error_of_products(1, exact), tiny = error_of_products(1e-22, exact);
+        CHECK(usual > 1e-4);
+        CHECK(tiny < 1.2 * usual);
+    }
+}
+
 TEST_CASE("vectors that are too long are refused, those just below are not") {
     Rows rows = clustered(500, 4, LEARNANN_F32, 60), query(1, 4, LEARNANN_F32), sample = clustered(600, 4, LEARNANN_F32, 61);
     const Rows plain = rows;
