@@ -38,8 +38,6 @@ struct BuildGraph {
         out = IdList{reinterpret_cast<const u8 *>(edges->of(row)), 32, edges->degrees[row]};
         return true;
     }
-    static constexpr bool fetches_exact = false;
-    void prefetch_exact(u32) const {}
     void prefetch_adjacency(u32 row) const {
         prefetch(edges->of(row));
         prefetch(edges->of(row) + 16);
@@ -51,7 +49,7 @@ struct BuildGraph {
 inline void walk(const BuildGraph &graph, const EntryTable &entries, const QueryCode &query, Beam &beam) {
     if (entries.layers.shown) beam.add_descent(graph, query, entries.layers, [](i32, u32) {});
     else beam.add_entries(query, entries.view(graph.record_bytes()), [&](u32 entry) { return entries.rows[entry]; }, [](i32, u32) {});
-    while (beam.gather(graph)) beam.score(graph, query, [](i32, u32) {});
+    while (beam.gather(graph, [](u32, u32) {})) beam.score(graph, query, [](i32, u32) {});
 }
 
 struct GraphOptions {

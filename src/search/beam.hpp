@@ -13,16 +13,13 @@ LEARNANN_BEGIN
 // What a search walks on: a file's sections, or a build's arrays. `Graph` is anything with
 //     u32 rows() const;  const u8 *records() const;  u32 record_bytes() const;
 //     bool neighbours(u32 row, IdList &) const;  void prefetch_adjacency(u32 row) const;
-//     bool fetches_exact;  void prefetch_exact(u32 row) const;
 struct FileGraph {
     const FileView *view;
-    bool fetches_exact;     // whether it pays to prefetch the exact rows of those that are expanded
     u32 rows() const { return view->rows(); }
     const u8 *records() const { return view->records(); }
     u32 record_bytes() const { return view->about().record_bytes; }
     bool neighbours(u32 slot, IdList &out) const { return view->neighbours(slot, out); }
     void prefetch_adjacency(u32 slot) const { view->prefetch_adjacency(slot); }
-    void prefetch_exact(u32 slot) const { view->prefetch_exact(slot); }
 };
 
 // Which rows were seen: a direct-mapped table of tags, never cleared between queries: a tag is the id plus a base that
@@ -253,13 +250,17 @@ public:
         visit(found.estimate, found.slot);
     }
 
-    // False where the search is done.
-    template <class Graph> bool gather(const Graph &graph) {
-        u32 rows[at_once];
+    // False where the search is done. expanded(id, rank) is called for each row taken, once its neighbours are on their way.
+    template <class Graph, class Expanded> bool gather(const Graph &graph, Expanded expanded) {
+        u32 rows[at_once], ranks[at_once];
         u32 taken = 0;
-        rows[taken] = pool.take();
-        if (rows[taken++] == no_row) return false;
-        if (pool.rank() >= settled_rank && (rows[taken] = pool.take()) != no_row) ++taken;
+        const auto take = [&] {
+            rows[taken] = pool.take();
+            ranks[taken] = pool.rank();
+            return rows[taken] != no_row && ++taken;
+        };
+        if (!take()) return false;
+        if (ranks[0] >= settled_rank) (void)take();
         counts.hops += taken;
         const u32 after = pool.peek();      // likely the next hop: its adjacency has this hop's time to arrive
         if (after != no_row) graph.prefetch_adjacency(after);
@@ -271,8 +272,7 @@ public:
             const u8 *record = records + static_cast<u64>(fresh_[i]) * stride;
             for (u32 line = 0; line < stride; line += cache_line) prefetch(record + line);
         }
-        if (graph.fetches_exact && counts.hops > leading_hops)
-            for (u32 i = 0; i < taken; ++i) graph.prefetch_exact(rows[i]);
+        for (u32 i = 0; i < taken; ++i) expanded(rows[i], ranks[i]);
         return true;
     }
 
@@ -295,9 +295,6 @@ private:
     // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
     // memory is the other's.
     static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
-
-    // The first lead to where the answer is; later ones are part of it.
-    static constexpr u32 leading_hops = 2;
 
     // Adds those of a row's neighbours that weren't seen yet.
     template <class Graph> void gather_row(const Graph &graph, u32 row) {

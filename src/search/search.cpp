@@ -61,16 +61,20 @@ struct Searcher {
     const Codec codec;
     const FileGraph graph;
     const RowFilter filter;
+    const bool prefetches, asks_ahead;      // for exact rows during the walk: into the cache, of the device
     const SearchRequest &request;
     Plan plan;
     learnann_search_stats &stats;
 
     Searcher(const FileView &v, const SearchRequest &r, learnann_search_stats &s)
-        : view(v), codec(Codec::of(v)), graph{&v, long_exact_rows(v) && r.filter == nullptr}, filter(v, r.filter), request(r),
-          plan(make_plan(v, r, filter)), stats(s) {}
+        : view(v), codec(Codec::of(v)), graph{&v}, filter(v, r.filter), prefetches(long_exact_rows(v) && !v.asks_ahead() && !filter.active()),
+          asks_ahead(v.has_exact() && v.asks_ahead() && !filter.active()), request(r), plan(make_plan(v, r, filter)), stats(s) {}
 
     Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
     Status start(Lane &lane, learnann_error *error) const;
+    bool gather(Lane &lane) const;
+    void ask_ahead(Lane &lane, u32 slot, u32 rank) const;
+    void ask_for(u32 slot) const { expect_reads(view.exact_row(slot), view.about().exact_stride); }
     void score(Lane &lane) const;
     float distance(Lane &lane, u32 slot, i32 estimate) const;
     void count(const Lane &lane) const;
@@ -125,6 +129,7 @@ Status Searcher::start(Lane &lane, learnann_error *error) const {
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
     };
     lane.stage = Lane::walking;
+    lane.asked = 0;
     if (view.has_layers()) {
         lane.beam.add_descent(graph, lane.encoded.code, view.layers(), accept);
         return LEARNANN_OK;
@@ -136,6 +141,29 @@ Status Searcher::start(Lane &lane, learnann_error *error) const {
     };
     lane.beam.add_entries(lane.encoded.code, entries, slot_of, accept);
     return LEARNANN_OK;
+}
+
+// The first hops lead to where the answer is; later ones are part of it.
+constexpr u32 leading_hops = 2;
+
+constexpr u32 least_settled = 16;
+
+inline bool Searcher::gather(Lane &lane) const {
+    return lane.beam.gather(graph, [&](u32 slot, u32 rank) {
+        if (prefetches && lane.beam.counts.hops > leading_hops) view.prefetch_exact(slot);
+        if (asks_ahead) ask_ahead(lane, slot, rank);
+    });
+}
+
+// A device takes about as long as half a walk does. When a good many of the nearest are expanded, most of them will stay the
+// nearest: they are asked for then, and later ones as they are expanded.
+void Searcher::ask_ahead(Lane &lane, u32 slot, u32 rank) const {
+    if (rank < lane.asked) {
+        ask_for(slot);
+    } else if (lane.asked == 0 && rank >= larger(2 * request.k, least_settled)) {
+        lane.asked = rerank_depth(lane.beam.pool, lane.encoded, plan.rerank);
+        for (u32 i = 0; i < lane.asked; ++i) ask_for(lane.beam.pool.id(i));
+    }
 }
 
 void Searcher::score(Lane &lane) const {
@@ -187,7 +215,7 @@ void Searcher::fetch(Lane &lane) const {
     lane.stage = Lane::fetching;
     lane.depth = rerank_depth(from, lane.encoded, plan.rerank);
     if (!view.has_exact()) return;
-    for (u32 i = 0; view.asks_ahead() && i < lane.depth; ++i) expect_reads(view.exact_row(from.id(i)), view.about().exact_stride);
+    for (u32 i = lane.asked; view.asks_ahead() && i < lane.depth; ++i) ask_for(from.id(i));
     for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
 }
 
@@ -244,7 +272,7 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
             if (lane.stage == Lane::fetching) {
                 counts[lane.query] = searcher.finish(lane, hits + lane.query * request.k);
                 --in_work;
-            } else if (lane.stage == Lane::walking && !lane.beam.gather(searcher.graph)) {
+            } else if (lane.stage == Lane::walking && !searcher.gather(lane)) {
                 searcher.fetch(lane);
             }
             while (lane.stage == Lane::idle && next < end) {
@@ -255,7 +283,7 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
                     continue;
                 }
                 LEARNANN_RETURN_IF(searcher.start(lane, error));
-                lane.beam.gather(searcher.graph);
+                searcher.gather(lane);
                 ++in_work;
             }
         }
@@ -284,7 +312,7 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
             return LEARNANN_OK;
         }
         LEARNANN_RETURN_IF(searcher.start(lane, error));
-        while (lane.beam.gather(searcher.graph)) searcher.score(lane);
+        while (searcher.gather(lane)) searcher.score(lane);
         searcher.count(lane);
         const Pool &from = searcher.found(lane);
         Hits found(view, hits, request.k);

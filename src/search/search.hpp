@@ -27,6 +27,7 @@ struct Lane {
     u64 query = 0;
     enum { idle, walking, fetching } stage = idle;      // fetching: the walk is over, exact rows are on their way
     u32 depth = 0;          // of the rerank
+    u32 asked = 0;          // of the nearest, so many are asked of the device as soon as they are expanded
 
     void use(const Allocator &allocator);
     u64 memory() const;

@@ -93,6 +93,10 @@ TEST_CASE("a saved file holds the bytes that write gives, and opens like them") 
         uint32_t count = 0;
         CHECK(learnann_search(index, scratch, &query, 10, nullptr, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
         CHECK(same_hits(hits, in_memory.search(query, 10)));
+        learnann_search_options wide = learnann_search_options_default();
+        wide.effort = 100;      // asks ahead for exact rows while it walks
+        CHECK(learnann_search(index, scratch, &query, 10, &wide, hits.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+        CHECK(same_hits(hits, in_memory.search(query, 10, 100)));
         CHECK(learnann_verify(index, nullptr) == LEARNANN_OK);
         learnann_scratch_free(scratch);
         learnann_close(index);

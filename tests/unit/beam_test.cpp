@@ -1,5 +1,6 @@
 // beam_test.cpp: the pool against a sorted set, and the table of rows seen.
-#include "search/beam.hpp"
+#include "learn/graph.hpp"
+#include "plainrecord.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -150,4 +151,38 @@ TEST_CASE("entries: the nearest of the groups with the nearest middles are start
             CHECK(scored == scanned);
             CHECK(got == items);
         }
+}
+
+TEST_CASE("a walk tells each row it expands with its place then, which gets no better; the nearest in the end are all among them") {
+    constexpr u32 rows = 400, dim = 8, stride = dim + record_tail, width = 40;
+    testdata::Random random(7);
+    std::vector<u8> records(rows * stride);
+    for (u32 row = 0; row < rows; ++row)
+        put_plain_record(&records[row * stride], dim, [&](u32) { return static_cast<i32>(random.below(255)) - 127; });
+    Codec codec;
+    codec.code_dim = dim;
+    codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
+    const CodeSpace space{&codec, records.data(), rows, false};
+    EdgeLists edges;
+    REQUIRE(edges.allocate(rows, 8, Allocator(), nullptr) == LEARNANN_OK);
+    for (u32 row = 0; row < rows; ++row)
+        for (u32 i = 0; i < 8; ++i) edges.link(row, i == 0 ? (row + 1) % rows : random.below(rows));
+    const BuildGraph graph{&space, &edges};
+
+    std::vector<i8> code(query_bytes(stride));
+    const QueryCode query = query_of_record(codec, &records[5 * stride], false, code.data());
+    Beam beam;
+    REQUIRE(beam.prepare(width, width, rows, nullptr) == LEARNANN_OK);
+    beam.pool.insert(1 << 29, 200);
+    std::vector<u32> rank_of(rows, no_row);
+    size_t wrong = 0, expanded = 0;
+    while (beam.gather(graph, [&](u32 row, u32 rank) {
+        wrong += rank_of[row] != no_row || beam.pool.id(rank) != row;
+        rank_of[row] = rank;
+        ++expanded;
+    })) beam.score(graph, query, [](i32, u32) {});
+    CHECK(expanded == beam.counts.hops);
+    CHECK(expanded > width);
+    for (u32 i = 0; i < width; ++i) wrong += rank_of[beam.pool.id(i)] > i;
+    CHECK(wrong == 0);
 }
