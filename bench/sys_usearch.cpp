@@ -56,6 +56,7 @@ public:
         index_ = us::index_dense_t::make(path.c_str(), true);       // a view: mapped
         reserve();
     }
+    void load_lazily(const std::string &path) override { load_sparingly(path); }
 
     void set_effort(uint32_t effort) override { index_.change_expansion_search(effort); }
 

@@ -27,6 +27,8 @@ public:
     virtual void load(const std::string &path) = 0;
     // As little of the index in memory as the system can do with.
     virtual void load_sparingly(const std::string &path) { load(path); }
+    // As little read before the first query as the system can do with.
+    virtual void load_lazily(const std::string &path) { load(path); }
 
     // Bytes that must lie beside the index file for load(): rows that the file does not keep.
     virtual uint64_t bytes_beside_file() const { return 0; }

@@ -1,9 +1,10 @@
 // learnann-bench-capped: systems that search an index larger than the memory there is. Each is built and measured as `make bench`
 // does; then it opens its index as sparingly as it can (mapped, where it can) in a process whose memory, cached pages of files
-// included, is capped, and answers the queries again at the least effort that reached the recall. One thread.
+// included, is capped, and answers the queries again at the least effort that reached the recall. Last it answers single queries,
+// each on an index opened anew. One thread.
 //
 // Invariants: all systems get the same cap, a share of learnann's file. A capped process begins with nothing of its index in memory
-// and searches untimed before it is timed.
+// and searches untimed before it is timed. So does each of the single queries: what is in memory after it is what it read.
 #include "../run.hpp"
 
 #include "../../tools/cache.hpp"
@@ -27,7 +28,8 @@ struct Settings {
 
 tools::Syntax syntax_of(Settings &s) {
     tools::Syntax syntax{"bench-capped", "[options]",
-                         "Measures how fast systems search an index of which a part only fits into memory. One thread.\n"
+                         "Measures how fast systems search an index of which a part only fits into memory, and what a single query\n"
+                         "reads and takes when nothing of it is there (pages of 4 KiB, the median of 30). One thread.\n"
                          "Needs Linux and the right to make control groups.\n", {}, {}};
     syntax.options = {
         {"--data", "DIR", "the folder of the set (default build/made, as `make made-set` writes it)", &s.data},
@@ -95,10 +97,40 @@ int search_capped(const SetRun &run, const Entry &entry, uint32_t effort, double
     }
 }
 
+struct Cold {
+    std::vector<double> milliseconds;   // of each query, opening included, sorted
+    double pages = 0;                   // a query
+};
+
+constexpr uint64_t cold_queries = 30;
+constexpr double cold_seconds = 20;     // enough, for those who read all of it
+
+bool search_cold(const SetRun &run, const Entry &entry, uint32_t effort, Cold &cold, Failure &failure) {
+    constexpr double page_bytes = 4096;
+    const Stopwatch all;
+    while (cold.milliseconds.size() < std::min(cold_queries, run.set.queries()) && all.seconds() < cold_seconds) {
+        int64_t ids[hits_wanted];
+        uint64_t bytes = 0;
+        if (!tools::drop_cached(entry.path, failure)) return false;
+        const std::unique_ptr<System> system = entry.kind.make();
+        system->prepare(run.set);
+        const Stopwatch watch;
+        system->load_lazily(entry.path);
+        system->set_effort(effort);
+        system->search(cold.milliseconds.size(), ids);
+        cold.milliseconds.push_back(1000 * watch.seconds());
+        if (!tools::cached_bytes(entry.path, bytes, failure)) return false;
+        cold.pages += static_cast<double>(bytes) / page_bytes;
+    }
+    cold.pages /= static_cast<double>(cold.milliseconds.size());
+    std::sort(cold.milliseconds.begin(), cold.milliseconds.end());
+    return true;
+}
+
 std::vector<std::string> row_of(const SetRun &run, const Entry &entry, uint64_t cap, const Settings &s) {
-    if (!entry.left_out.empty()) return {entry.kind.name, "", "", "", "", "", entry.left_out};
+    if (!entry.left_out.empty()) return {entry.kind.name, "", "", "", "", "", "", "", entry.left_out};
     const auto point = std::find_if(entry.points.begin(), entry.points.end(), [&](const Point &p) { return p.recall >= s.recall; });
-    if (point == entry.points.end()) return {entry.kind.name, "", "", "", "", "", "never reaches the recall"};
+    if (point == entry.points.end()) return {entry.kind.name, "", "", "", "", "", "", "", "never reaches the recall"};
     SharedAnswer shared;
     const Answer &answer = shared.get();
     Failure failure;
@@ -107,9 +139,13 @@ std::vector<std::string> row_of(const SetRun &run, const Entry &entry, uint64_t 
     const bool ended = tools::run_capped(cap, entry.path, [&] {
         return search_capped(run, entry, point->effort, static_cast<double>(s.seconds), shared.get());
     }, code, failure);
+    Cold cold;
+    if (!search_cold(run, entry, point->effort, cold, failure)) tell(failure.reason);
+    const bool told = cold.pages > 0;
     const double qps = answer.seconds > 0 ? static_cast<double>(answer.queries) / answer.seconds : 0;
     return {entry.kind.name, tools::size_text(entry.file_bytes), std::to_string(point->effort), tools::format("%.4f", point->recall),
             tools::format("%.1f", point->qps), tools::format("%.1f", qps),
+            told ? tools::format("%.0f", cold.pages) : "", told ? tools::format("%.1f", cold.milliseconds[cold.milliseconds.size() / 2]) : "",
             !ended ? failure.reason : code != 0 ? "failed" : tools::format("%.1f %% of its speed uncapped", 100 * qps / point->qps)};
 }
 
@@ -140,10 +176,10 @@ int capped_command(const std::vector<std::string> &arguments) {
     prepare_indexes(run, options);
     measure(run, options);
     const uint64_t cap = static_cast<uint64_t>(s.share * static_cast<double>(run.entries.front().file_bytes));
-    std::vector<std::vector<std::string>> rows = {{"system", "index", "effort", "recall@10", "queries/s", "capped", ""}};
+    std::vector<std::vector<std::string>> rows = {{"system", "index", "effort", "recall@10", "queries/s", "capped", "cold pages", "cold ms", ""}};
     for (const Entry &entry : run.entries) rows.push_back(row_of(run, entry, cap, s));
     return tools::finish(tools::format("%s: %s rows of %u, capped to %s\n", run.set.name.c_str(), tools::grouped(run.set.rows()).c_str(),
-                                       run.set.dim(), tools::size_text(cap).c_str()) + tools::table_text(rows, "lrrrrrl", true));
+                                       run.set.dim(), tools::size_text(cap).c_str()) + tools::table_text(rows, "lrrrrrrrl", true));
 }
 
 } // namespace
