@@ -93,6 +93,38 @@ Status bridge_gaps(const CodeSpace &space, const EdgeLists &edges, const EntryTa
     return bridger.run(bridges, bridge_count, error);
 }
 
+namespace {
+
+// Places blocks in no more cache lines than each fills: in what is left of the latest few lines, where that fits best, or behind them.
+class LinePacker {
+public:
+    u64 place(u64 size) {
+        Rest *best = nullptr;
+        for (Rest &rest : rests_)
+            if (rest.bytes >= size && (!best || rest.bytes < best->bytes)) best = &rest;
+        if (!best) {
+            best = std::min_element(rests_, rests_ + watched, [](const Rest &a, const Rest &b) { return a.bytes < b.bytes; });
+            *best = Rest{end_, round_up(size, cache_line)};
+            end_ += best->bytes;
+        }
+        const u64 at = best->at;
+        best->at += size;
+        best->bytes -= size;
+        return at;
+    }
+    u64 end() const { return end_; }    // of the last line
+
+private:
+    static constexpr u32 watched = 16;
+    struct Rest {
+        u64 at = 0, bytes = 0;
+    };
+    Rest rests_[watched];
+    u64 end_ = 0;
+};
+
+}  // namespace
+
 Status lay_out_edges(const CodeSpace &space, const EdgeLists &edges, const Array<Bridge> &bridges, u32 bridge_count,
                      u8 *records, const Allocator &allocator, Adjacency &out, learnann_error *error) {
     const u32 n = space.rows;
@@ -103,20 +135,17 @@ Status lay_out_edges(const CodeSpace &space, const EdgeLists &edges, const Array
     const auto degree_of = [&](u32 row) { return edges.degrees[row] + first_bridge[row + 1] - first_bridge[row]; };
 
     const u32 bits = IdList::bits_for(n);
-    u64 used = 0;
+    LinePacker packer;
     for (u32 row = 0; row < n; ++row) {
         const u32 degree = degree_of(row);
-        const u64 size = round_up(adjacency_bytes(degree, bits), 4);
-        // In no more lines than it fills.
-        if (used % cache_line + size > round_up(size, cache_line)) used = round_up(used, cache_line);
-        if (used / 4 > 0xffffffffull) return fail(error, LEARNANN_UNSUPPORTED, "the graph is larger than 16 GiB");
-        store(records + (row + 1ull) * space.stride() - 4, static_cast<u32>(used / 4));
-        used += size;
+        const u64 at = packer.place(round_up(adjacency_bytes(degree, bits), 4));
+        if (at / 4 > 0xffffffffull) return fail(error, LEARNANN_UNSUPPORTED, "the graph is larger than 16 GiB");
+        store(records + (row + 1ull) * space.stride() - 4, static_cast<u32>(at / 4));
         out.edges += degree;
         out.max_degree = larger(out.max_degree, degree);
     }
     out.bytes.use(allocator);
-    LEARNANN_RETURN_IF(out.bytes.zeroes(round_up(used + adjacency_slack, cache_line), error));
+    LEARNANN_RETURN_IF(out.bytes.zeroes(round_up(packer.end() + adjacency_slack, cache_line), error));
     for (u32 row = 0; row < n; ++row) {
         u8 *block = out.bytes.data() + 4ull * load<u32>(records + (row + 1ull) * space.stride() - 4);
         const u32 own = edges.degrees[row], degree = degree_of(row);
