@@ -274,7 +274,9 @@ typedef struct learnann_search_options {
                                      * So many candidates are kept; how many of them are expanded and reranked was learned
                                      * at build, and is all of them beyond the efforts calibrated */
     float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. It holds
-                                     * for queries like those calibrated with: rows held out, or the build's `queries` */
+                                     * for queries like those calibrated with: rows held out, or the build's `queries`. Rows
+                                     * kept in few bits rank some wrongly, which is counted in; asked for more than they
+                                     * reach, a search takes the effort from which on next to nothing is gained */
     uint32_t threads;               /* of learnann_search_batch, at most 64; 0: one for each core */
     const learnann_filter *filter;  /* NULL: every row */
 } learnann_search_options;

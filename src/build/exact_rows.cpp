@@ -84,6 +84,7 @@ struct Refiner {
         return levels.zeroes(refined_room(dim), error);
     }
     void read_codes(const u8 *records, u32 count);
+    // Leaves what is then known of the row, less the mean, in `spoken`.
     void encode(const float *row, u32 i, bool zero, u8 *out);
 
 private:
@@ -150,7 +151,7 @@ float Refiner::fit() {
 void Refiner::encode(const float *row, u32 i, bool zero, u8 *out) {
     const u32 bytes = refined_bytes(dim, bits), stride = static_cast<u32>(round_up(bytes, 4));
     const i32 top = (1 << bits) - 1;
-    float *said = spoken.data() + static_cast<u64>(i) * dim;
+    float *const said = spoken.data() + static_cast<u64>(i) * dim;
     for (u32 j = 0; j < dim; ++j) rest[j] = row[j] - codec.mean[j] - said[j];
     const float up = kernels().loops.peak(rest.data(), dim) < tiny ? enlarged : 1;
     for (u32 j = 0; j < dim; ++j) rest[j] *= up;
@@ -160,6 +161,7 @@ void Refiner::encode(const float *row, u32 i, bool zero, u8 *out) {
     for (u32 j = 0; j < dim; ++j) {
         const double v = static_cast<double>(said[j]) + static_cast<double>(tail.scale) * (2 * levels[j] - top);
         norm2 += v * v;
+        said[j] = static_cast<float>(v);
     }
     tail.norm2 = static_cast<float>(smaller(norm2, 3e38));
     std::memset(out, 0, stride);
@@ -185,6 +187,63 @@ Status ExactRows::produce_refined(Sink &sink, learnann_error *error) const {
         });
         LEARNANN_RETURN_IF(sink.write(out.data(), static_cast<size_t>(count) * stride(), error));
     }
+    return LEARNANN_OK;
+}
+
+// ---- how what is kept ranks ----
+
+// By which hits are ranked, up to a constant.
+float ExactRows::distance(const float *query, const float *row) const {
+    const Kernels &k = kernels();
+    if (rows->metric == LEARNANN_L2) return static_cast<float>(k.l2[LEARNANN_F32](query, row, rows->dim()));
+    const double dot = k.dot[LEARNANN_F32](query, row, rows->dim());
+    if (rows->metric == LEARNANN_IP) return static_cast<float>(-dot);
+    const float norm2 = k.loops.square_sum(row, rows->dim());
+    return norm2 > 0 ? static_cast<float>(-dot / std::sqrt(norm2)) : 0.0f;
+}
+
+Status ExactRows::rank(const Holdout &h, const CodeSpace &space, const u32 *slot_of_row, float share[3], learnann_error *error) const {
+    const u32 d = rows->dim(), near = smaller(Holdout::depth, h.neighbours);
+    Refiner refiner(*codec, refined_bits(type), allocator);
+    QueryMemory memory;
+    Array<float> x(allocator);
+    Array<u8> out(allocator);
+    LEARNANN_RETURN_IF(refiner.allocate(error));
+    LEARNANN_RETURN_IF(memory.prepare(space, allocator, error));
+    LEARNANN_RETURN_IF(x.allocate(d, error));
+    LEARNANN_RETURN_IF(out.allocate(stride(), error));
+    u64 kept[3] = {}, all[3] = {};
+    for (u32 q = 0; q < h.measured; ++q) {
+        const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
+        float distances[Holdout::depth] = {}, sorted[Holdout::depth];
+        std::memcpy(memory.codec.x.data(), h.query(q, d), d * sizeof(float));
+        const EncodedQuery query = memory.encode(space);
+        rows->each(near, [&](u32 i) { return truth[i]; }, [&](u32 i) {
+            const u32 slot = slot_of_row[truth[i]];
+            if (!type) {
+                i32 estimate;
+                kernels().score(query.code, space.records, space.stride(), &slot, 1, &estimate);
+                distances[i] = static_cast<float>(estimate);
+            } else if (refined_bits(type)) {
+                refiner.read_codes(space.record(slot), 1);
+                (void)rows->floats(truth[i], x.data());
+                refiner.encode(x.data(), 0, false, out.data());
+                for (u32 j = 0; j < d; ++j) x[j] = codec->mean[j] + refiner.spoken[j];
+                distances[i] = distance(h.query(q, d), x.data());
+            } else {
+                encode(truth[i], x.data(), out.data());
+                distances[i] = distance(h.query(q, d), x.data());
+            }
+        });
+        for (u32 j = 0; j < 3; ++j) {
+            const u32 k = smaller(ranked_k[j], near);
+            std::memcpy(sorted, distances, sizeof sorted);
+            std::nth_element(sorted, sorted + k - 1, sorted + near);
+            for (u32 i = 0; i < k; ++i) kept[j] += distances[i] <= sorted[k - 1];
+            all[j] += k;
+        }
+    }
+    for (u32 j = 0; j < 3; ++j) share[j] = all[j] ? static_cast<float>(kept[j]) / static_cast<float>(all[j]) : 1;
     return LEARNANN_OK;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "format/writer.hpp"
-#include "learn/rows.hpp"
+#include "learn/scan.hpp"
 #include "search/refined.hpp"
 
 LEARNANN_BEGIN
@@ -24,11 +24,19 @@ struct ExactRows {
     // A producer for the writer: context is an ExactRows.
     static Status produce(const void *context, Sink &sink, learnann_error *error);
 
+    // Whether what is kept ranks rows otherwise than those given would.
+    bool rounds() const { return !type || quantised || refined_bits(type); }
+    // Of each k, the share of a held-out query's true k that stay among its k nearest by what is kept (of its nearest hundred; by
+    // codes where nothing is). The holdout's rows are rows; `space` and the records are by slot.
+    static constexpr u32 ranked_k[3] = {1, 10, 50};
+    Status rank(const Holdout &holdout, const CodeSpace &space, const u32 *slot_of_row, float share[3], learnann_error *error) const;
+
     // Whether a bytes-only type can hold integer rows of the other sign; false with the row at fault.
     Status check(learnann_error *error) const;
 
 private:
     void encode(u32 row, float *x, u8 *out) const;
+    float distance(const float *query, const float *row) const;
     Status produce_refined(Sink &sink, learnann_error *error) const;
 };
 

@@ -405,7 +405,23 @@ Status Pipeline::lay_out(learnann_error *error) {
     return LEARNANN_OK;
 }
 
+// The calibration reranked the rows as given: what those kept rank otherwise comes off the recall.
+Status Pipeline::discount_calibration(learnann_error *error) {
+    float share[3];
+    if (!calibration_.count || !exact_.rounds()) return LEARNANN_OK;
+    LEARNANN_RETURN_IF(exact_.rank(holdout_, space_, slot_of_row_.data(), share, error));
+    for (u32 i = 0; i < calibration_.count; ++i) {
+        CalibrationPoint &p = calibration_.points[i];
+        p.recall *= share[p.k == 1 ? 0 : p.k == 10 ? 1 : 2];
+    }
+    return LEARNANN_OK;
+}
+
 Status Pipeline::finish(learnann_error *error) {
+    exact_.row_of_slot = row_of_slot_.data();
+    exact_.codec = &fitted_.codec;
+    exact_.records = records_.data();
+    LEARNANN_RETURN_IF(discount_calibration(error));
     LEARNANN_RETURN_IF(lay_out(error));
     const size_t matrix = fitted_.matrix.size(), scales = fitted_.unit.size() * 4, mean = fitted_.mean.size() * 4;
     LEARNANN_RETURN_IF(projection_section_.allocate(matrix + scales + mean, error));
@@ -444,9 +460,6 @@ void Pipeline::collect_sections() {
     a.graph = larger(static_cast<u32>(options_.graph), static_cast<u32>(LEARNANN_GRAPH_ADAPTIVE));
     describe_graph();
 
-    exact_.row_of_slot = row_of_slot_.data();
-    exact_.codec = &fitted_.codec;
-    exact_.records = records_.data();
     if (refined_bits(exact_.type)) writer_.use_format(format_version);
     add_hot_sections(projection_section_.data(), projection_section_.size());
     writer_.add(section_row_of_slot, row_of_slot_.data(), 4ull * n);

@@ -74,6 +74,7 @@ private:
     Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
     Status insertion_order(InsertionOrder &out, learnann_error *error);
     Status order_keys(learnann_error *error);
+    Status discount_calibration(learnann_error *error);
     Status finish(learnann_error *error);
     void collect_sections();
 

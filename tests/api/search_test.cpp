@@ -676,6 +676,29 @@ TEST_CASE("range searches against brute force, with and without a limit or a fil
     }
 }
 
+namespace {
+
+// Of the true ten of each query, the share found when that recall is asked for; and with what effort.
+double recall_got(const Index &index, const Rows &rows, const Rows &queries, float asked, uint32_t &effort) {
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    learnann_search_options options = learnann_search_options_default();
+    options.target_recall = asked;
+    learnann_search_stats stats = learnann_search_stats_default();
+    size_t right = 0;
+    for (uint64_t i = 0; i < queries.count; ++i) {
+        std::vector<learnann_hit> hits(10);
+        uint32_t count = 0;
+        const learnann_vectors query = queries.one(i);
+        REQUIRE(learnann_search(index.handle, index.scratch, &query, 10, &options, hits.data(), &count, &stats, nullptr) == LEARNANN_OK);
+        for (learnann_hit &h : hits) h.distance = static_cast<float>(distance(LEARNANN_L2, row_of(q, rows.dim, i), row_of(x, rows.dim, h.row), rows.dim));
+        right += found(hits, ranked(LEARNANN_L2, x, rows.dim, row_of(q, rows.dim, i)), 10, 1e-6);
+    }
+    effort = stats.effort;
+    return static_cast<double>(right) / (10.0 * static_cast<double>(queries.count));
+}
+
+}  // namespace
+
 TEST_CASE("calibration: monotone, and target_recall uses it") {
     const Rows rows = clustered(4000, 12, LEARNANN_F32, 35), queries = clustered(50, 12, LEARNANN_F32, 36);
     Index index(rows, build_options());
@@ -696,24 +719,28 @@ TEST_CASE("calibration: monotone, and target_recall uses it") {
     uint32_t effort = 0;
     float recall = 0;
     CHECK(learnann_calibration(index.handle, 7, 0, &effort, &recall) != LEARNANN_OK);
-    const std::vector<double> x = rows.doubles(), q = queries.doubles();
     uint32_t last = 0;
     for (const float target : {0.5f, 0.9f, 0.99f}) {
-        learnann_search_options options = learnann_search_options_default();
-        options.target_recall = target;
-        learnann_search_stats stats = learnann_search_stats_default();
-        size_t right = 0;
-        for (uint64_t i = 0; i < queries.count; ++i) {
-            std::vector<learnann_hit> hits(10);
-            uint32_t count = 0;
-            const learnann_vectors query = queries.one(i);
-            REQUIRE(learnann_search(index.handle, index.scratch, &query, 10, &options, hits.data(), &count, &stats,
-                                    nullptr) == LEARNANN_OK);
-            right += found(hits, ranked(LEARNANN_L2, x, 12, row_of(q, 12, i)), 10, 1e-6);
-        }
-        CHECK(static_cast<double>(right) / (10.0 * static_cast<double>(queries.count)) >= target - 0.05);
-        CHECK(stats.effort >= last);
-        last = stats.effort;
+        CHECK(recall_got(index, rows, queries, target, effort) >= target - 0.05);
+        CHECK(effort >= last);
+        last = effort;
+    }
+}
+
+TEST_CASE("calibration: of rows in few bits the recall is theirs, and more than they reach takes no endless effort") {
+    const Rows rows = clustered(4000, 96, LEARNANN_F32, 35), queries = clustered(100, 96, LEARNANN_F32, 36);
+    for (const learnann_exact exact : {LEARNANN_EXACT_BINARY, LEARNANN_EXACT_NONE}) {
+        CAPTURE(exact);
+        learnann_build_options options = build_options(LEARNANN_L2, exact);
+        options.code_bytes = 32;
+        Index index(rows, options);
+        REQUIRE(index.status == LEARNANN_OK);
+        float recall = 0, last = 0;
+        uint32_t effort = 0;
+        for (uint32_t i = 0; learnann_calibration(index.handle, 10, i, &effort, &recall) == LEARNANN_OK; ++i) last = recall;
+        CHECK(std::fabs(recall_got(index, rows, queries, 1, effort) - static_cast<double>(last)) < 0.05);
+        CHECK(last < 0.9f);
+        CHECK(effort <= 200);
     }
 }
 
