@@ -126,6 +126,9 @@ for field in queries k effort router recall qps mean_us p50_us p99_us distances 
 done
 check "learned space, or why not" says '"spectral":"learned"\|"spectral_note":"' "$L" build "$T/rows.fbin" -o "$T/learned.la" --spectral learned --code-bytes 16 --json
 check "verify learned space" "$L" verify "$T/learned.la"
+check "spectral-report" says "pca: reliable from [0-9]* bytes on" "$L" spectral-report "$T/rows.fbin" --threads 2
+check "spectral-report --json" says '"spectral":"learned","code_bytes":32' "$L" spectral-report "$T/rows.fbin" --queries "$T/queries.fbin" --rows 1500 --json
+check "spectral-report of few rows" ends 1 "takes 1,000 or more" "$L" spectral-report "$T/queries.fbin"
 check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/rows.fbin" -o "$T/trained.la"
 check "verify trained" "$L" verify "$T/trained.la"
 check "train in place" says '"lessons":' bash -c "cp '$T/ip.la' '$T/place.la' && '$L' train '$T/place.la' --queries '$T/queries.fbin' --json && '$L' verify '$T/place.la'"

@@ -90,6 +90,7 @@ int build_command(const std::vector<std::string> &arguments);
 int train_command(const std::vector<std::string> &arguments);
 int search_command(const std::vector<std::string> &arguments);
 int sweep_command(const std::vector<std::string> &arguments);
+int spectral_report_command(const std::vector<std::string> &arguments);
 int info_command(const std::vector<std::string> &arguments);
 int verify_command(const std::vector<std::string> &arguments);
 int convert_command(const std::vector<std::string> &arguments);

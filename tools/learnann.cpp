@@ -24,6 +24,7 @@ const Command commands[] = {
     {"train", "FILE --queries LOG", "learn from real queries, the rows as they are", train_command},
     {"search", "FILE QUERIES", "run queries, measure recall and speed", search_command},
     {"sweep", "FILE QUERIES --truth TRUTH", "recall against speed over efforts, as table or plot", sweep_command},
+    {"spectral-report", "INPUT", "how far codes of each width can be trusted", spectral_report_command},
     {"info", "FILE", "what an index file holds", info_command},
     {"verify", "FILE", "check every byte of an index file", verify_command},
     {"convert", "IN OUT", "one vector file format to another", convert_command},

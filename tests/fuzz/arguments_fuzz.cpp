@@ -41,6 +41,9 @@ NEVER_CALLED(learnann_builder_run, learnann_builder *, const learnann_vectors *,
 NEVER_CALLED(learnann_builder_train, learnann_builder *, const learnann_index *, const learnann_vectors *, learnann_error *)
 NEVER_CALLED(learnann_builder_save, learnann_builder *, const char *, learnann_error *)
 NEVER_CALLED(learnann_builder_report, const learnann_builder *, learnann_build_report *)
+NEVER_CALLED(learnann_builder_write, learnann_builder *, void *, uint64_t, learnann_error *)
+NEVER_CALLED(learnann_open_memory, const void *, size_t, const learnann_open_options *, learnann_index **, learnann_error *)
+uint64_t learnann_builder_bytes(const learnann_builder *) { std::abort(); }
 }
 
 // ---- no system: neither signals nor control groups nor /proc
