@@ -202,7 +202,15 @@ float ExactRows::distance(const float *query, const float *row) const {
     return norm2 > 0 ? static_cast<float>(-dot / std::sqrt(norm2)) : 0.0f;
 }
 
-Status ExactRows::rank(const Holdout &h, const CodeSpace &space, const u32 *slot_of_row, float share[3], learnann_error *error) const {
+// Of the first k, how many are among the k least.
+inline u32 still_first(const float *distances, u32 count, u32 k) {
+    float sorted[Holdout::depth];
+    std::memcpy(sorted, distances, count * sizeof(float));
+    std::nth_element(sorted, sorted + k - 1, sorted + count);
+    return static_cast<u32>(std::count_if(distances, distances + k, [&](float d) { return d <= sorted[k - 1]; }));
+}
+
+Status ExactRows::measure_ranking(const Holdout &h, const CodeSpace &space, const u32 *slot_of_row, float share[3], learnann_error *error) const {
     const u32 d = rows->dim(), near = smaller(Holdout::depth, h.neighbours);
     Refiner refiner(*codec, refined_bits(type), allocator);
     QueryMemory memory;
@@ -215,7 +223,7 @@ Status ExactRows::rank(const Holdout &h, const CodeSpace &space, const u32 *slot
     u64 kept[3] = {}, all[3] = {};
     for (u32 q = 0; q < h.measured; ++q) {
         const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
-        float distances[Holdout::depth] = {}, sorted[Holdout::depth];
+        float distances[Holdout::depth] = {};
         std::memcpy(memory.codec.x.data(), h.query(q, d), d * sizeof(float));
         const EncodedQuery query = memory.encode(space);
         rows->each(near, [&](u32 i) { return truth[i]; }, [&](u32 i) {
@@ -237,9 +245,7 @@ Status ExactRows::rank(const Holdout &h, const CodeSpace &space, const u32 *slot
         });
         for (u32 j = 0; j < 3; ++j) {
             const u32 k = smaller(ranked_k[j], near);
-            std::memcpy(sorted, distances, sizeof sorted);
-            std::nth_element(sorted, sorted + k - 1, sorted + near);
-            for (u32 i = 0; i < k; ++i) kept[j] += distances[i] <= sorted[k - 1];
+            kept[j] += still_first(distances, near, k);
             all[j] += k;
         }
     }

@@ -11,6 +11,8 @@ constexpr u32 default_beam = 52;
 // Where narrower records are asked for than tell enough, the graph is linked by such ones: it gets fewer edges, and better ones.
 constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
+constexpr double equal_lengths = 0.02;  // standard deviation over mean, at most
+
 constexpr u32 angular_capacity = 24;    // of the lists that they are found by
 constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and for telling copies
 
@@ -275,6 +277,18 @@ Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learna
     return encode_rows(angular, fitted.codec, slot_of_row_.data(), threads(), progress(), allocator_, records.data(), error);
 }
 
+// Under inner product long rows are the answers then, and each is wanted for itself, however many others lie before it. Where lengths
+// are equal the angle alone counts, and links should lead into all directions.
+bool Pipeline::lengths_differ() const {
+    double sum = 0, squares = 0;
+    for (const float norm : norms_) {
+        sum += static_cast<double>(norm);
+        squares += static_cast<double>(norm) * static_cast<double>(norm);
+    }
+    const double mean = sum / rows_.count(), variance = squares / rows_.count() - mean * mean;
+    return variance > equal_lengths * mean * equal_lengths * mean;
+}
+
 // Inner product alone leads to the long rows and nowhere else. So every row first gets edges to its neighbours by angle, which
 // stay, and the links by inner product are found by walking on both. (Liu et al., ip-NSW+, 2020, walks one after the other.)
 Status Pipeline::link_by_angle(learnann_error *error) {
@@ -301,9 +315,9 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     GraphBuilder builder(angular, lists, entries, graph, threads(), allocator_);
     LEARNANN_RETURN_IF(builder.insert(order.data(), originals, 0, progress(), error));
     link_copies(lists, order.data() + originals, parents);
+    const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
     parallel(threads(), n, 256, [&](u64 item, u32) {
         const u32 slot = static_cast<u32>(item);
-        const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
         edges_.degrees[slot] = edges_.pinned[slot] = static_cast<u8>(nearest_edges(angular, lists, slot, kept, edges_.of(slot)));
     });
     return choose_long_entries(angular, error);
@@ -341,7 +355,7 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     GraphOptions graph;
     graph.degree = degree_of(options_);
     graph.beam = larger(default_beam, graph.degree);
-    graph.hiders = space_.inner ? 2 : 1;
+    if (space_.inner) graph.hiders = lengths_differ() ? 6 : 2;
     GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
     LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.originals, space_.inner ? n : 0, progress(), error));
 
@@ -409,10 +423,10 @@ Status Pipeline::lay_out(learnann_error *error) {
 Status Pipeline::discount_calibration(learnann_error *error) {
     float share[3];
     if (!calibration_.count || !exact_.rounds()) return LEARNANN_OK;
-    LEARNANN_RETURN_IF(exact_.rank(holdout_, space_, slot_of_row_.data(), share, error));
+    LEARNANN_RETURN_IF(exact_.measure_ranking(holdout_, space_, slot_of_row_.data(), share, error));
     for (u32 i = 0; i < calibration_.count; ++i) {
         CalibrationPoint &p = calibration_.points[i];
-        p.recall *= share[p.k == 1 ? 0 : p.k == 10 ? 1 : 2];
+        p.recall *= share[p.k == 1 ? 0 : p.k == 10 ? 1 : 2];    // of the nearest hundred nothing shows what 100 lose: as 50 do
     }
     return LEARNANN_OK;
 }

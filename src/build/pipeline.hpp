@@ -65,6 +65,7 @@ private:
     Status link(learnann_error *error);
     Status link_adaptive(learnann_error *error);
     Status link_by_angle(learnann_error *error);
+    bool lengths_differ() const;
     Status link_knn(learnann_error *error);        // and the others of graphs.cpp
     Status link_nsw(learnann_error *error);
     Status link_hnsw(learnann_error *error);
