@@ -154,8 +154,9 @@ typedef struct learnann_index learnann_index;
 
 /* For many queries to a file that the memory there is for it does not hold: a query asks for the exact rows that it will most
  * likely read while it still walks, so that the device reads them side by side and meanwhile, where it would wait for one after the
- * other; and the hot part is read ahead, and kept rather than exact rows. Some tenth more rows are read than needed. Rows that are in memory already cost some 0.3 microseconds each for it. Not with
- * learnann_open_memory. Without it the first queries read no more of the file than they touch. */
+ * other; and the hot part is read ahead, and kept rather than exact rows. Some tenth more rows are read than needed. Rows that are in
+ * memory already cost some 0.3 microseconds each for it. Not with learnann_open_memory. Without it the first queries read no more of
+ * the file than they touch. */
 #define LEARNANN_OPEN_FLASH 2u
 
 /* Reads the whole file into private memory instead of mapping it: a file that another process truncates or changes meanwhile is a

@@ -1,6 +1,14 @@
 // plainrecord.hpp: a record whose code is bytes alone, for tests that don't care how rows are projected. To be included behind the codec.
 #pragma once
 
+// A codec of such records.
+inline learnann::Codec plain_codec(learnann::u32 dim) {
+    learnann::Codec codec;
+    codec.code_dim = dim;
+    codec.record_bytes = codec.nibbles_at = codec.crumbs_at = dim + learnann::record_tail;
+    return codec;
+}
+
 // Codes code(0) to code(dim - 1), each in [-127, 127], and a tail with their norm.
 template <class Code> inline void put_plain_record(learnann::u8 *record, learnann::u32 dim, Code code) {
     using namespace learnann;

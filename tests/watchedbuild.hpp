@@ -15,7 +15,6 @@ struct Watch {
     int64_t calls = 0;
     int64_t cancel_at = -1;
     bool sane = true;
-    double last = 0;
     std::string phase;
     std::vector<std::string> phases;
 

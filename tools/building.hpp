@@ -1,7 +1,8 @@
-// What `learnann build` and `learnann train` share: the builder, its progress on a terminal, and the report.
+// What the commands that build share: the builder, its progress on a terminal, sample queries, and the report.
 #pragma once
 
 #include "json.hpp"
+#include "vectorfile.hpp"
 
 #include "../learnann.h"
 
@@ -33,6 +34,9 @@ private:
     std::string phase_;
     int percent_ = -1;
 };
+
+// Sample queries for rows of that dimension, which `rows` names.
+bool open_sample_queries(const std::string &path, const std::string &rows, uint32_t dim, MatrixFile &queries, Failure &failure);
 
 // The report's phases: as the field "phases", and as rows of a table.
 void write_phases(JsonWriter &json, const learnann_build_report &report);

@@ -92,13 +92,8 @@ bool open_inputs(const Settings &s, Inputs &in, Failure &failure) {
         }
     }
     if (!s.queries.empty()) {
-        if (!open_vectors(s.queries, in.queries, failure)) return false;
+        if (!open_sample_queries(s.queries, s.input, in.row_vectors.dim, in.queries, failure)) return false;
         in.query_vectors = as_vectors(in.queries.matrix);
-        if (in.query_vectors.dim != in.row_vectors.dim) {
-            return fail(failure, s.queries, "", format("its vectors have %u elements, those of %s %u",
-                                                       in.query_vectors.dim, s.input.c_str(), in.row_vectors.dim),
-                        "Give sample queries of the same dimension as the rows.");
-        }
     }
     return true;
 }

@@ -78,22 +78,19 @@ bool take_sample(const Settings &s, const learnann_vectors &rows, const learnann
     if (rows.count < least_rows) {
         return fail(failure, s.input, "", format("holds %s rows", grouped(rows.count).c_str()), "A report takes 1,000 or more.");
     }
-    for (uint64_t i = 0, asked = 0; i < taken; ++i) {
-        const bool hold = asked < held && i >= part_begin(asked, held, taken);
-        asked += hold;
+    for (uint64_t i = 0; i < taken; ++i) {
+        const bool hold = out.asked.view.count < held && i >= part_begin(out.asked.view.count, held, taken);
         (hold ? out.asked : out.rows).add(rows, part_begin(i, taken, rows.count));
     }
     if (queries == nullptr) return true;
-    const uint64_t pairs = std::min<uint64_t>(queries->count / 2, 2000);
+    const uint64_t pairs = std::min<uint64_t>(queries->count / 2, 2000), asked = std::min(pairs, most_queries);
     if (pairs < 20) {
         return fail(failure, s.queries, "", format("holds %s queries", grouped(queries->count).c_str()), "A report takes 40 or more.");
     }
     for (uint64_t i = 0; i < pairs; ++i) {
         const uint64_t first = part_begin(i, pairs, queries->count / 2) * 2;
         out.learnt.add(*queries, first);
-        if (out.asked.view.count < std::min(pairs, most_queries) && i >= part_begin(out.asked.view.count, std::min(pairs, most_queries), pairs)) {
-            out.asked.add(*queries, first + 1);
-        }
+        if (out.asked.view.count < asked && i >= part_begin(out.asked.view.count, asked, pairs)) out.asked.add(*queries, first + 1);
     }
     return true;
 }
@@ -262,18 +259,13 @@ int spectral_report_command(const std::vector<std::string> &arguments) {
     Failure failure;
     MatrixFile rows, queries;
     catch_interrupts();
-    if (!open_vectors(s.input, rows, failure) || (!s.queries.empty() && !open_vectors(s.queries, queries, failure))) return report(failure);
-    const learnann_vectors all = as_vectors(rows.matrix);
-    learnann_vectors log{};
-    if (!s.queries.empty()) log = as_vectors(queries.matrix);
-    if (!s.queries.empty() && log.dim != all.dim) {
-        fail(failure, s.queries, "", format("its vectors have %u elements, those of %s %u", log.dim, s.input.c_str(), all.dim),
-             "Give sample queries of the same dimension as the rows.");
-        return report(failure);
-    }
-    Sample sample{Vectors(all), Vectors(s.queries.empty() ? all : log), Vectors(s.queries.empty() ? all : log)};
+    const bool sampled = !s.queries.empty();
+    if (!open_vectors(s.input, rows, failure) ||
+        (sampled && !open_sample_queries(s.queries, s.input, rows.matrix.dim, queries, failure))) return report(failure);
+    const learnann_vectors all = as_vectors(rows.matrix), asking = sampled ? as_vectors(queries.matrix) : all;
+    Sample sample{Vectors(all), Vectors(asking), Vectors(asking)};
     std::vector<Line> lines;
-    if (!take_sample(s, all, s.queries.empty() ? nullptr : &log, sample, failure) || !measure(s, sample, lines, failure)) return report(failure);
+    if (!take_sample(s, all, sampled ? &asking : nullptr, sample, failure) || !measure(s, sample, lines, failure)) return report(failure);
     return finish(s.json ? json_of(lines) : table_of(s, sample, lines));
 }
 

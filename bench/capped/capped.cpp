@@ -140,8 +140,9 @@ std::vector<std::string> row_of(const SetRun &run, const Entry &entry, uint64_t 
         return search_capped(run, entry, point->effort, static_cast<double>(s.seconds), shared.get());
     }, code, failure);
     Cold cold;
-    if (!search_cold(run, entry, point->effort, cold, failure)) tell(failure.reason);
-    const bool told = cold.pages > 0;
+    Failure cold_failure;
+    const bool told = search_cold(run, entry, point->effort, cold, cold_failure);
+    if (!told) tell(cold_failure.reason);
     const double qps = answer.seconds > 0 ? static_cast<double>(answer.queries) / answer.seconds : 0;
     return {entry.kind.name, tools::size_text(entry.file_bytes), std::to_string(point->effort), tools::format("%.4f", point->recall),
             tools::format("%.1f", point->qps), tools::format("%.1f", qps),

@@ -210,7 +210,8 @@ inline u32 still_first(const float *distances, u32 count, u32 k) {
     return static_cast<u32>(std::count_if(distances, distances + k, [&](float d) { return d <= sorted[k - 1]; }));
 }
 
-Status ExactRows::measure_ranking(const Holdout &h, const CodeSpace &space, const u32 *slot_of_row, float share[3], learnann_error *error) const {
+Status ExactRows::measure_ranking(const Holdout &h, const u32 *slot_of_row, float share[3], learnann_error *error) const {
+    const CodeSpace space{codec, records, rows->count(), rows->metric == LEARNANN_IP};
     const u32 d = rows->dim(), near = smaller(Holdout::depth, h.neighbours);
     Refiner refiner(*codec, refined_bits(type), allocator);
     QueryMemory memory;
@@ -224,8 +225,11 @@ Status ExactRows::measure_ranking(const Holdout &h, const CodeSpace &space, cons
     for (u32 q = 0; q < h.measured; ++q) {
         const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
         float distances[Holdout::depth] = {};
-        std::memcpy(memory.codec.x.data(), h.query(q, d), d * sizeof(float));
-        const EncodedQuery query = memory.encode(space);
+        EncodedQuery query{};
+        if (!type) {
+            std::memcpy(memory.codec.x.data(), h.query(q, d), d * sizeof(float));
+            query = memory.encode(space);
+        }
         rows->each(near, [&](u32 i) { return truth[i]; }, [&](u32 i) {
             const u32 slot = slot_of_row[truth[i]];
             if (!type) {

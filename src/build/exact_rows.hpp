@@ -25,11 +25,11 @@ struct ExactRows {
     static Status produce(const void *context, Sink &sink, learnann_error *error);
 
     // Whether what is kept ranks rows otherwise than those given would.
-    bool rounds() const { return !type || quantised || refined_bits(type); }
+    bool rounds() const { return rounds_rows(type, rows->vectors.type); }
     // Of each k, the share of a held-out query's true k that stay among its k nearest by what is kept (of its nearest hundred; by
-    // codes where nothing is). The holdout's rows are rows; `space` and the records are by slot.
+    // codes where nothing is). Codec and records are set.
     static constexpr u32 ranked_k[3] = {1, 10, 50};
-    Status measure_ranking(const Holdout &holdout, const CodeSpace &space, const u32 *slot_of_row, float share[3], learnann_error *error) const;
+    Status measure_ranking(const Holdout &holdout, const u32 *slot_of_row, float share[3], learnann_error *error) const;
 
     // Whether a bytes-only type can hold integer rows of the other sign; false with the row at fault.
     Status check(learnann_error *error) const;

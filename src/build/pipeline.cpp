@@ -11,9 +11,8 @@ constexpr u32 default_beam = 52;
 // Where narrower records are asked for than tell enough, the graph is linked by such ones: it gets fewer edges, and better ones.
 constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
-constexpr double equal_lengths = 0.02;  // standard deviation over mean, at most
-
 constexpr u32 angular_capacity = 24;    // of the lists that they are found by
+constexpr double equal_lengths = 0.02;  // standard deviation over mean, at most
 constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and for telling copies
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
@@ -423,7 +422,7 @@ Status Pipeline::lay_out(learnann_error *error) {
 Status Pipeline::discount_calibration(learnann_error *error) {
     float share[3];
     if (!calibration_.count || !exact_.rounds()) return LEARNANN_OK;
-    LEARNANN_RETURN_IF(exact_.measure_ranking(holdout_, space_, slot_of_row_.data(), share, error));
+    LEARNANN_RETURN_IF(exact_.measure_ranking(holdout_, slot_of_row_.data(), share, error));
     for (u32 i = 0; i < calibration_.count; ++i) {
         CalibrationPoint &p = calibration_.points[i];
         p.recall *= share[p.k == 1 ? 0 : p.k == 10 ? 1 : 2];    // of the nearest hundred nothing shows what 100 lose: as 50 do

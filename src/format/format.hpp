@@ -227,6 +227,11 @@ struct CodeZones {
     u32 room() const { return whole + 2 * nibbles + 4 * crumbs; }
 };
 
+// Whether rows of `input_type` are kept in so few bits that some rank otherwise than they should.
+inline bool rounds_rows(u32 exact_type, u32 input_type) {
+    return exact_type != input_type && exact_type != LEARNANN_F16 && exact_type != LEARNANN_F32;
+}
+
 // Bits a dimension, 0 where the type is not refined.
 inline u32 refined_bits(u32 exact_type) {
     return exact_type == LEARNANN_EXACT_I4 ? 4 : exact_type == LEARNANN_EXACT_I2 ? 2 : exact_type == LEARNANN_EXACT_BINARY ? 1 : 0;

@@ -6,9 +6,6 @@ LEARNANN_BEGIN
 // Of what is missing the logarithm: nearly linear in the effort.
 inline double missing(float recall) { return std::log(larger(1.0 - static_cast<double>(recall), 1e-4)); }
 
-// Whether rows are kept in so few bits that there is a recall which no effort exceeds.
-inline bool recall_has_an_end(const About &a) { return a.exact_type != a.input_type && a.exact_type != LEARNANN_F16 && a.exact_type != LEARNANN_F32; }
-
 // The effort for one calibrated k, by interpolation; 0 where the file knows nothing of that k. Above what rows of few bits reach it
 // is the effort that misses only a little more than has to be.
 inline double calibrated_effort(const FileView &view, u32 k, float recall) {
@@ -29,7 +26,7 @@ inline double calibrated_effort(const FileView &view, u32 k, float recall) {
         reached = p.recall;
     }
     const float more = little * (1 - reached);
-    if (recall_has_an_end(view.about()) && effort > 0 && reached - before < more) return calibrated_effort(view, k, reached - more);
+    if (rounds_rows(view.about().exact_type, view.about().input_type) && effort > 0 && reached - before < more) return calibrated_effort(view, k, reached - more);
     return effort * 2;      // above the last point
 }
 

@@ -1,4 +1,4 @@
-// beam_test.cpp: the pool against a sorted set, and the table of rows seen.
+// beam_test.cpp: the pool against a sorted set, the table of rows seen, and what a walk tells.
 #include "learn/graph.hpp"
 #include "plainrecord.hpp"
 #include "testdata.hpp"
@@ -159,9 +159,7 @@ TEST_CASE("a walk tells each row it expands with its place then, which gets no b
     std::vector<u8> records(rows * stride);
     for (u32 row = 0; row < rows; ++row)
         put_plain_record(&records[row * stride], dim, [&](u32) { return static_cast<i32>(random.below(255)) - 127; });
-    Codec codec;
-    codec.code_dim = dim;
-    codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
+    const Codec codec = plain_codec(dim);
     const CodeSpace space{&codec, records.data(), rows, false};
     EdgeLists edges;
     REQUIRE(edges.allocate(rows, 8, Allocator(), nullptr) == LEARNANN_OK);

@@ -24,8 +24,7 @@ struct TwoRings {
         for (u32 row = 0; row < 2 * half; ++row)
             put_plain_record(&records[row * stride], dim,
                              [&](u32) { return (row < half ? 80 : -80) + static_cast<i32>(random.below(9)) - 4; });
-        codec.code_dim = dim;
-        codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
+        codec = plain_codec(dim);
         space = CodeSpace{&codec, records.data(), 2 * half, false};
         REQUIRE(edges.allocate(2 * half, 8, Allocator(), nullptr) == LEARNANN_OK);
         for (u32 row = 0; row < 2 * half; ++row) {

@@ -28,8 +28,7 @@ struct Bunches {
             put_plain_record(&records[row * stride], dim,
                              [&](u32 i) { return centre[bunch[row] * dim + i] + static_cast<i32>(random.below(5)) - 2; });
         }
-        codec.code_dim = dim;
-        codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
+        codec = plain_codec(dim);
         space = CodeSpace{&codec, records.data(), count, false};
     }
 };

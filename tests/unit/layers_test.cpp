@@ -25,8 +25,7 @@ struct Layered {
         testdata::Random random(21);
         for (u32 row = 0; row < rows; ++row)
             put_plain_record(&records[row * stride], dim, [&](u32) { return static_cast<i32>(random.below(201)) - 100; });
-        codec.code_dim = dim;
-        codec.record_bytes = codec.nibbles_at = codec.crumbs_at = stride;
+        codec = plain_codec(dim);
         space = CodeSpace{&codec, records.data(), rows, false};
         head.count = 2;
         head.degree = degree;
