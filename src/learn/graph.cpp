@@ -200,7 +200,7 @@ u32 GraphBuilder::relink(Worker &w, u32 row, const GraphOptions &options, u32 *k
     const u32 *own = edges_.of(row), degree = edges_.degrees[row];
     i64 own_items[max_out_degree];
     u32 own_count = 0;
-    (void)beam.prepare(refine_candidates, 0, space_.rows, nullptr);     // the memory is there already
+    (void)beam.prepare(refine_candidates, refine_candidates, space_.rows, nullptr);     // the memory is there already
     beam.mark_seen(row);
     beam.look_at(graph, row, query, [&](i32 estimate, u32 id) { own_items[own_count++] = Pool::item(estimate, id); });
     for (u32 i = 0; i < degree; ++i) beam.look_at(graph, own[i], query, [](i32, u32) {});

@@ -38,7 +38,7 @@ void best_by_code(const CodeSpace &space, u32 first, u32 end, u32 best, Load loa
         Scanner &w = workers[q - first];
         load(q, w.codec.x.data());
         queries[q - first] = w.encode(space);
-        (void)w.pool.prepare(best, best, nullptr);
+        (void)w.pool.prepare(best, 0, nullptr);
     }
     i32 estimates[block];
     i64 near[block + 1];
@@ -67,13 +67,17 @@ Status each_best(const CodeSpace &space, u32 begin, u32 end, u32 best, u32 threa
         for (Scanner &w : workers[t]) {
             w.pool.use(allocator);
             LEARNANN_RETURN_IF(w.prepare(space, allocator, error));
-            LEARNANN_RETURN_IF(w.pool.prepare(best, best, error));
+            LEARNANN_RETURN_IF(w.pool.prepare(best, 0, error));
         }
     constexpr u32 together = Holdout::together;
     parallel(threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
         const u32 first = begin + static_cast<u32>(item) * together, last = smaller(first + together, end);
         best_by_code(space, first, last, best, load, skip, workers[worker]);
-        for (u32 q = first; q < last; ++q) visit(q, workers[worker][q - first]);
+        for (u32 q = first; q < last; ++q) {
+            Scanner &w = workers[worker][q - first];
+            w.pool.settle();
+            visit(q, w);
+        }
     });
     return LEARNANN_OK;
 }

@@ -43,7 +43,7 @@ Status Teacher::Walker::prepare(const CodeSpace &space, const Allocator &a, lear
     place.use(a);
     LEARNANN_RETURN_IF(codec.allocate(*space.codec, error));
     LEARNANN_RETURN_IF(code.allocate(query_bytes(space.stride()), error));
-    LEARNANN_RETURN_IF(pool.prepare(wide, wide, error));
+    LEARNANN_RETURN_IF(pool.prepare(wide, 0, error));
     LEARNANN_RETURN_IF(seen.zeroes(space.rows, error));
     LEARNANN_RETURN_IF(from.allocate(space.rows, error));
     return place.allocate(space.rows, error);
@@ -83,6 +83,7 @@ bool Teacher::walk(u32 lesson, const EdgeLists &edges, const EntryTable &entries
         kernels().score(query.code, space_.records, space_.stride(), fresh, count, estimates);
         w.pool.insert(near, Pool::nearer(estimates, count, w.pool.worst(), [&](u32 i) { return fresh[i]; }, near));
     }
+    w.pool.settle();
     return true;
 }
 

@@ -1,7 +1,8 @@
 // beam.hpp: bounded best-first search over codes, as a machine of two steps a hop, so that several searches can take turns:
 //   gather()  takes the next row's adjacency, keeps the neighbours not seen yet, and asks for their records
 //   score()   estimates them, and keeps the best
-// Invariants: the pool is sorted, without duplicates; a row is expanded at most once; every id is below the number of rows.
+// Invariants: what may be expanded is in order, without duplicates; a row is expanded at most once; every id is below the number of
+// rows.
 #pragma once
 
 #include "search/layers.hpp"
@@ -62,8 +63,13 @@ private:
     u32 last_rows_ = 0;
 };
 
-// The best `width` rows, sorted. An item is estimate (31 bits), id, and a lowest bit "expanded": as signed integers, items
-// sort by estimate, then id. Places not taken hold the largest integer, which counts as expanded.
+// The best `width` rows. An item is estimate (31 bits), id, and a lowest bit "expanded": as signed integers, items sort by
+// estimate, then id. Places not taken hold the largest integer, which counts as expanded.
+//
+// While a search goes on only the nearest of them stand in order, the *front*: those that may be expanded, and a few. An item that
+// is not near enough, or falls out of the front, goes to the *tail*, in no order, which is thinned out when it is full. So a new
+// item costs what the front is long, not what the pool is. settle() puts all in order.
+// Invariants: nothing in the tail is nearer than the front's last; the front holds no row twice, the tail may until it is settled.
 class Pool {
 public:
     static constexpr i64 nothing = INT64_MAX;
@@ -71,10 +77,16 @@ public:
     void use(const Allocator &a) { items_.use(a); }
     // Room for `width` rows, of which the nearest `horizon` are given out by take().
     Status prepare(u32 width, u32 horizon, learnann_error *error) {
-        const u64 padded = round_up(width, sorted_padding);
-        LEARNANN_RETURN_IF(items_.at_least(padded, error));
-        for (u64 i = 0; i < padded; ++i) items_[i] = nothing;
-        width_ = width;
+        front_ = static_cast<u32>(round_up(larger(horizon, least_front), sorted_padding));
+        if (width <= all_sorted || front_ + spill >= width) front_ = width;
+        rest_ = width - front_;
+        const u64 sorted = round_up(front_ + (rest_ ? spill : 0), sorted_padding), loose = rest_ ? thinned() + larger(rest_, least_loose) : 0;
+        LEARNANN_RETURN_IF(items_.at_least(sorted + loose, error));
+        for (u64 i = 0; i < sorted; ++i) items_[i] = nothing;
+        tail_ = items_.data() + sorted;
+        tail_room_ = loose;
+        tail_size_ = 0;
+        beyond_ = nothing;
         horizon_ = horizon;
         cursor_ = 0;
         return LEARNANN_OK;
@@ -86,15 +98,15 @@ public:
     static u32 id_of(i64 item) { return static_cast<u32>(static_cast<u64>(item) >> 1); }
 
     bool would_keep(i32 estimate, u32 id) const { return item(estimate, id) < worst(); }
-    // Of an item that was inserted before: whether it is still there.
-    bool holds(i64 item) const { return item <= (worst() | 1); }
     void insert(i32 estimate, u32 id) {
         const i64 fresh = item(estimate, id);
         insert(&fresh, 1);
     }
     // Items that are no better than the worst, or there already, change nothing.
     void insert(const i64 *fresh, u32 count) {
-        if (count > 0) cursor_ = smaller(cursor_, kernels().insert_sorted(items_.data(), width_, fresh, count));
+        if (count == 0) return;
+        if (rest_) insert_apart(fresh, count);
+        else cursor_ = smaller(cursor_, kernels().insert_sorted(items_.data(), front_, fresh, count));
     }
     // Items of the rows scored that are better than `worst`; near has room for one more. id_at(i) names a row.
     template <class IdAt> static u32 nearer(const i32 *estimates, u32 count, i64 worst, IdAt id_at, i64 *near) {
@@ -105,7 +117,8 @@ public:
         }
         return found;
     }
-    i64 worst() const { return items_[width_ - 1]; }
+    // An item that is not below it is not kept. While there is a tail, some that are below won't be either.
+    i64 worst() const { return rest_ ? beyond_ : items_[front_ - 1]; }
 
     // The nearest row that was not expanded yet, now marked as expanded; no_row where there is none.
     u32 take() {
@@ -117,19 +130,101 @@ public:
         while (cursor_ < horizon_ && (items_[cursor_] & 1)) ++cursor_;
         return cursor_ < horizon_ ? id(cursor_) : no_row;
     }
-
-    u32 size() const {
-        return static_cast<u32>(std::lower_bound(items_.begin(), items_.begin() + width_, nothing) - items_.begin());
-    }
     u32 rank() const { return cursor_; }    // of the row taken last
+
+    // Once a search is over: the tail's items of which wanted(estimate) is true get in order behind the front. It must be true of
+    // all estimates up to some one. Until prepare() nothing can be inserted.
+    template <class Wanted> void settle(Wanted wanted) {
+        i64 *const end = std::partition(tail_, tail_ + tail_size_, [&](i64 i) { return wanted(estimate_of(i)); });
+        std::sort(tail_, end);
+        const i64 *const last = std::unique(tail_, end, [](i64 a, i64 b) { return (a | 1) == (b | 1); });
+        rest_ = smaller(rest_, static_cast<u32>(last - tail_));
+        std::memmove(items_.data() + front_, tail_, rest_ * sizeof(i64));
+        front_ += rest_;
+        rest_ = 0;
+        tail_size_ = 0;
+    }
+    void settle() {
+        settle([](i32) { return true; });
+    }
+
+    // Of those in order.
+    u32 size() const {
+        return static_cast<u32>(std::lower_bound(items_.begin(), items_.begin() + front_, nothing) - items_.begin());
+    }
+    // Of an item that was inserted before: whether it is still there.
+    bool holds(i64 item) const { return item <= (items_[front_ - 1] | 1); }
     i64 item_at(u32 i) const { return items_[i]; }
     u32 id(u32 i) const { return id_of(items_[i]); }
     i32 estimate(u32 i) const { return estimate_of(items_[i]); }
     u64 bytes() const { return items_.bytes(); }
 
 private:
-    Array<i64> items_;
-    u32 width_ = 0;
+    static constexpr u32 least_front = 16;
+    static constexpr u32 all_sorted = 80;       // up to this width a tail costs more than it saves
+    static constexpr u32 spill = sorted_padding;    // places behind the front; empty but for what just fell out of it
+    static constexpr u32 at_once = 256;
+    static constexpr u32 least_loose = 2 * at_once;     // what at_once fresh items and the front's last may need
+
+    // So many of the tail stay when it is thinned out. Rows that are in it twice must not cost others their place.
+    u64 thinned() const { return static_cast<u64>(rest_) + rest_ / 4 + spill; }
+
+    void insert_apart(const i64 *fresh, u32 count) {
+        i64 near[at_once + 1];
+        for (const i64 *const end = fresh + count; fresh < end;) {
+            const i64 *const stop = fresh + smaller<u64>(at_once, static_cast<u64>(end - fresh));
+            if (tail_size_ + at_once > tail_room_) thin_out();
+            const i64 reach = items_[front_ - 1];
+            i64 *far = tail_ + tail_size_;
+            u32 found = 0;
+            for (; fresh < stop; ++fresh) {
+                const bool in_reach = *fresh < reach;
+                near[found] = *far = *fresh;
+                found += in_reach;
+                far += !in_reach;
+            }
+            tail_size_ = static_cast<u64>(far - tail_);
+            for (u32 i = 0; i < found; i += spill) insert_near(near + i, smaller(spill, found - i));
+        }
+    }
+    void insert_near(const i64 *near, u32 count) {
+        cursor_ = smaller(cursor_, kernels().insert_sorted(items_.data(), front_ + spill, near, count));
+        for (u32 i = front_; i < front_ + spill && items_[i] != nothing; ++i) {
+            tail_[tail_size_++] = items_[i];
+            items_[i] = nothing;
+        }
+    }
+    // Leaves at least the nearest `rest_` different rows of the tail, by a bound that a sample of it gives.
+    void thin_out() {
+        constexpr u32 sampled = 32;
+        i64 sample[sampled];
+        for (u64 i = 0; i < sampled; ++i) sample[i] = tail_[i * tail_size_ / sampled];
+        std::sort(sample, sample + sampled);
+        const u64 place = thinned() * sampled / tail_size_ + 2;
+        i64 bound = sample[smaller<u64>(place, sampled - 1)];
+        u64 below = 0;
+        for (u64 i = 0; i < tail_size_; ++i) below += tail_[i] < bound;
+        if (below < thinned() || below > tail_room_ - at_once) {
+            std::nth_element(tail_, tail_ + thinned(), tail_ + tail_size_);
+            bound = tail_[thinned()];
+        }
+        i64 *end = tail_;
+        for (u64 i = 0; i < tail_size_; ++i) {
+            const i64 item = tail_[i];
+            *end = item;
+            end += item < bound;
+        }
+        tail_size_ = static_cast<u64>(end - tail_);
+        beyond_ = bound;
+    }
+
+    Array<i64> items_;          // the front, room for `spill` more, the tail
+    i64 *tail_ = nullptr;
+    u32 front_ = 0;
+    u32 rest_ = 0;              // of the width, what is not the front's; 0 where there is no tail
+    u64 tail_size_ = 0;
+    u64 tail_room_ = 0;
+    i64 beyond_ = nothing;      // what was not below it when the tail was thinned out is gone
     u32 horizon_ = 0;
     u32 cursor_ = 0;
 };

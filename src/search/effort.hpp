@@ -28,6 +28,7 @@ inline float margin_of(i32 estimate, i32 anchor, float spread) {
     return (static_cast<float>(estimate) - static_cast<float>(anchor)) / spread;
 }
 
+// Of those in order.
 inline u32 rerank_depth(const Pool &pool, const EncodedQuery &query, const RerankRule &rule) {
     const u32 size = pool.size();
     if (size <= rule.anchor) return size;
@@ -40,6 +41,18 @@ inline u32 rerank_depth(const Pool &pool, const EncodedQuery &query, const Reran
         else high = middle;
     }
     return low;
+}
+
+// Puts in order what is to be reranked; returns how many that are.
+inline u32 settle(Pool &pool, const EncodedQuery &query, const RerankRule &rule) {
+    if (pool.size() < rule.anchor) {
+        pool.settle();
+    } else if (rule.anchor > 0) {
+        const i32 anchor = pool.estimate(rule.anchor - 1);
+        const float spread = query.spread(anchor);
+        pool.settle([&](i32 estimate) { return margin_of(estimate, anchor, spread) <= rule.margin; });
+    }
+    return rerank_depth(pool, query, rule);
 }
 
 // How a search of this effort goes. Efforts beyond what calibration tried expand and rerank all they keep: who asks for them

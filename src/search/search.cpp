@@ -86,7 +86,7 @@ struct Searcher {
     }
     u32 scan(Lane &lane, learnann_hit *out, float radius) const;
     void rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const;
-    const Pool &found(const Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
+    Pool &found(Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
 };
 
 Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const {
@@ -124,7 +124,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
 Status Searcher::start(Lane &lane, learnann_error *error) const {
     const About &a = view.about();
     LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
-    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, plan.kept, error));
+    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, 0, error));
     const auto accept = [&](i32 estimate, u32 slot) {
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
     };
@@ -211,9 +211,9 @@ void Searcher::rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hit
 constexpr float no_radius = std::numeric_limits<float>::infinity();
 
 void Searcher::fetch(Lane &lane) const {
-    const Pool &from = found(lane);
+    Pool &from = found(lane);
     lane.stage = Lane::fetching;
-    lane.depth = rerank_depth(from, lane.encoded, plan.rerank);
+    lane.depth = settle(from, lane.encoded, plan.rerank);
     if (!view.has_exact()) return;
     for (u32 i = lane.asked; view.asks_ahead() && i < lane.depth; ++i) ask_for(from.id(i));
     for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
@@ -314,7 +314,8 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
         LEARNANN_RETURN_IF(searcher.start(lane, error));
         while (searcher.gather(lane)) searcher.score(lane);
         searcher.count(lane);
-        const Pool &from = searcher.found(lane);
+        Pool &from = searcher.found(lane);
+        from.settle();
         Hits found(view, hits, request.k);
         searcher.rerank(lane, from, from.size(), max_distance, found);
         count = found.finish();

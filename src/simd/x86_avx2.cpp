@@ -194,6 +194,7 @@ LEARNANN_AVX2 LEARNANN_INLINE __m256i larger_of(__m256i a, __m256i b) {
 }
 
 LEARNANN_AVX2 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
+    if (width > 96) return scalar_kernels().insert_sorted(items, width, fresh, count);      // finds the place, and moves only what is behind it
     const u32 end = static_cast<u32>(round_up(width, sorted_padding));
     i64 least = INT64_MAX;
     const __m256i one = _mm256_set1_epi64x(1);

@@ -328,27 +328,6 @@ LEARNANN_AVX512 inline u32 unseen(const IdList &ids, const SeenTags &seen, u32 r
     return found;
 }
 
-LEARNANN_AVX512 inline u32 insert_many(i64 *items, u32 width, const i64 *fresh, u32 count) {
-    const u32 end = static_cast<u32>(round_up(width, sorted_padding));
-    u32 first = width;
-    for (u32 f = 0; f < count; ++f) {
-        if (fresh[f] >= items[width - 1]) continue;
-        const __m512i v = _mm512_set1_epi64(fresh[f]);
-        const u32 place = first_not_below(items, width, fresh[f]);
-        if ((items[place] | 1) == (fresh[f] | 1)) continue;
-        first = smaller(first, place);
-        __m512i high = _mm512_load_si512(items + end - 8);
-        for (u32 i = end - 8; i + 8 > place; i -= 8) {
-            const __m512i low = i ? _mm512_load_si512(items + i - 8) : _mm512_set1_epi64(INT64_MIN);
-            const __m512i before = _mm512_alignr_epi64(high, low, 7);
-            _mm512_store_si512(items + i, _mm512_min_epi64(high, _mm512_max_epi64(before, v)));
-            if (i == 0) break;
-            high = low;
-        }
-    }
-    return first;
-}
-
 // As insert_sorted of AVX2, with all items in registers: `Blocks` of eight.
 template <u32 Blocks> LEARNANN_AVX512 u32 insert_in_registers(i64 *items, const i64 *fresh, u32 count) {
     const __m512i one = _mm512_set1_epi64(1), nothing = _mm512_set1_epi64(INT64_MAX);
@@ -383,7 +362,7 @@ LEARNANN_AVX512 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh
         insert_in_registers<9>,  insert_in_registers<10>, insert_in_registers<11>, insert_in_registers<12>,
         insert_in_registers<13>, insert_in_registers<14>, insert_in_registers<15>, insert_in_registers<16>};
     const u32 blocks = (width + 7) / 8;
-    return blocks <= 16 ? by_blocks[blocks - 1](items, fresh, count) : insert_many(items, width, fresh, count);
+    return blocks <= 16 ? by_blocks[blocks - 1](items, fresh, count) : scalar_kernels().insert_sorted(items, width, fresh, count);
 }
 
 LEARNANN_AVX512 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {

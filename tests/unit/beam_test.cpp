@@ -71,6 +71,50 @@ TEST_CASE("pool: take gives each row once, always the nearest that is left, also
     }
 }
 
+TEST_CASE("pool: wide ones keep only what may be expanded in order, and settle to what a set holds") {
+    testdata::Random random(5);
+    Pool pool;
+    for (u32 round = 0; round < 120; ++round) {
+        const u32 width = 81 + random.below(round % 3 == 0 ? 1000 : 60), horizon = random.below(width + 1), most = 2500;
+        CAPTURE(width);
+        CAPTURE(horizon);
+        REQUIRE(pool.prepare(width, horizon, nullptr) == LEARNANN_OK);
+        std::set<i64> all;
+        std::set<u32> taken;
+        std::vector<i64> fresh;
+        const u32 range = round % 4 == 0 ? 30 : 1u << 20;
+        size_t wrong = 0;
+        const auto estimate_of = [&](u32 id) { return static_cast<i32>(id * 2654435761u % range) * 2; };
+        while (all.size() < most - 100) {
+            // Mostly new rows, as in a search; one that fell out of the front may be offered again.
+            fresh.clear();
+            for (u32 i = 1 + random.below(random.below(10) ? 30 : 600); i > 0; --i) {
+                const u32 id = random.below(most);
+                const i64 item = Pool::item(estimate_of(id), id);
+                if (random.below(12) && all.count(item)) continue;
+                all.insert(item);
+                if (item < pool.worst()) fresh.push_back(item);
+            }
+            pool.insert(fresh.data(), static_cast<u32>(fresh.size()));
+            u32 nearest = no_row, rank = 0;
+            for (auto it = all.begin(); nearest == no_row && it != all.end() && rank < horizon; ++it, ++rank)
+                if (!taken.count(Pool::id_of(*it))) nearest = Pool::id_of(*it);
+            wrong += pool.take() != nearest;
+            if (nearest != no_row) wrong += pool.rank() != rank - 1;
+            taken.insert(nearest);
+        }
+        const i32 limit = round % 2 ? INT32_MAX : static_cast<i32>(random.below(range)) * 2;
+        pool.settle([&](i32 estimate) { return estimate <= limit; });
+        u32 at = 0;
+        for (auto it = all.begin(); at < width && it != all.end(); ++it, ++at) {
+            if (at >= pool.size()) wrong += Pool::estimate_of(*it) <= limit;
+            else wrong += (pool.item_at(at) | 1) != (*it | 1) || !pool.holds(*it);
+        }
+        wrong += pool.size() > width;
+        CHECK(wrong == 0);
+    }
+}
+
 TEST_CASE("pool: out of memory") {
     testdata::CountingAllocator counter;
     Allocator allocator;
