@@ -73,7 +73,8 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, c
 namespace {
 
 constexpr u32 calibrated_k[3] = {1, 10, 100};
-constexpr u32 efforts[] = {2, 4, 6, 8, 10, 12, 16, 20, 26, 34, 44, 58, 76, 100, 140, 200, 280, 400, 560, 800};
+constexpr u32 efforts[] = {2, 4, 6, 8, 10, 12, 16, 20, 26, 34, 44, 58, 76, 100, 140, 200, 280, 400, 560, 800,
+                           1120, 1600, 2240, 3200};
 constexpr u32 steps = sizeof efforts / sizeof *efforts;
 
 // What the held-out queries find at one effort, and what that costs.
@@ -129,7 +130,7 @@ public:
 
     Status run(Calibration &out, learnann_error *error) {
         LEARNANN_RETURN_IF(counts_.allocate(h_.count, error));
-        LEARNANN_RETURN_IF(candidates_.allocate(static_cast<u64>(most_kept) * h_.count, error));
+        LEARNANN_RETURN_IF(candidates_.allocate(static_cast<u64>(kept_of_all) * h_.count, error));
         LEARNANN_RETURN_IF(margins_.allocate(static_cast<u64>(Holdout::depth) * h_.count, error));
         LEARNANN_RETURN_IF(known_.allocate(static_cast<u64>(KnownDistances::places) * h_.count, error));
         for (KnownDistances::Known &k : known_) k.slot = no_row;
@@ -144,7 +145,7 @@ public:
         out.horizon = shares[share];
         Reached at[steps];
         u32 used = 0;
-        for (u32 e = 0; e < steps; ++e) {
+        for (u32 e = 0; e < steps && (e == 0 || efforts[e] <= space_.rows / 2); ++e) {      // beyond, a search is a scan
             at[e] = efforts[e] <= 60 && h_.count > some_ ? measure(efforts[e], shares[share], h_.count) : reached(share, e);
             for (u32 j = 0; e > 0 && j < 3; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
             used = e + 1;
@@ -160,7 +161,7 @@ public:
     }
 
 private:
-    static constexpr u32 most_kept = efforts[steps - 1];
+    static constexpr u32 most_kept = efforts[steps - 1], kept_of_all = 800;
 
     struct Counts {
         u32 kept = 0;
@@ -190,10 +191,12 @@ private:
         return best;
     }
 
-    // The product of what both recalls cost; where they aren't reached, of twice the last effort tried.
+    // The product of what both recalls cost. Where they aren't reached by the last effort tried, what is missing to 1 goes on falling
+    // with the cost as it did from half that effort on.
     double cost_of(u32 share) {
         double at95 = 0, last = 0;
         float recall_before = 0;
+        u32 tried = 0;
         for (u32 e = 0; e < steps && efforts[e] <= 400; ++e) {
             if (efforts[e] < 10) continue;
             const Reached &r = reached(share, e);
@@ -205,8 +208,14 @@ private:
             if (r.recall[1] >= 0.99f) return at95 * at(0.99f);
             recall_before = r.recall[1];
             last = r.nanoseconds;
+            tried = e;
         }
-        return (at95 > 0 ? at95 : 2 * last) * 2 * last;
+        const Reached &end = reached(share, tried), &half = reached(share, tried - 2);
+        const double fallen = std::log((1.0 - half.recall[1]) / (1.0 - end.recall[1])), grown = std::log(end.nanoseconds / half.nanoseconds);
+        const auto beyond = [&](double recall) {
+            return end.nanoseconds * std::exp(grown / larger(fallen, 0.1) * std::log((1.0 - end.recall[1]) / (1 - recall)));
+        };
+        return (at95 > 0 ? at95 : beyond(0.95)) * beyond(0.99);
     }
 
     // On some of the queries, measured when it is first asked for: what chose the horizon serves the calibration too.
@@ -216,8 +225,10 @@ private:
         return reached_[share][e];
     }
 
-    // On the first `queries`.
+    // On the first `queries`, or as many of them as there is room for candidates.
     Reached measure(u32 effort, float share, u32 queries) {
+        stride_ = effort;
+        queries = static_cast<u32>(smaller<u64>(queries, candidates_.size() / effort));
         parallel(threads_, queries, 4, [&](u64 q, u32 worker) {
             search(static_cast<u32>(q), effort, share, workers_[worker]);
         });
@@ -302,7 +313,7 @@ private:
         });
     }
 
-    Candidate &candidate(u32 q, u32 i) { return candidates_[static_cast<u64>(q) * most_kept + i]; }
+    Candidate &candidate(u32 q, u32 i) { return candidates_[static_cast<u64>(q) * stride_ + i]; }
 
     const CodeSpace &space_;
     const BuildGraph graph_;
@@ -317,6 +328,7 @@ private:
     Allocator allocator_;
     Array<Counts> counts_;
     Array<Candidate> candidates_;
+    u32 stride_ = 0;            // candidates of a query, at the effort that is measured
     Array<float> margins_;
     Array<KnownDistances::Known> known_;    // count x places
     Reached reached_[share_count][steps];
