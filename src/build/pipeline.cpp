@@ -12,7 +12,8 @@ constexpr u32 default_beam = 52;
 constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
 constexpr u32 angular_capacity = 24;    // of the lists that they are found by
-constexpr double equal_lengths = 0.02;  // standard deviation over mean, at most
+constexpr u32 inner_hiders = 6;         // long rows are the answers: each is wanted for itself, however many others lie before it
+constexpr double equal_lengths = 0.01;  // standard deviation over mean, at most
 constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and for telling copies
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
@@ -276,8 +277,6 @@ Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learna
     return encode_rows(angular, fitted.codec, slot_of_row_.data(), threads(), progress(), allocator_, records.data(), error);
 }
 
-// Under inner product long rows are the answers then, and each is wanted for itself, however many others lie before it. Where lengths
-// are equal the angle alone counts, and links should lead into all directions.
 bool Pipeline::lengths_differ() const {
     double sum = 0, squares = 0;
     for (const float norm : norms_) {
@@ -286,6 +285,13 @@ bool Pipeline::lengths_differ() const {
     }
     const double mean = sum / rows_.count(), variance = squares / rows_.count() - mean * mean;
     return variance > equal_lengths * mean * equal_lengths * mean;
+}
+
+// How rows are linked: under inner product by it where their lengths differ; where they don't, the nearest have the greatest products.
+CodeSpace Pipeline::link_space() const {
+    CodeSpace around = space_;
+    around.inner = around.inner && lengths_differ();
+    return around;
 }
 
 // Inner product alone leads to the long rows and nowhere else. So every row first gets edges to its neighbours by angle, which
@@ -323,8 +329,9 @@ Status Pipeline::link_by_angle(learnann_error *error) {
 }
 
 Status Pipeline::choose_central_entries(learnann_error *error) {
-    LEARNANN_RETURN_IF(choose_entries(space_, entry_count(space_.rows), threads(), options_.seed + 3, allocator_, entries_.rows, error));
-    return entries_.arrange(space_, allocator_, error);
+    const CodeSpace around = link_space();
+    LEARNANN_RETURN_IF(choose_entries(around, entry_count(around.rows), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    return entries_.arrange(around, allocator_, error);
 }
 
 Status Pipeline::choose_long_entries(const CodeSpace &angular, learnann_error *error) {
@@ -348,17 +355,18 @@ Status Pipeline::link(learnann_error *error) {
 
 Status Pipeline::link_adaptive(learnann_error *error) {
     const u32 n = rows_.count();
-    LEARNANN_RETURN_IF(space_.inner ? link_by_angle(error) : choose_central_entries(error));
+    CodeSpace around = link_space();
+    LEARNANN_RETURN_IF(around.inner ? link_by_angle(error) : choose_central_entries(error));
     InsertionOrder order(allocator_);
     LEARNANN_RETURN_IF(insertion_order(order, error));
     GraphOptions graph;
     graph.degree = degree_of(options_);
     graph.beam = larger(default_beam, graph.degree);
-    if (space_.inner) graph.hiders = lengths_differ() ? 6 : 2;
-    GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.originals, space_.inner ? n : 0, progress(), error));
+    if (around.inner) graph.hiders = inner_hiders;
+    GraphBuilder builder(around, edges_, entries_, graph, threads(), allocator_);
+    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.originals, around.inner ? n : 0, progress(), error));
 
-    if (!space_.inner) {
+    if (!around.inner) {
         std::sort(order.rows.begin(), order.rows.begin() + order.originals);
         LEARNANN_RETURN_IF(begin("refine"));
         LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.originals, progress(), error));
@@ -368,6 +376,7 @@ Status Pipeline::link_adaptive(learnann_error *error) {
 
     LEARNANN_RETURN_IF(calibrate_graph(error));
     if (options_.queries && options_.graph != LEARNANN_GRAPH_UNIFORM) return teach(*options_.queries, error);
+    around = link_space();
     return builder.insert(order.held_out(), order.held, n - order.held, progress(), error);
 }
 

@@ -66,6 +66,7 @@ private:
     Status link_adaptive(learnann_error *error);
     Status link_by_angle(learnann_error *error);
     bool lengths_differ() const;
+    CodeSpace link_space() const;
     Status link_knn(learnann_error *error);        // and the others of graphs.cpp
     Status link_nsw(learnann_error *error);
     Status link_hnsw(learnann_error *error);
