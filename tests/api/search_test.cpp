@@ -325,6 +325,30 @@ TEST_CASE("inner product with very unequal norms") {
     CHECK(recall_at(index, queries, LEARNANN_IP, rows.doubles(), 10, 400) >= 0.99);
 }
 
+TEST_CASE("inner product of rows of one length compares as few as cosine, and finds as much") {
+    const uint32_t n = 6000, dim = 24, effort = 30;
+    Rows rows = clustered(n, dim, LEARNANN_F32, 14);
+    for (uint64_t i = 0; i < n; ++i) {
+        double length2 = 0;
+        for (uint32_t j = 0; j < dim; ++j) length2 += rows.value(i, j) * rows.value(i, j);
+        for (uint32_t j = 0; j < dim; ++j) rows.set(i, j, 3 * rows.value(i, j) / std::sqrt(length2));
+    }
+    const Rows queries = clustered(60, dim, LEARNANN_F32, 15);
+    double compared[2], recall[2];
+    for (const learnann_metric metric : {LEARNANN_IP, LEARNANN_COS}) {
+        Index index(rows, build_options(metric));
+        REQUIRE(index.status == LEARNANN_OK);
+        learnann_search_stats stats{};
+        for (uint64_t i = 0; i < queries.count; ++i) index.search(queries.one(i), 10, effort, nullptr, &stats);
+        const bool cosine = metric == LEARNANN_COS;
+        compared[cosine] = static_cast<double>(stats.distances + stats.entry_distances);
+        recall[cosine] = recall_at(index, queries, metric, rows.doubles(), 10, effort);
+    }
+    CHECK(recall[0] >= 0.95);
+    CHECK(recall[0] >= recall[1] - 0.02);
+    CHECK(compared[0] <= 1.2 * compared[1]);
+}
+
 TEST_CASE("signed bytes: negative inner products stay negative") {
     Rows rows(4, 3, LEARNANN_I8);
     const int values[4][3] = {{-100, -100, -100}, {100, 100, 100}, {1, 0, 0}, {-1, 0, 0}};
