@@ -200,7 +200,7 @@ typedef struct learnann_index_info {
     learnann_metric metric;
     uint32_t exact_type;            /* a learnann_type, LEARNANN_EXACT_I4, _I2 or _BINARY; 0 where no exact rows are kept */
     uint32_t input_type;            /* the learnann_type that the rows were given in */
-    uint32_t code_dim;              /* spectral dimensions kept */
+    uint32_t code_dim;              /* spectral dimensions kept; more than dim where few are told in more directions */
     uint32_t code_bytes;            /* bytes of a record: its code, norms and adjacency offset */
     uint32_t entries;
     uint32_t max_degree;

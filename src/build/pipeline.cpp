@@ -14,6 +14,7 @@ constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner
 constexpr u32 angular_capacity = 24;    // of the lists that they are found by
 constexpr u32 inner_hiders = 6;         // long rows are the answers: each is wanted for itself, however many others lie before it
 constexpr double equal_lengths = 0.01;  // standard deviation over mean, at most
+constexpr u64 most_frame = 8;           // directions for each dimension
 constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and for telling copies
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
@@ -51,6 +52,7 @@ Pipeline::Pipeline(const learnann_build_options &options, const Allocator &alloc
     entries_.rows.use(allocator);
     entries_.records.use(allocator);
     basis_.use(allocator);
+    frame_.use(allocator);
     learned_.use(allocator);
     fitted_.matrix.use(allocator);
     fitted_.unit.use(allocator);
@@ -150,7 +152,10 @@ Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 b
     const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
     if (basis_.count < smaller(wanted, rows_.dim()))
         LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
-    LEARNANN_RETURN_IF(fit_codes(rows, basis_, record_bytes, best, error));
+    const u64 dim = rows_.dim(), room = smaller<u64>(code_capacity(record_bytes), most_frame * dim);
+    const bool spacious = basis_.count == dim && 4 * room >= 5 * dim;
+    if (spacious) LEARNANN_RETURN_IF(make_frame(basis_, static_cast<u32>(room), allocator_, frame_, error));
+    LEARNANN_RETURN_IF(fit_codes(rows, spacious ? frame_ : basis_, record_bytes, best, error));
     return learn ? learn_space(error) : LEARNANN_OK;
 }
 

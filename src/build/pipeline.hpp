@@ -107,6 +107,7 @@ private:
     Array<float> norms_;
     Holdout holdout_;
     Basis basis_;           // PCA
+    Basis frame_;           // of PCA's directions, where records have room for more of them than there are
     Basis learned_;         // the space asked for; empty where PCA serves
     FittedCodec fitted_;
     u32 record_bytes_ = 0;      // of the file

@@ -21,7 +21,7 @@ Status Pipeline::learn_space(learnann_error *error) {
     const u32 width = fitted_.codec.record_bytes, known = basis_.count;
     const float recall = code_recall_;
     report_.spectral_note = nullptr;
-    if (fitted_.codec.byte_dims() == rows_.dim()) return keep_pca("codes hold all dimensions as bytes: PCA");
+    if (fitted_.codec.byte_dims() >= rows_.dim()) return keep_pca("codes hold all dimensions as bytes: PCA");
     // Of more dimensions than have a nibble each, rounding loses what they gain.
     const u32 dims = smaller(fitted_.codec.code_dim, 2 * code_capacity(width));
     basis_.count = smaller(known, learning_dims);

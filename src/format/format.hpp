@@ -147,7 +147,7 @@ struct About {
     u32 exact_type;         // of section 10: a learnann_type, or refined: LEARNANN_EXACT_I4, _I2, _BINARY; 0 where absent
     u32 exact_tail;         // 1: each exact row ends in an ExactTail
     u32 exact_stride;       // bytes
-    u32 code_dim;           // m
+    u32 code_dim;           // m; more than dim where the projection is a frame (search/codec.hpp)
     u32 record_bytes;       // w
     u32 entries;            // e
     u32 max_degree;

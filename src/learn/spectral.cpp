@@ -182,4 +182,22 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
     return iteration.run(basis.count, seed + 1, basis.directions, error);
 }
 
+Status make_frame(const Basis &basis, u32 count, const Allocator &allocator, Basis &frame, learnann_error *error) {
+    constexpr double pi = 3.14159265358979323846;
+    const u32 d = basis.dim;
+    Array<float> turn(allocator);
+    LEARNANN_RETURN_IF(turn.allocate(static_cast<u64>(count) * d, error));
+    for (u32 k = 0; k < count; ++k)
+        for (u32 j = 0; j < d; ++j)
+            turn[static_cast<u64>(k) * d + j] = static_cast<float>(std::sqrt(2.0 / count) * std::cos(pi * (k + 0.5) * (j + 1) / count));
+    frame.dim = d;
+    frame.count = count;
+    frame.stretch = 1.01f;      // the projection rounds the directions
+    LEARNANN_RETURN_IF(frame.mean.allocate(d, error));
+    std::memcpy(frame.mean.data(), basis.mean.data(), d * sizeof(float));
+    LEARNANN_RETURN_IF(frame.directions.allocate(static_cast<u64>(count) * d, error));
+    multiply(turn.data(), basis.directions.data(), frame.directions.data(), count, d, d, 1);
+    return LEARNANN_OK;
+}
+
 LEARNANN_END

@@ -12,7 +12,7 @@ struct Basis {
     u32 count = 0;
     float stretch = 1;          // no vector becomes longer than so many times its length
     Array<float> mean;          // dim; zero for inner product
-    Array<float> directions;    // count x dim; orthonormal but for those of metric.hpp
+    Array<float> directions;    // count x dim; orthonormal but for those of metric.hpp, and of a frame
 
     void use(const Allocator &allocator) {
         mean.use(allocator);
@@ -32,6 +32,10 @@ constexpr u32 pca_sample(u32 dim) { return dim <= 256 ? 8192 : 4096; }
 // fewer.
 Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error);
+
+// A basis of all dimensions as a tight frame of `count` directions, more than there are dimensions: every vector keeps its length.
+// The frame is harmonic, columns of a discrete cosine transform (Casazza and Kutyniok, Finite Frames, 2013, chapter 1).
+Status make_frame(const Basis &basis, u32 count, const Allocator &allocator, Basis &frame, learnann_error *error);
 
 // `count` of the rows, or all there are, ascending.
 Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, learnann_error *error);

@@ -48,6 +48,17 @@ void normalise(float *x, u32 dim) {
 // What a vector of that peak is multiplied with before it is rounded to bytes; 0 where it is as good as zero.
 inline float byte_scale(float peak) { return peak > 1e-35f && peak < 3e38f ? 127 / peak : 0; }
 
+// What rounding the centred vector to bytes lost, projected and added to scratch.y. `rest` has dim floats.
+inline void add_rest(const Codec &codec, float scale, float *rest, CodecScratch &scratch) {
+    constexpr float finer = 254;        // the rest is half a step at most
+    if (scale == 0) return;
+    for (u32 i = 0; i < codec.dim; ++i) rest[i] = scratch.centred[i] * scale - static_cast<float>(scratch.bytes[i]);
+    kernels().loops.quantise(rest, codec.dim, finer, scratch.bytes.data());
+    kernels().matvec(codec.matrix, codec.code_dim, projection_cols(codec.dim), scratch.bytes.data(), scratch.sums.data());
+    const float unscale = 1 / scale / finer;
+    for (u32 i = 0; i < codec.code_dim; ++i) scratch.y[i] += static_cast<float>(scratch.sums[i]) * codec.unit[i] * unscale;
+}
+
 Projected project(const Codec &codec, CodecScratch &scratch) {
     const Loops &loops = kernels().loops;
     const u32 cols = projection_cols(codec.dim);
@@ -63,22 +74,22 @@ Projected project(const Codec &codec, CodecScratch &scratch) {
     Projected p;
     p.y = scratch.y.data();
     loops.from_fixed(sums, codec.unit, codec.code_dim, scale > 0 ? 1 / scale : 0, p.y);
-    p.kept2 = loops.square_sum(p.y, codec.code_dim);
     p.norm2 = static_cast<float>(whole);
+    if (codec.is_frame()) {
+        float rest[max_record_bytes];
+        add_rest(codec, scale, rest, scratch);
+        p.kept2 = loops.square_sum(p.y, codec.code_dim);
+        return p;
+    }
+    p.kept2 = loops.square_sum(p.y, codec.code_dim);
     const double left = whole - static_cast<double>(p.kept2);       // NaN where both overflow: then it is taken to be as large as can be
     p.residual2 = left < 3e38 ? static_cast<float>(larger(left, 0.0)) : 3e38f;
     return p;
 }
 
 void project_rest(const Codec &codec, CodecScratch &scratch) {
-    constexpr float finer = 254;        // the rest is half a step at most
-    const float scale = byte_scale(kernels().loops.peak(scratch.centred.data(), codec.dim));
-    if (scale == 0) return;
-    for (u32 i = 0; i < codec.dim; ++i) scratch.x[i] = scratch.centred[i] * scale - static_cast<float>(scratch.bytes[i]);
-    kernels().loops.quantise(scratch.x.data(), codec.dim, finer, scratch.bytes.data());
-    kernels().matvec(codec.matrix, codec.code_dim, projection_cols(codec.dim), scratch.bytes.data(), scratch.sums.data());
-    const float unscale = 1 / scale / finer;
-    for (u32 i = 0; i < codec.code_dim; ++i) scratch.y[i] += static_cast<float>(scratch.sums[i]) * codec.unit[i] * unscale;
+    if (codec.is_frame()) return;
+    add_rest(codec, byte_scale(kernels().loops.peak(scratch.centred.data(), codec.dim)), scratch.x.data(), scratch);
 }
 
 // The smallest exponent at which a value of `steps` code steps fits 127.

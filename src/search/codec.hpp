@@ -12,6 +12,10 @@ LEARNANN_BEGIN
 //   residual^2 = |x - mean|^2 - |y|^2 + what clamping cuts    norm = |code 2^exponent|^2 + (residual / code_step)^2
 // where bytes() rounds to 127 steps each way: what that gets wrong is little beside what the projection cuts off and the code
 // rounds. Under cosine x is normalised first; under inner product the mean is 0.
+//
+// Where a record has room for more directions than there are dimensions, P may be a tight frame: each direction is rounded for itself,
+// and together they tell a vector more finely than its dimensions would. Then nothing is cut off, and what bytes() rounds counts too:
+// it is projected as well.
 struct Codec {
     const u8 *matrix = nullptr;         // entries v + 128
     const float *unit = nullptr;        // of each matrix row
@@ -35,6 +39,7 @@ struct Codec {
     // How many dimensions are bytes.
     u32 byte_dims() const { return smaller(code_dim, zones().whole); }
     u32 nibble_dims() const { return smaller(code_dim - byte_dims(), 2 * zones().nibbles); }
+    bool is_frame() const { return code_dim > dim && dim < max_record_bytes; }
 };
 
 // Records are at most this many code steps long (from the mean): then no estimate between two of them overflows 32 bits.
@@ -88,7 +93,7 @@ void normalise(float *x, u32 dim);
 // Projects scratch.x; the result lives in scratch.y.
 Projected project(const Codec &codec, CodecScratch &scratch);
 
-// Adds to scratch.y what rounding to bytes lost in project(). Overwrites scratch.x.
+// Adds to scratch.y what rounding to bytes lost in project(), unless that did. Overwrites scratch.x.
 void project_rest(const Codec &codec, CodecScratch &scratch);
 
 // Rounds y * scale to a record's codes, and returns the sum of their squares.

@@ -62,11 +62,14 @@ struct Coded {
     FittedCodec fitted;
     std::vector<u8> records;
 
-    Coded(const testdata::Rows &data, learnann_metric metric, u32 record_bytes) {
+    Coded(const testdata::Rows &data, learnann_metric metric, u32 record_bytes, bool in_frame = false) {
         std::vector<float> norms;
         const Rows rows = as_rows(data, metric, norms);
         REQUIRE(fit_pca(rows, most_code_dims(record_bytes, data.dim), 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
-        REQUIRE(fit_codec(rows, basis, record_bytes, Holdout{}, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
+        Basis frame;
+        if (in_frame) REQUIRE(make_frame(basis, code_capacity(record_bytes), Allocator{}, frame, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_codec(rows, in_frame ? frame : basis, record_bytes, Holdout{}, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
+        CHECK(fitted.codec.is_frame() == in_frame);
         records.resize(data.count * record_bytes);
         REQUIRE(encode_rows(rows, fitted.codec, nullptr, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
     }
@@ -88,6 +91,53 @@ struct Coded {
 };
 
 }  // namespace
+
+TEST_CASE("a frame keeps every length, and its codes tell distances more finely than the dimensions' own") {
+    for (const u32 dim : {1u, 2u, 3u, 12u, 40u})
+        for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS}) {
+            if (dim == 1 && metric == LEARNANN_COS) continue;
+            const u32 count = 500, bytes = dim < 6 ? 16 : 64;
+            CAPTURE(dim);
+            CAPTURE(metric);
+            testdata::Random random(dim);
+            testdata::Rows data(count, dim, LEARNANN_F32);
+            for (u64 i = 0; i < count; ++i)
+                for (u32 j = 0; j < dim; ++j) data.set(i, j, 10 * random.uniform() - 3);
+            const Coded plain(data, metric, bytes), fine(data, metric, bytes, true);
+
+            Basis frame;
+            REQUIRE(make_frame(plain.basis, 2 * dim + 1, Allocator{}, frame, nullptr) == LEARNANN_OK);
+            for (u64 i = 0; i < 20; ++i) {
+                double length2 = 0, kept2 = 0;
+                for (u32 j = 0; j < dim; ++j) length2 += data.value(i, j) * data.value(i, j);
+                for (u32 k = 0; k < frame.count; ++k) {
+                    double y = 0;
+                    for (u32 j = 0; j < dim; ++j) y += data.value(i, j) * static_cast<double>(frame.directions[k * dim + j]);
+                    kept2 += y * y;
+                }
+                CHECK(kept2 == doctest::Approx(length2).epsilon(1e-4));
+            }
+
+            // Between near rows, where it counts.
+            double plain_error = 0, fine_error = 0;
+            std::vector<double> a(dim), b(dim);
+            for (u64 i = 0; i < 60; ++i) {
+                const std::vector<double> by_plain = plain.estimate(data, i, metric), by_fine = fine.estimate(data, i, metric);
+                std::vector<std::pair<double, u64>> near;
+                for (u32 j = 0; j < dim; ++j) a[j] = data.value(i, j);
+                for (u64 row = 0; row < count; ++row) {
+                    for (u32 j = 0; j < dim; ++j) b[j] = data.value(row, j);
+                    near.emplace_back(testdata::distance(metric, a.data(), b.data(), dim), row);
+                }
+                std::sort(near.begin(), near.end());
+                for (u32 r = 1; r <= 10; ++r) {
+                    plain_error += std::fabs(by_plain[near[r].second] - near[r].first);
+                    fine_error += std::fabs(by_fine[near[r].second] - near[r].first);
+                }
+            }
+            CHECK(fine_error < 0.92 * plain_error);
+        }
+}
 
 TEST_CASE("PCA finds a planted 5-d subspace of 40, 400 and 1,500 dimensions, on any number of threads") {
     for (const u32 dim : {40u, 400u, 1500u})
