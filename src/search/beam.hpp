@@ -145,8 +145,9 @@ public:
         tail_size_ = 0;
     }
     void settle() {
-        settle([](i32) { return true; });
+        if (has_tail()) settle([](i32) { return true; });
     }
+    bool has_tail() const { return rest_ > 0; }
 
     // Of those in order.
     u32 size() const {
@@ -169,7 +170,7 @@ private:
     // So many of the tail stay when it is thinned out. Rows that are in it twice must not cost others their place.
     u64 thinned() const { return static_cast<u64>(rest_) + rest_ / 4 + spill; }
 
-    void insert_apart(const i64 *fresh, u32 count) {
+    LEARNANN_NOINLINE void insert_apart(const i64 *fresh, u32 count) {
         i64 near[at_once + 1];
         for (const i64 *const end = fresh + count; fresh < end;) {
             const i64 *const stop = fresh + smaller<u64>(at_once, static_cast<u64>(end - fresh));

@@ -45,9 +45,10 @@ inline u32 rerank_depth(const Pool &pool, const EncodedQuery &query, const Reran
 
 // Puts in order what is to be reranked; returns how many that are.
 inline u32 settle(Pool &pool, const EncodedQuery &query, const RerankRule &rule) {
-    if (pool.size() < rule.anchor) {
+    if (!pool.has_tail()) return rerank_depth(pool, query, rule);
+    if (rule.anchor == 0 || pool.size() < rule.anchor) {
         pool.settle();
-    } else if (rule.anchor > 0) {
+    } else {
         const i32 anchor = pool.estimate(rule.anchor - 1);
         const float spread = query.spread(anchor);
         pool.settle([&](i32 estimate) { return margin_of(estimate, anchor, spread) <= rule.margin; });
