@@ -344,8 +344,20 @@ Status Pipeline::choose_long_entries(const CodeSpace &angular, learnann_error *e
     return entries_.arrange(space_, allocator_, error);
 }
 
+// Where rows have many neighbours in many directions, few of which hide each other, a walk needs longer lists.
+Status Pipeline::choose_degree(learnann_error *error) {
+    constexpr double many = 20;         // dimensions; measured from 9 to 39
+    if (options_.degree || !adaptive(options_) || link_space().inner || local_dimension(rows_, holdout_) < many) return LEARNANN_OK;
+    options_.degree = 2 * default_degree;
+    learnann_build_options chosen = options_;
+    chosen.code_bytes = space_.stride();
+    return check_memory(build_bytes(rows_.count(), rows_.dim(), chosen),
+                        "neighbours as many as these rows want need more memory than the limit: give degree", error);
+}
+
 Status Pipeline::link(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("graph"));
+    LEARNANN_RETURN_IF(choose_degree(error));
     LEARNANN_RETURN_IF(edges_.allocate(rows_.count(), edge_capacity(options_), allocator_, error));
     prefer_large_pages(edges_.ids.data(), edges_.ids.bytes());
     layers_.release();

@@ -62,6 +62,7 @@ private:
     Status arrange(learnann_error *error);
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
+    Status choose_degree(learnann_error *error);
     Status link(learnann_error *error);
     Status link_adaptive(learnann_error *error);
     Status link_by_angle(learnann_error *error);

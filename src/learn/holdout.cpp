@@ -120,4 +120,30 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
     return Truth(rows, h, threads, allocator).find(progress, error);
 }
 
+double local_dimension(const Rows &rows, const Holdout &h) {
+    double dimensions[Holdout::most];
+    u32 known = 0;
+    for (u32 q = 0; q < h.measured && h.neighbours > 1; ++q) {
+        const double length = length_of(h.query(q, rows.dim()), rows.dim());
+        const auto square = [&](u32 i) {        // of the distance, or half that of the directions'
+            const u64 at = static_cast<u64>(q) * Holdout::depth + i;
+            const double distance = static_cast<double>(h.truth[at]);
+            if (rows.metric == LEARNANN_L2) return distance;
+            const double lengths = length * (rows.metric == LEARNANN_IP ? static_cast<double>(rows.norm(h.truth_rows[at])) : 1);
+            return lengths > 0 ? 1 + distance / lengths : 0;
+        };
+        const double farthest = square(h.neighbours - 1);
+        double logarithms = 0;
+        u32 count = 0;
+        for (u32 i = 0; i + 1 < h.neighbours; ++i) {
+            const double near = square(i);
+            if (near > 0 && near < farthest) logarithms += std::log(farthest / near), ++count;
+        }
+        if (logarithms > 0) dimensions[known++] = 2 * count / logarithms;
+    }
+    if (known == 0) return 0;
+    std::nth_element(dimensions, dimensions + known / 2, dimensions + known);
+    return dimensions[known / 2];
+}
+
 LEARNANN_END

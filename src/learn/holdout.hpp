@@ -41,4 +41,9 @@ struct Holdout {
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
                     const Allocator &allocator, Holdout &holdout, learnann_error *error);
 
+// The local intrinsic dimension of the rows around the queries, by distance, or by angle: by maximum likelihood over the distances of
+// each query's neighbours (Levina and Bickel, 2004), the median over the queries. 0 where nothing is known. It means nothing of inner
+// products, unless the rows are of one length.
+double local_dimension(const Rows &rows, const Holdout &holdout);
+
 LEARNANN_END

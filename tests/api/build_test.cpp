@@ -97,6 +97,34 @@ TEST_CASE("a builder runs again, writes again and reports") {
     learnann_builder_free(builder);
 }
 
+TEST_CASE("rows of many local dimensions get twice the edges, if they fit the memory") {
+    const uint32_t n = 1500, dim = 120;
+    Rows hard(n, dim, LEARNANN_F32);
+    Random random(61);
+    for (uint64_t i = 0; i < n; ++i)
+        for (uint32_t j = 0; j < dim; ++j) hard.set(i, j, random.gaussian());
+    const Rows easy = clustered(n, 6, LEARNANN_F32, 62);
+    const auto most_edges = [](const Rows &rows, learnann_metric metric, uint32_t degree) {
+        learnann_build_options options = build_options(metric);
+        options.degree = degree;
+        Index index(rows, options);
+        REQUIRE(index.status == LEARNANN_OK);
+        return index.info().max_degree;
+    };
+    CHECK(most_edges(hard, LEARNANN_L2, 0) > 48);
+    CHECK(most_edges(hard, LEARNANN_COS, 0) > 48);
+    CHECK(most_edges(hard, LEARNANN_L2, 32) <= 48);
+    CHECK(most_edges(easy, LEARNANN_L2, 0) <= 48);
+    learnann_build_options options = build_options();
+    options.memory_limit = learnann_build_bytes(n, dim, &options);
+    Memory file;
+    learnann_error error{};
+    CHECK(build(hard, options, nullptr, file, &error) == LEARNANN_NOMEM);
+    CHECK(std::string(error.message).find("give degree") != std::string::npos);
+    options.degree = 32;
+    CHECK(build(hard, options, nullptr, file, &error) == LEARNANN_OK);
+}
+
 TEST_CASE("options shape the index") {
     const Rows rows = clustered(1500, 40, LEARNANN_F32, 54);
     for (const uint32_t code_bytes : {16u, 48u, 64u, 128u, 1024u}) {
@@ -284,6 +312,7 @@ TEST_CASE("rows that want wider records than the limit allows") {
     Random random(5);
     for (uint8_t &byte : rows.bytes) byte = static_cast<uint8_t>(random.next());
     learnann_build_options options = build_options();
+    options.degree = 32;
     options.code_bytes = 256;
     const uint64_t wide = learnann_build_bytes(rows.count, rows.dim, &options);
     options.code_bytes = 0;

@@ -326,14 +326,14 @@ TEST_CASE("inner product with very unequal norms") {
 }
 
 TEST_CASE("inner product of rows of one length compares as few as cosine, and finds as much") {
-    const uint32_t n = 6000, dim = 24, effort = 30;
+    const uint32_t n = 3000, dim = 24, effort = 30;
     Rows rows = clustered(n, dim, LEARNANN_F32, 14);
     for (uint64_t i = 0; i < n; ++i) {
         double length2 = 0;
         for (uint32_t j = 0; j < dim; ++j) length2 += rows.value(i, j) * rows.value(i, j);
         for (uint32_t j = 0; j < dim; ++j) rows.set(i, j, 3 * rows.value(i, j) / std::sqrt(length2));
     }
-    const Rows queries = clustered(60, dim, LEARNANN_F32, 15);
+    const Rows queries = clustered(30, dim, LEARNANN_F32, 15);
     double compared[2], recall[2];
     for (const learnann_metric metric : {LEARNANN_IP, LEARNANN_COS}) {
         Index index(rows, build_options(metric));

@@ -74,7 +74,7 @@ TEST_CASE("pool: take gives each row once, always the nearest that is left, also
 TEST_CASE("pool: wide ones keep only what may be expanded in order, and settle to what a set holds") {
     testdata::Random random(5);
     Pool pool;
-    for (u32 round = 0; round < 120; ++round) {
+    for (u32 round = 0; round < 60; ++round) {
         const u32 width = 81 + random.below(round % 3 == 0 ? 1000 : 60), horizon = random.below(width + 1), most = 2500;
         CAPTURE(width);
         CAPTURE(horizon);
