@@ -180,6 +180,8 @@ private:
     // hops and more exact rows: which is cheaper depends on the rows. Chosen is the cheapest at recall@10 of 0.95 and 0.99.
     static constexpr float shares[] = {1.0f, 0.7f, 0.5f, 0.35f, 0.25f};
     static constexpr u32 share_count = sizeof shares / sizeof *shares;
+    static constexpr u32 tried = 18;        // efforts
+    static_assert(efforts[tried - 1] == 400 && efforts[tried - 3] == 200, "cost_of() tells what half the last effort gives");
 
     u32 choose_horizon(double &least) {
         u32 best = 0;
@@ -196,8 +198,7 @@ private:
     double cost_of(u32 share) {
         double at95 = 0, last = 0;
         float recall_before = 0;
-        u32 tried = 0;
-        for (u32 e = 0; e < steps && efforts[e] <= 400; ++e) {
+        for (u32 e = 0; e < tried; ++e) {
             if (efforts[e] < 10) continue;
             const Reached &r = reached(share, e);
             const auto at = [&](float recall) {
@@ -208,9 +209,8 @@ private:
             if (r.recall[1] >= 0.99f) return at95 * at(0.99f);
             recall_before = r.recall[1];
             last = r.nanoseconds;
-            tried = e;
         }
-        const Reached &end = reached(share, tried), &half = reached(share, tried - 2);
+        const Reached &end = reached(share, tried - 1), &half = reached(share, tried - 3);
         const double fallen = std::log((1.0 - half.recall[1]) / (1.0 - end.recall[1])), grown = std::log(end.nanoseconds / half.nanoseconds);
         const auto beyond = [&](double recall) {
             return end.nanoseconds * std::exp(grown / larger(fallen, 0.1) * std::log((1.0 - end.recall[1]) / (1 - recall)));
