@@ -124,7 +124,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
 Status Searcher::start(Lane &lane, learnann_error *error) const {
     const About &a = view.about();
     LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
-    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, 0, error));
+    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, plan.kept, error));
     const auto accept = [&](i32 estimate, u32 slot) {
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
     };
