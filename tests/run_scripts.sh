@@ -106,7 +106,7 @@ check "search under a memory limit" grep -q "queries/s\|control group\|Measure o
 if [ "$(uname)" = Linux ]; then
     { printf '\xc0\x5d\0\0\0\x03\0\0'; head -c $((24000 * 768)) /dev/urandom; } >"$T/large.u8bin"
     "$L" convert "$T/large.u8bin" "$T/large.fbin"
-    check "build in bounded memory" "$L" build "$T/large.fbin" -o "$T/large.la" --code-bytes 64 --exact u8 --memory 70M --json
+    check "build in bounded memory" "$L" build "$T/large.fbin" -o "$T/large.la" --code-bytes 64 --degree 32 --exact u8 --memory 70M --json
     cp "$T/out" "$T/large.json"
     check "peak memory" at_least 73400320 "$(number peak_rss_bytes "$T/large.json")"
     check "too little memory" ends 1 "building needs .* --memory allows 20.0 MiB" "$L" build "$T/large.fbin" -o "$T/none.la" --memory 20M
