@@ -30,7 +30,7 @@ EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(filter-out examples/shards
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c)) $(if $(shell command -v mpicxx),$B/examples/shards_mpi)
 
 .PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan tsan msan fuzz-targets fuzz-replay fuzz fuzz-afl \
-        test-aarch64 test-armhf test-i386 test-s390x test-windows gates size coverage soak faults valgrind lint mpi clean need-build need-test
+        test-aarch64 test-armhf test-i386 test-s390x test-windows test-wasm web gates size coverage soak faults valgrind lint mpi clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -48,7 +48,8 @@ $B/amalgamate: tools/amalgamate.cpp
 	@mkdir -p $(@D)
 	$(HOST_CXX) -std=c++17 -O1 $(WARN) $< -o $@
 
-learnann.c++: $B/amalgamate $(SOURCES)
+# Of the tool no more than that it is there: every build folder has its own, and each would have the others compile anew.
+learnann.c++: $(SOURCES) | $B/amalgamate
 	$B/amalgamate src $@
 
 amalgamate: learnann.c++  ## learnann.c++ from src/
@@ -62,7 +63,7 @@ $B/learnann.o: learnann.c++ learnann.h | need-build
 
 # FROM_MODULES: for coverage, which wants to know the files of src/ apart.
 $B/liblearnann.a: $(if $(FROM_MODULES),$(MODULES),$B/learnann.o)
-	rm -f $@ && ar rcs $@ $^
+	rm -f $@ && $(AR) rcs $@ $^
 
 $B/liblearnann.so: $B/learnann.o
 	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) -shared $< -o $@
@@ -95,6 +96,23 @@ mpi: need-build  ## the example of an index in shards, one a rank: installs Open
 	@$(MAKE) $B/examples/shards_mpi
 	B="$B" tests/mpi.sh $(RANKS)
 RANKS ?= 4
+
+# WEB_FLAGS=-DLEARNANN_READ_ONLY: a module that searches only, of a third of the size. WEB_VECTORS=: for browsers of before 2021
+# (Safari: 2023), which have no vectors.
+WEB_NEEDS := clang lld wasi-libc libclang-rt-dev-wasm32 libc++-dev-wasm32
+WEB_VECTORS ?= -msimd128
+WEB_FLAGS ?=
+WEB_TARGET := --target=wasm32-wasi -O2 -fno-exceptions -fvisibility=hidden $(WARN)
+$B/web/learnann.wasm: learnann.c++ learnann.h examples/web/web.c
+	@mkdir -p $(@D)
+	clang++ $(WEB_TARGET) $(WEB_VECTORS) $(WEB_FLAGS) -std=c++17 -fno-rtti -I. -x c++ -c learnann.c++ -o $(@D)/learnann.o
+	clang $(WEB_TARGET) $(WEB_VECTORS) $(WEB_FLAGS) -std=c11 -I. -c examples/web/web.c -o $(@D)/web.o
+	clang++ --target=wasm32-wasi -fno-exceptions -mexec-model=reactor -Wl,-z,stack-size=1048576,--strip-all $(@D)/learnann.o $(@D)/web.o -o $@
+
+web: need-build  ## the example for browsers, in build/web/: the library as WebAssembly, its JavaScript, a page
+	@tools/need.sh $(WEB_NEEDS)
+	@$(MAKE) $B/web/learnann.wasm
+	cp examples/web/learnann.mjs examples/web/index.html $B/web/
 
 DIR ?= .
 demo: need-build $B/examples/textsearch  ## offline text search over this tree (or DIR=...), with its figures
@@ -190,6 +208,10 @@ test-s390x: need-build  ## that a big-endian machine is refused, with the reason
 test-windows: all  ## the same on Windows, with MinGW's compiler under Wine
 	@tools/need.sh g++-mingw-w64-x86-64-posix wine64 doctest-dev
 	B="$B" tests/cross.sh windows
+
+test-wasm: all  ## the same as WebAssembly, in Node: unit and API tests, the example for browsers, files exchanged
+	@tools/need.sh $(WEB_NEEDS) llvm nodejs doctest-dev
+	B="$B" tests/wasm.sh
 
 valgrind: all  ## no byte of a file is memory that nobody wrote
 	@tools/need.sh valgrind

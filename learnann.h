@@ -96,8 +96,8 @@ typedef enum learnann_metric { LEARNANN_L2 = 1, LEARNANN_IP = 2, LEARNANN_COS = 
 
 /* How an index keeps its rows for the last ranking. The kinds of few bits hold what a row's code leaves of it, rounded: a quarter to
  * a sixteenth of the bytes of f16. Distances are those to the row so kept, not to the one given: a row is not at 0 from itself, and
- * some of the true neighbours are ranked wrongly. The recall that an effort promises does not know of these: what rounding loses at most
- * any effort is for `learnann sweep` to tell. */
+ * some of the true neighbours are ranked wrongly, for which the recall that an effort promises allows: asked for more than they
+ * reach, a search does what it can. */
 typedef enum learnann_exact {
     LEARNANN_EXACT_AUTO = 0,    /* as the rows were given */
     LEARNANN_EXACT_F32 = 1,
@@ -180,7 +180,8 @@ static inline learnann_open_options learnann_open_options_default(void) {
 /* Maps an index file read-only and checks its header and section table: time and memory do not depend on its size, and
  * the data itself is read only where searches touch it (but see LEARNANN_OPEN_RESIDENT). `path` is UTF-8. options may be NULL. While the index is open the
  * file may be replaced by rename (as learnann_builder_save does) or removed, but not truncated in place: as with every
- * mapped file, reading a page that is gone raises SIGBUS (but see LEARNANN_OPEN_COPY).
+ * mapped file, reading a page that is gone raises SIGBUS (but see LEARNANN_OPEN_COPY). Where the system maps no files (WASI), every
+ * open is with LEARNANN_OPEN_COPY.
  * Returns OK, ARGUMENT, NOT_LEARNANN, TOO_NEW, CORRUPT, IO, NOMEM, UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
                                            learnann_error *error);

@@ -13,6 +13,9 @@ present() {
         g++) command -v g++ >/dev/null ;;
         clang-tidy | cppcheck) command -v "$1" >/dev/null ;;
         clang) command -v clang++ >/dev/null ;;
+        lld) command -v wasm-ld >/dev/null ;;
+        llvm) command -v llvm-ar >/dev/null ;;
+        nodejs) command -v node >/dev/null ;;
         afl++) command -v afl-clang-fast++ >/dev/null ;;
         qemu-user) command -v qemu-aarch64 >/dev/null ;;
         g++-mingw-w64-x86-64-posix) command -v x86_64-w64-mingw32-g++-posix >/dev/null ;;

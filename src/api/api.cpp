@@ -49,9 +49,10 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
     LEARNANN_RETURN_IF(take_options(options, o, error));
     if (o.flags & ~(LEARNANN_OPEN_RESIDENT | LEARNANN_OPEN_FLASH | LEARNANN_OPEN_COPY))
         return fail(error, LEARNANN_ARGUMENT, "a flag of the open options is unknown");
-    const bool copy = o.flags & LEARNANN_OPEN_COPY;
-    if (copy && o.flags != LEARNANN_OPEN_COPY) return fail(error, LEARNANN_ARGUMENT, "a copy of the file takes no other flag");
-    if (!path && (copy || (o.flags & LEARNANN_OPEN_FLASH))) return fail(error, LEARNANN_ARGUMENT, "the index is in memory already");
+    if ((o.flags & LEARNANN_OPEN_COPY) && o.flags != LEARNANN_OPEN_COPY)
+        return fail(error, LEARNANN_ARGUMENT, "a copy of the file takes no other flag");
+    if (!path && (o.flags & (LEARNANN_OPEN_COPY | LEARNANN_OPEN_FLASH))) return fail(error, LEARNANN_ARGUMENT, "the index is in memory already");
+    const bool copy = path && (!maps_files || o.flags == LEARNANN_OPEN_COPY);
     Allocator allocator;
     LEARNANN_RETURN_IF(take_allocator(o.allocator, allocator, error));
     learnann_index *index = make_handle<learnann_index>(allocator);
@@ -70,7 +71,7 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
     }
     if (status == LEARNANN_OK) status = index->view.open(static_cast<const u8 *>(bytes), size, error);
     if (status == LEARNANN_OK && path && !copy) advise(index->view, (o.flags & LEARNANN_OPEN_FLASH) != 0);
-    if (status == LEARNANN_OK && (o.flags & LEARNANN_OPEN_RESIDENT)) status = make_resident(*index, error);
+    if (status == LEARNANN_OK && !copy && (o.flags & LEARNANN_OPEN_RESIDENT)) status = make_resident(*index, error);
     if (status != LEARNANN_OK) free_handle(index, allocator);
     else *out = index;
     return status;

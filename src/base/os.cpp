@@ -1,4 +1,5 @@
-// os.cpp: POSIX and Windows bodies of os.hpp. No other file knows which system it runs on.
+// os.cpp: POSIX and Windows bodies of os.hpp. No other file knows which system it runs on. WASI, WebAssembly's own system
+// interface, is a POSIX without mappings, threads and processes.
 #include "base/os.hpp"
 
 #ifdef _WIN32
@@ -14,11 +15,13 @@
 #else
 #include <cerrno>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifndef __wasi__
+#include <pthread.h>
+#include <sys/mman.h>
+#endif
 #endif
 #include <atomic>
 #include <cstdio>
@@ -209,13 +212,6 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
 
 #else
 
-// `call` is posix_madvise or madvise, for the pages that the bytes lie on.
-inline void advise(const void *bytes, u64 size, int advice, int (*call)(void *, size_t, int) = ::posix_madvise) {
-    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const auto address = reinterpret_cast<std::uintptr_t>(bytes), begin = address / page * page;
-    if (size > 0) (void)call(reinterpret_cast<void *>(begin), static_cast<size_t>(address + size - begin), advice);
-}
-
 using FileHandle = int;
 
 // A regular file to read, and its size, which fits size_t. Where it fails there is nothing to close.
@@ -248,6 +244,32 @@ inline i64 read_some(int file, u8 *to, size_t size) {
     return part;
 }
 
+#ifdef __wasi__
+
+inline u64 process_number() { return 0; }
+
+inline const void *map_file(int, size_t) { return nullptr; }
+void FileMap::close() {}
+
+void expect_reads(const void *, u64) {}
+void expect_rereads(const void *, u64) {}
+void give_back(const void *, u64) {}
+void prefer_large_pages(void *, size_t) {}
+
+u32 core_count() { return 1; }
+void run_threads(u32, void (*work)(void *, u32), void *context) { work(context, 0); }
+
+#else
+
+inline u64 process_number() { return static_cast<u64>(::getpid()); }
+
+// `call` is posix_madvise or madvise, for the pages that the bytes lie on.
+inline void advise(const void *bytes, u64 size, int advice, int (*call)(void *, size_t, int) = ::posix_madvise) {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto address = reinterpret_cast<std::uintptr_t>(bytes), begin = address / page * page;
+    if (size > 0) (void)call(reinterpret_cast<void *>(begin), static_cast<size_t>(address + size - begin), advice);
+}
+
 // NULL where it can't be mapped.
 inline const void *map_file(int file, size_t size) {
     void *view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
@@ -262,6 +284,61 @@ void FileMap::close() {
     size_ = 0;
 }
 
+void expect_reads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_WILLNEED); }
+void expect_rereads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_NORMAL); }
+
+void give_back(const void *bytes, u64 size) {
+#ifdef MADV_DONTNEED
+    advise(bytes, size, MADV_DONTNEED, ::madvise);      // posix_madvise does nothing of the kind in glibc
+#else
+    (void)bytes;
+    (void)size;
+#endif
+}
+
+void prefer_large_pages(void *memory, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    constexpr std::uintptr_t large = 2u << 20;
+    const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + large - 1) / large * large;
+    const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / large * large;
+    if (begin < end) (void)::madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)memory;
+    (void)bytes;
+#endif
+}
+
+u32 core_count() {
+    const long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : static_cast<u32>(smaller<long>(cores, max_threads));
+}
+
+struct ThreadStart {
+    void (*work)(void *, u32);
+    void *context;
+    u32 worker;
+};
+
+inline void *thread_main(void *p) {
+    const ThreadStart &start = *static_cast<ThreadStart *>(p);
+    start.work(start.context, start.worker);
+    return nullptr;
+}
+
+void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
+    pthread_t handles[max_threads];
+    ThreadStart starts[max_threads];
+    u32 running = 0;
+    for (u32 worker = 1; worker < smaller(threads, max_threads); ++worker) {
+        starts[worker] = {work, context, worker};
+        if (::pthread_create(&handles[running], nullptr, thread_main, &starts[worker]) == 0) ++running;
+    }
+    work(context, 0);
+    for (u32 i = 0; i < running; ++i) ::pthread_join(handles[i], nullptr);
+}
+
+#endif
+
 AtomicFile::~AtomicFile() {
     if (handle_ != -1) ::close(static_cast<int>(handle_));
     if (exists_) ::unlink(name_.data());
@@ -275,7 +352,7 @@ Status AtomicFile::create(const char *path, learnann_error *error) {
     }
     // The name may be taken: by a process of that number that was killed, or one that runs in another container.
     for (u32 tries = 0; handle_ < 0 && tries < 1000; ++tries) {
-        LEARNANN_RETURN_IF(temporary_name(path, static_cast<u64>(::getpid()), name_, path_, error));
+        LEARNANN_RETURN_IF(temporary_name(path, process_number(), name_, path_, error));
         handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (handle_ < 0 && errno != EEXIST) break;
     }
@@ -325,63 +402,10 @@ Status AtomicFile::commit(learnann_error *error) {
     return LEARNANN_OK;
 }
 
-void expect_reads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_WILLNEED); }
-void expect_rereads(const void *bytes, u64 size) { advise(bytes, size, POSIX_MADV_NORMAL); }
-
-void give_back(const void *bytes, u64 size) {
-#ifdef MADV_DONTNEED
-    advise(bytes, size, MADV_DONTNEED, ::madvise);      // posix_madvise does nothing of the kind in glibc
-#else
-    (void)bytes;
-    (void)size;
-#endif
-}
-
-void prefer_large_pages(void *memory, size_t bytes) {
-#ifdef MADV_HUGEPAGE
-    constexpr std::uintptr_t large = 2u << 20;
-    const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + large - 1) / large * large;
-    const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / large * large;
-    if (begin < end) (void)::madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);
-#else
-    (void)memory;
-    (void)bytes;
-#endif
-}
-
 double seconds_now() {
     struct timespec now;
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-u32 core_count() {
-    const long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : static_cast<u32>(smaller<long>(cores, max_threads));
-}
-
-struct ThreadStart {
-    void (*work)(void *, u32);
-    void *context;
-    u32 worker;
-};
-
-inline void *thread_main(void *p) {
-    const ThreadStart &start = *static_cast<ThreadStart *>(p);
-    start.work(start.context, start.worker);
-    return nullptr;
-}
-
-void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
-    pthread_t handles[max_threads];
-    ThreadStart starts[max_threads];
-    u32 running = 0;
-    for (u32 worker = 1; worker < smaller(threads, max_threads); ++worker) {
-        starts[worker] = {work, context, worker};
-        if (::pthread_create(&handles[running], nullptr, thread_main, &starts[worker]) == 0) ++running;
-    }
-    work(context, 0);
-    for (u32 i = 0; i < running; ++i) ::pthread_join(handles[i], nullptr);
 }
 
 #endif

@@ -5,6 +5,13 @@
 
 LEARNANN_BEGIN
 
+// Whether this system maps files: where it doesn't, they are read whole.
+#ifdef __wasi__
+constexpr bool maps_files = false;
+#else
+constexpr bool maps_files = true;
+#endif
+
 // A whole file, mapped read-only. An empty file maps to size 0. The system is told that it is read here and there, a little at a
 // time: reading ahead would fill memory with what nobody needs. Who reads a lot in order says so (read_in_order).
 class FileMap {

@@ -89,7 +89,6 @@ constexpr u32 section_alignment = 128;      // lines are often fetched in pairs
 constexpr u32 max_dim = 65535;
 constexpr u32 min_record_bytes = 16;
 constexpr u32 max_record_bytes = 1024;
-constexpr u32 max_query_bytes = (query_planes + 2) * max_record_bytes;
 constexpr u32 max_code_dim = 4 * max_record_bytes;
 constexpr u32 max_out_degree = 255;
 constexpr u32 max_entries = 65536;

@@ -6,6 +6,8 @@
 
 LEARNANN_BEGIN
 
+constexpr u32 max_query_bytes = (query_planes + 2) * max_record_bytes;    // a CodeSpace's query of any width
+
 // Records of all rows, and how to compare them. `inner`: by inner product, else by distance in code space.
 struct CodeSpace {
     const Codec *codec = nullptr;

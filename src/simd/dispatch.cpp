@@ -8,7 +8,7 @@ LEARNANN_BEGIN
 const Kernels *kernels_at(u32 index) {
     const Kernels *scalar = &scalar_kernels(), *portable = neon_kernels() ? neon_kernels() : &portable_kernels();
     const Kernels *all[] = {scalar,         portable == scalar ? nullptr : portable, ssse3_kernels(), avx2_kernels(),
-                            avx512_kernels(), dotprod_kernels()};
+                            avx512_kernels(), dotprod_kernels(), wasm_kernels()};
     for (const Kernels *table : all)
         if (table && index-- == 0) return table;
     return nullptr;

@@ -18,5 +18,6 @@ const Kernels *avx2_kernels();
 const Kernels *avx512_kernels();
 const Kernels *neon_kernels();      // takes the place of the portable table
 const Kernels *dotprod_kernels();
+const Kernels *wasm_kernels();
 
 LEARNANN_END

@@ -1,5 +1,6 @@
 // spectral_test.cpp: the fit finds a subspace that the rows lie in, and estimates from codes are near the true
 // distances.
+#include "learn/cluster.hpp"
 #include "learn/codec_fit.hpp"
 #include "testdata.hpp"
 

@@ -1,0 +1,107 @@
+// learnann.mjs: learnann in a browser or in Node: one module of WebAssembly (`make web` leaves build/web/learnann.wasm), no
+// threads, no files. An index is an ArrayBuffer: fetched, kept in IndexedDB, or built here; files of all machines are alike.
+//
+//     const learnann = await load(await (await fetch('learnann.wasm')).arrayBuffer());
+//     const index = learnann.open(await (await fetch('rows.la')).arrayBuffer());
+//     index.search(new Float32Array(index.dim), 10, { recall: 0.95 });     // [{ key: 17n, distance: 0.3 }, ...], nearest first
+//
+// What fails throws an Error with the library's reason. A module and its indexes belong to one thread: load one for each worker.
+
+const metrics = { l2: 1, ip: 2, cos: 3 };
+const floats = (values) => (values instanceof Float32Array ? values : Float32Array.from(values));
+
+// The module asks its system for nothing but its environment, which is empty here.
+function system(memory) {
+    const empty = (count, bytes) => {
+        const view = new DataView(memory().buffer);
+        view.setUint32(count, 0, true);
+        view.setUint32(bytes, 0, true);
+        return 0;
+    };
+    const missing = () => 8;    // EBADF: there are no files
+    return new Proxy({}, { get: (_, name) => (name === 'environ_sizes_get' ? empty : missing) });
+}
+
+export async function load(wasm) {
+    let exports;
+    ({ exports } = (await WebAssembly.instantiate(wasm, { wasi_snapshot_preview1: system(() => exports.memory) })).instance);
+    exports._initialize();
+
+    const view = () => new DataView(exports.memory.buffer);     // of now: it moves when the memory grows
+    const check = (ok, result) => {
+        if (ok) return result;
+        const text = new Uint8Array(exports.memory.buffer, exports.web_error());
+        throw new Error(new TextDecoder().decode(text.slice(0, text.indexOf(0))));
+    };
+    const allocate = (bytes) => {
+        const at = exports.web_allocate(bytes);
+        if (!at) throw new Error('there is no memory left');
+        return at;
+    };
+    // use(address) of a copy of an array's bytes, which is freed then; or of so many bytes.
+    const lend = (data, use) => {
+        const at = allocate(typeof data === 'number' ? data : data.byteLength);
+        try {
+            if (typeof data !== 'number') put(at, data);
+            return use(at);
+        } finally {
+            exports.web_free(at);
+        }
+    };
+    const put = (at, data) =>
+        new Uint8Array(exports.memory.buffer, at, data.byteLength).set(new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength));
+
+    class Index {
+        #web;
+
+        constructor(bytes) {
+            const at = allocate(bytes.byteLength);
+            put(at, bytes);
+            this.#web = exports.web_open(at, bytes.byteLength);
+            check(this.#web);
+            this.rows = exports.web_rows(this.#web);
+            this.dim = exports.web_dim(this.#web);
+        }
+
+        get #open() {
+            if (!this.#web) throw new Error('the index is closed');
+            return this.#web;
+        }
+
+        search(query, k = 10, { recall = 0.95, effort = 0 } = {}) {
+            const hit = 16;     // bytes of a learnann_hit: key, row, distance
+            k = Math.min(k, this.rows);
+            return lend(floats(query), (from) => lend(k * hit, (to) => {
+                const count = exports.web_search(this.#open, from, query.length, k, recall, effort, to);
+                check(count >= 0);
+                const hits = view();
+                return Array.from({ length: count }, (_, i) =>
+                    ({ key: hits.getBigUint64(to + i * hit, true), distance: hits.getFloat32(to + i * hit + 12, true) }));
+            }));
+        }
+
+        // The vector of a key, as the index keeps it.
+        vector(key) {
+            return lend(4 * this.dim, (to) => check(exports.web_fetch(this.#open, BigInt(key), to, this.dim) === 0,
+                                                    new Float32Array(exports.memory.buffer.slice(to, to + 4 * this.dim))));
+        }
+
+        close() {
+            if (this.#web) exports.web_close(this.#web);
+            this.#web = 0;
+        }
+    }
+
+    return {
+        open: (bytes) => new Index(bytes),
+        // The bytes of an index over rows of `dim` floats each, one behind the other; keys are row numbers.
+        build: (rows, dim, { metric = 'l2' } = {}) => lend(floats(rows), (from) => lend(4, (size) => {
+            if (rows.length % dim) throw new Error('the last row is not complete');
+            const at = exports.web_build(from, rows.length / dim, dim, metrics[metric] ?? 0xffff, size);
+            check(at);
+            const bytes = exports.memory.buffer.slice(at, at + view().getUint32(size, true));
+            exports.web_free(at);
+            return bytes;
+        })),
+    };
+}
