@@ -167,11 +167,7 @@ Status Pipeline::try_width(u32 record_bytes, bool learn, bool &enough, learnann_
     if (rows_.count() < 10000 || learn) {
         LEARNANN_RETURN_IF(fit_width(rows_, record_bytes, learn, measured_best, error));
     } else {
-        Rows thin = rows_;
-        thin.vectors.stride = thinning * stride_of(rows_.vectors);
-        thin.vectors.count /= thinning;
-        thin.step = thinning;
-        LEARNANN_RETURN_IF(fit_width(thin, record_bytes, false, measured_best / thinning, error));
+        LEARNANN_RETURN_IF(fit_width(rows_.thinned(thinning), record_bytes, false, measured_best / thinning, error));
     }
     // What one line loses is made up for by more exact rows: cheap where those are a few lines themselves. A third line and more
     // cost more than they save.
@@ -344,10 +340,29 @@ Status Pipeline::choose_long_entries(const CodeSpace &angular, learnann_error *e
     return entries_.arrange(space_, allocator_, error);
 }
 
+// Of what links them: under inner product, where lengths differ, of the directions, in a sample, for the true neighbours that are
+// known are those of the greatest products.
+Status Pipeline::measure_dimension(double &dimension, learnann_error *error) const {
+    constexpr u32 enough = 50000;
+    if (!link_space().inner) {
+        dimension = local_dimension(rows_, holdout_);
+        return LEARNANN_OK;
+    }
+    Rows angular = rows_.thinned(larger(rows_.count() / enough, 1u));
+    angular.metric = LEARNANN_COS;
+    Holdout sample;
+    LEARNANN_RETURN_IF(make_holdout(angular, nullptr, threads(), options_.seed + 8, progress(), allocator_, sample, error));
+    dimension = local_dimension(angular, sample);
+    return LEARNANN_OK;
+}
+
 // Where rows have many neighbours in many directions, few of which hide each other, a walk needs longer lists.
 Status Pipeline::choose_degree(learnann_error *error) {
-    constexpr double many = 20;         // dimensions; measured from 9 to 39
-    if (options_.degree || !adaptive(options_) || link_space().inner || local_dimension(rows_, holdout_) < many) return LEARNANN_OK;
+    constexpr double many = 20;         // dimensions; measured from 8 to 39
+    if (options_.degree || !adaptive(options_)) return LEARNANN_OK;
+    double dimension;
+    LEARNANN_RETURN_IF(measure_dimension(dimension, error));
+    if (dimension < many) return LEARNANN_OK;
     options_.degree = 2 * default_degree;
     learnann_build_options chosen = options_;
     chosen.code_bytes = space_.stride();

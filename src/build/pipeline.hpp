@@ -62,6 +62,7 @@ private:
     Status arrange(learnann_error *error);
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
+    Status measure_dimension(double &dimension, learnann_error *error) const;
     Status choose_degree(learnann_error *error);
     Status link(learnann_error *error);
     Status link_adaptive(learnann_error *error);

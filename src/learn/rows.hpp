@@ -29,6 +29,15 @@ struct Rows {
         return rows;
     }
 
+    // Every `nth` of them.
+    Rows thinned(u32 nth) const {
+        Rows thin = *this;
+        thin.vectors.stride = nth * stride_of(vectors);
+        thin.vectors.count /= nth;
+        thin.step *= nth;
+        return thin;
+    }
+
     // visit(begin, end), which returns a status, for one block of rows after the other.
     template <class Visit> Status in_blocks(Visit visit) const {
         const u32 n = count(), most = static_cast<u32>(clamp<u64>(window / stride_of(vectors), 1, n));

@@ -99,10 +99,14 @@ TEST_CASE("a builder runs again, writes again and reports") {
 
 TEST_CASE("rows of many local dimensions get twice the edges, if they fit the memory") {
     const uint32_t n = 1500, dim = 120;
-    Rows hard(n, dim, LEARNANN_F32);
+    Rows hard(n, dim, LEARNANN_F32), hard_and_long(n, dim, LEARNANN_F32);
     Random random(61);
     for (uint64_t i = 0; i < n; ++i)
-        for (uint32_t j = 0; j < dim; ++j) hard.set(i, j, random.gaussian());
+        for (uint32_t j = 0; j < dim; ++j) {
+            const double x = random.gaussian();
+            hard.set(i, j, x);
+            hard_and_long.set(i, j, i % 3 == 0 ? x : 2 * x);
+        }
     const Rows easy = clustered(n, 6, LEARNANN_F32, 62);
     const auto most_edges = [](const Rows &rows, learnann_metric metric, uint32_t degree) {
         learnann_build_options options = build_options(metric);
@@ -113,8 +117,10 @@ TEST_CASE("rows of many local dimensions get twice the edges, if they fit the me
     };
     CHECK(most_edges(hard, LEARNANN_L2, 0) > 48);
     CHECK(most_edges(hard, LEARNANN_COS, 0) > 48);
+    CHECK(most_edges(hard_and_long, LEARNANN_IP, 0) > 48);
     CHECK(most_edges(hard, LEARNANN_L2, 32) <= 48);
     CHECK(most_edges(easy, LEARNANN_L2, 0) <= 48);
+    CHECK(most_edges(easy, LEARNANN_IP, 0) <= 48);
     learnann_build_options options = build_options();
     options.memory_limit = learnann_build_bytes(n, dim, &options);
     Memory file;
