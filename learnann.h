@@ -385,8 +385,9 @@ typedef struct learnann_build_options {
     learnann_spectral spectral;
     uint32_t code_bytes;            /* bytes of a record, a multiple of 16 from 16 to 1024; 0: from held-out recall */
     learnann_graph graph;
-    uint32_t degree;                /* out-edges that pruning leaves a row at most, 4 to 128; 0: 32, and 64 where `graph` is adaptive or
-                                     * uniform and the rows' local dimension is 20 or more. Most keep fewer */
+    uint32_t degree;                /* out-edges that pruning leaves a row at most, 4 to 128. 0: 32; where `graph` is adaptive or uniform,
+                                     * 48 under inner product of rows of different lengths, and 64 where the rows' local dimension is
+                                     * 20 or more. Most keep fewer */
     learnann_exact exact;
     uint64_t seed;
     uint64_t memory_limit;          /* refuse with NOMEM, before the work, a build for which learnann_build_bytes tells more; 0: none */
@@ -447,8 +448,8 @@ static inline learnann_build_report learnann_build_report_default(void) {
 }
 
 /* The most bytes of memory that learnann_builder_run needs at once for such rows, besides the rows themselves (with rows_mapped: and
- * what is resident of them); 0 for bad arguments. Where code_bytes is 0 it takes 128, where degree is 0, 32: rows that turn out
- * to want wider records or more edges are refused with NOMEM before the graph is built, if those don't fit memory_limit. The file's bytes don't depend on the limit. */
+ * what is resident of them); 0 for bad arguments. Where code_bytes is 0 it takes 128, where degree is 0, 32 or, under inner product, 48: rows that
+ * turn out to want wider records or more edges are refused with NOMEM before the graph is built, if those don't fit memory_limit. The file's bytes don't depend on the limit. */
 LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
 
 /* OK, ARGUMENT (an option out of range), NOMEM. options may be NULL and are copied; what they point to is borrowed. */

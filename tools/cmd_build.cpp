@@ -53,7 +53,7 @@ Syntax syntax_of(Settings &s) {
                             "nsw, hnsw (M is half the degree), uniform (as adaptive, as many edges for each row)",
          Choice{&s.graph, {{"adaptive", LEARNANN_GRAPH_ADAPTIVE}, {"knn", LEARNANN_GRAPH_KNN},
                            {"nsw", LEARNANN_GRAPH_NSW}, {"hnsw", LEARNANN_GRAPH_HNSW}, {"uniform", LEARNANN_GRAPH_UNIFORM}}}},
-        {"--degree", "N", "out-edges that a row keeps at most when pruned, 4 to 128 (default 32,\nor 64 for rows of many local dimensions); most rows keep fewer", Whole{&s.degree, 4, 128}},
+        {"--degree", "N", "out-edges that a row keeps at most when pruned, 4 to 128 (default 32;\n48 for inner products, 64 for rows of many local dimensions); most rows keep fewer", Whole{&s.degree, 4, 128}},
         {"--exact", "KIND", "how rows are kept for the last ranking: auto (default, as given), f32, f16,\n"
                             "i8, u8; i4, i2, binary (what the code leaves of a row, in so few bits a dimension:\n"
                             "some of the true neighbours are ranked wrongly); or none (distances are estimates)",

@@ -18,7 +18,6 @@ constexpr u64 most_frame = 8;           // directions for each dimension
 constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and for telling copies
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
-inline bool adaptive(const learnann_build_options &o) { return o.graph <= LEARNANN_GRAPH_ADAPTIVE || o.graph == LEARNANN_GRAPH_UNIFORM; }
 inline u32 edge_capacity(const learnann_build_options &o) {
     if (o.graph == LEARNANN_GRAPH_KNN) return degree_of(o) + 4;     // room for what makes every row reachable
     return adaptive(o) ? degree_of(o) * 3 / 2 : degree_of(o);
@@ -362,8 +361,7 @@ Status Pipeline::choose_degree(learnann_error *error) {
     if (options_.degree || !adaptive(options_)) return LEARNANN_OK;
     double dimension;
     LEARNANN_RETURN_IF(measure_dimension(dimension, error));
-    if (dimension < many) return LEARNANN_OK;
-    options_.degree = 2 * default_degree;
+    options_.degree = dimension >= many ? long_degree : link_space().inner ? inner_degree : default_degree;
     learnann_build_options chosen = options_;
     chosen.code_bytes = space_.stride();
     return check_memory(build_bytes(rows_.count(), rows_.dim(), chosen),

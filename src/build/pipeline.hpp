@@ -14,7 +14,13 @@
 LEARNANN_BEGIN
 
 constexpr u32 default_degree = 32;
-inline u32 degree_of(const learnann_build_options &o) { return o.degree ? o.degree : default_degree; }
+constexpr u32 inner_degree = 48;        // by inner product, where lengths differ: the long rows are many others' neighbours
+constexpr u32 long_degree = 64;         // where rows have neighbours in many directions
+inline bool adaptive(const learnann_build_options &o) { return o.graph <= LEARNANN_GRAPH_ADAPTIVE || o.graph == LEARNANN_GRAPH_UNIFORM; }
+// Before the rows are known.
+inline u32 degree_of(const learnann_build_options &o) {
+    return o.degree ? o.degree : o.metric == LEARNANN_IP && adaptive(o) ? inner_degree : default_degree;
+}
 constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
 
 constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned within

@@ -117,10 +117,12 @@ TEST_CASE("rows of many local dimensions get twice the edges, if they fit the me
     };
     CHECK(most_edges(hard, LEARNANN_L2, 0) > 48);
     CHECK(most_edges(hard, LEARNANN_COS, 0) > 48);
-    CHECK(most_edges(hard_and_long, LEARNANN_IP, 0) > 48);
+    CHECK(most_edges(hard_and_long, LEARNANN_IP, 0) > 72);
     CHECK(most_edges(hard, LEARNANN_L2, 32) <= 48);
     CHECK(most_edges(easy, LEARNANN_L2, 0) <= 48);
-    CHECK(most_edges(easy, LEARNANN_IP, 0) <= 48);
+    CHECK(most_edges(easy, LEARNANN_IP, 0) > 48);
+    CHECK(most_edges(easy, LEARNANN_IP, 0) <= 72);
+    CHECK(most_edges(easy, LEARNANN_IP, 32) <= 48);
     learnann_build_options options = build_options();
     options.memory_limit = learnann_build_bytes(n, dim, &options);
     Memory file;
