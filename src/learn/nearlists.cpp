@@ -83,14 +83,11 @@ LEARNANN_NOINLINE Status list_near_rows(const CodeSpace &space, const Rows &rows
                       u32 threads, u64 seed, const Allocator &allocator, NearLists &lists, learnann_error *error) {
     lists.queries = 0;
     if (rows.count() < NearLists::least_rows) return LEARNANN_OK;
-    Rows thin = rows;
+    const u32 step = (rows.count() - 1) / NearLists::most_rows + 1;
+    const Rows thin = rows.thinned(step);
     CodeSpace part = space;
     Array<u8> records(allocator);
-    const u32 step = (rows.count() - 1) / NearLists::most_rows + 1;
     if (step > 1) {
-        thin.step = rows.step * step;
-        thin.vectors.stride = step * stride_of(rows.vectors);
-        thin.vectors.count /= step;
         part.rows = thin.count();
         LEARNANN_RETURN_IF(records.allocate(static_cast<u64>(part.rows) * part.stride(), error));
         for (u32 i = 0; i < part.rows; ++i) std::memcpy(records.data() + static_cast<u64>(i) * part.stride(), space.record(i * step), part.stride());
