@@ -96,6 +96,7 @@ export async function load(wasm) {
         open: (bytes) => new Index(bytes),
         // The bytes of an index over rows of `dim` floats each, one behind the other; keys are row numbers.
         build: (rows, dim, { metric = 'l2' } = {}) => lend(floats(rows), (from) => lend(4, (size) => {
+            if (!exports.web_build) throw new Error('this module was made to search only');
             if (rows.length % dim) throw new Error('the last row is not complete');
             const at = exports.web_build(from, rows.length / dim, dim, metrics[metric] ?? 0xffff, size);
             check(at);

@@ -46,7 +46,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
 }
 
 Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
-    : options_(options), allocator_(allocator), norms_(allocator), records_(allocator), row_of_slot_(allocator),
+    : options_(options), given_degree_(options.degree), allocator_(allocator), norms_(allocator), records_(allocator), row_of_slot_(allocator),
       slot_of_row_(allocator), key_order_(allocator), layers_(allocator), entry_section_(allocator), projection_section_(allocator) {
     entries_.rows.use(allocator);
     entries_.records.use(allocator);
@@ -85,6 +85,7 @@ Status Pipeline::check_memory(u64 needed, const char *message, learnann_error *e
 
 Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_error *error) {
     start();
+    options_.degree = given_degree_;    // what the last rows wanted was theirs
     LEARNANN_RETURN_IF(check_memory(build_bytes(rows.count, rows.dim, options_), "the build would need more memory than the limit", error));
     if (options_.graph == LEARNANN_GRAPH_KNN && knn_work(rows.count, rows.dim) > most_knn_work)
         return fail(error, LEARNANN_UNSUPPORTED, "the exact graph of nearest neighbours compares all pairs of rows: rows^2 x dim may be 2e13");

@@ -104,7 +104,8 @@ private:
     Progress progress() const { return Progress{options_.progress, options_.progress_context, phase_}; }
     u32 threads() const { return report_.threads; }
 
-    learnann_build_options options_;
+    learnann_build_options options_;     // of them the degree, where none is given, is chosen anew for each run
+    u32 given_degree_;
     Allocator allocator_;
     learnann_build_report report_{};
     const char *phase_ = nullptr;

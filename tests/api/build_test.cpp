@@ -123,9 +123,20 @@ TEST_CASE("rows of many local dimensions get twice the edges, if they fit the me
     CHECK(most_edges(easy, LEARNANN_IP, 0) > 48);
     CHECK(most_edges(easy, LEARNANN_IP, 0) <= 72);
     CHECK(most_edges(easy, LEARNANN_IP, 32) <= 48);
+    // What a builder chose for some rows does not stay for the next.
+    learnann_builder *builder = nullptr;
     learnann_build_options options = build_options();
-    options.memory_limit = learnann_build_bytes(n, dim, &options);
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
     Memory file;
+    for (const Rows *rows : {static_cast<const Rows *>(&hard), &easy}) {
+        const learnann_vectors view = rows->view();
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        REQUIRE(build(*rows, options, nullptr, file) == LEARNANN_OK);
+        CHECK(bytes_of(builder) == file);
+    }
+    learnann_builder_free(builder);
+
+    options.memory_limit = learnann_build_bytes(n, dim, &options);
     learnann_error error{};
     CHECK(build(hard, options, nullptr, file, &error) == LEARNANN_NOMEM);
     CHECK(std::string(error.message).find("give degree") != std::string::npos);
