@@ -151,8 +151,9 @@ test: need-test  ## everything that CI tests first; minutes on two cores, both o
 # ---- sanitizers, fuzzing, other machines ----
 
 # Not enum: the tests hand over values that no enum has, as callers in C can.
+ASAN_TESTS ?= unit api fuzz-replay
 asan: need-test  ## unit and API tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(MAKE) B=$B/asan HARDEN= FLAGS="-g -fsanitize=address,undefined -fno-sanitize=enum -fno-sanitize-recover=all" unit api fuzz-replay
+	$(MAKE) B=$B/asan HARDEN= FLAGS="-g -fsanitize=address,undefined -fno-sanitize=enum -fno-sanitize-recover=all" $(ASAN_TESTS)
 
 tsan: need-test  ## the API tests that use threads, and the threads example, under ThreadSanitizer
 	$(MAKE) B=$B/tsan HARDEN= FLAGS="-g -fsanitize=thread" $B/tsan/api-tests $B/tsan/examples/threads
