@@ -138,10 +138,15 @@ Status Pipeline::measure_rows(learnann_error *error) {
 
 // ---- projection and codes ----
 
-// Codes of that width for `rows`, in records_, and what they keep of the true neighbours.
+// A codec of that width, and the codes it gives `rows`.
 Status Pipeline::fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error) {
     LEARNANN_RETURN_IF(fit_codec(rows_, basis, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
-    LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * record_bytes, error));
+    return encode(rows, best, error);
+}
+
+// Records of `rows`, in records_, and what they keep of the true neighbours.
+Status Pipeline::encode(const Rows &rows, u32 best, learnann_error *error) {
+    LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * fitted_.codec.record_bytes, error));
     LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, nullptr, threads(), progress(), allocator_, records_.data(), error));
     space_ = CodeSpace{&fitted_.codec, records_.data(), rows.count(), rows_.metric == LEARNANN_IP};
     return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
@@ -204,8 +209,9 @@ Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(check_memory(build_bytes(rows_.count(), rows_.dim(), chosen),
                                     "records as wide as these rows want need more memory than the limit: give code_bytes", error));
     const bool learn = learns_space() && width == record_bytes_, tried = learns_space() && !options_.code_bytes;
-    const bool done = space_.rows == rows_.count() && fitted_.codec.record_bytes == width && learn == tried;    // the trial took all rows
-    if (!done) LEARNANN_RETURN_IF(fit_width(rows_, width, learn, measured_best, error));
+    const bool fitted = space_.rows > 0 && fitted_.codec.record_bytes == width && learn == tried;      // by the trial
+    if (!fitted) LEARNANN_RETURN_IF(fit_width(rows_, width, learn, measured_best, error));
+    else if (space_.rows < rows_.count()) LEARNANN_RETURN_IF(encode(rows_, measured_best, error));      // which took some of the rows only
     return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
 }
 

@@ -59,6 +59,7 @@ private:
     Status measure_rows(learnann_error *error);
     Status fit(learnann_error *error);
     Status fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error);
+    Status encode(const Rows &rows, u32 best, learnann_error *error);
     Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
     Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
     bool learns_space() const { return options_.spectral > LEARNANN_SPECTRAL_PCA; }

@@ -139,25 +139,20 @@ inline Status weigh_errors(const Rows &rows, const Holdout &h, const Codec &code
 
 // An estimate's expected squared error is the sum over the dimensions of their codes' mean squared error, each times what that is
 // multiplied with: `weight` and the error itself, or, where a dimension is cut off, and all of it is error, its power. This tells each
-// dimension's share, for all that may become of it.
+// dimension's share, for all that may become of it, measured when it is first asked for.
 class Errors {
 public:
     Errors(const SampleCodes &sample, double step, const Allocator &allocator) : sample_(sample), step_(step), levels_(allocator) {}
 
-    Status measure(learnann_error *error) {
-        LEARNANN_RETURN_IF(levels_.zeroes(static_cast<u64>(sample_.dims) * shifts, error));
-        for (u32 shift = 1; shift <= max_nibble_shift; ++shift) measure(8, shift, nibble(shift));
-        for (u32 shift = 1; shift <= max_crumb_shift; ++shift) measure(2, shift, crumb(shift));
-        return LEARNANN_OK;
-    }
+    Status prepare(learnann_error *error) { return levels_.zeroes(static_cast<u64>(sample_.dims) * shifts, error); }
     u32 dims() const { return sample_.dims; }
     double of_bytes(u32 begin, u32 end) const {
         double sum = 0;
         for (u32 j = begin; j < end; ++j) sum += sample_.weight[j] * step_ * step_ / 12;
         return sum;
     }
-    double of_nibbles(u32 begin, u32 end, u32 shift) const { return of_levels(begin, end, nibble(shift)); }
-    double of_crumbs(u32 begin, u32 end, u32 shift) const { return of_levels(begin, end, crumb(shift)); }
+    double of_nibbles(u32 begin, u32 end, u32 shift) { return of_levels(begin, end, 15, shift, shift - 1); }
+    double of_crumbs(u32 begin, u32 end, u32 shift) { return of_levels(begin, end, 3, shift, max_nibble_shift + shift - 1); }
     double of_cut(u32 begin) const {
         double sum = 0;
         for (u32 j = begin; j < sample_.dims; ++j) sum += sample_.power[j] * sample_.power[j];
@@ -166,26 +161,18 @@ public:
 
 private:
     static constexpr u32 shifts = max_nibble_shift + max_crumb_shift;
-    static u32 nibble(u32 shift) { return shift - 1; }
-    static u32 crumb(u32 shift) { return max_nibble_shift + shift - 1; }
 
-    double of_levels(u32 begin, u32 end, u32 kind) const {
-        double sum = 0;
-        for (u32 j = begin; j < end; ++j) sum += levels_[static_cast<u64>(kind) * sample_.dims + j];
+    // Of top + 1 levels, code_step 2^shift wide.
+    double of_levels(u32 begin, u32 end, i32 top, u32 shift, u32 kind) {
+        double *error = levels_.data() + static_cast<u64>(kind) * sample_.dims, sum = 0;
+        if (!measured_[kind]) measure(top, std::ldexp(step_, static_cast<int>(shift)), error);
+        measured_[kind] = true;
+        for (u32 j = begin; j < end; ++j) sum += error[j];
         return sum;
     }
-    // Of 2 half levels, code_step 2^shift wide.
-    void measure(float half, u32 shift, u32 kind) {
-        const double width = std::ldexp(step_, static_cast<int>(shift));
-        const float scale = static_cast<float>(1 / width);
-        double *error = levels_.data() + static_cast<u64>(kind) * sample_.dims;
-        for (u32 i = 0; i < sample_.count; ++i) {
-            const float *y = sample_.y.data() + static_cast<u64>(i) * sample_.dims;
-            for (u32 j = 0; j < sample_.dims; ++j) {
-                const float v = y[j] * scale, off = v - (clamp(std::floor(v), -half, half - 1) + 0.5f);
-                error[j] += static_cast<double>(off * off);
-            }
-        }
+    void measure(i32 top, double width, double *error) {
+        for (u32 i = 0; i < sample_.count; ++i)
+            kernels().loops.add_level_errors(sample_.y.data() + static_cast<u64>(i) * sample_.dims, sample_.dims, static_cast<float>(1 / width), top, error);
         for (u32 j = 0; j < sample_.dims; ++j) {
             const double mean = error[j] * width * width / sample_.count;
             error[j] = mean * (sample_.weight[j] + mean);
@@ -194,7 +181,8 @@ private:
 
     const SampleCodes &sample_;
     double step_;
-    Array<double> levels_;
+    Array<double> levels_;      // shifts x dims
+    bool measured_[shifts] = {};
 };
 
 // A way to divide a record, with the shifts that err least.
@@ -205,7 +193,7 @@ struct Division {
     double error = 0;
 
     Division() = default;
-    Division(const Errors &errors, const CodeZones &z) : zones(z) {
+    Division(Errors &errors, const CodeZones &z) : zones(z) {
         const u32 nibbles = smaller(errors.dims(), z.whole), crumbs = smaller(errors.dims(), nibbles + 2 * z.nibbles);
         const u32 end = smaller(errors.dims(), crumbs + 4 * z.crumbs);
         error = errors.of_bytes(0, nibbles) + errors.of_cut(end);
@@ -250,7 +238,7 @@ inline Status set_division(SampleCodes &sample, float longest, u32 dim, const Al
     if (!(step > 1e-30f)) step = longest / max_steps;       // most rows equal
     if (!(step > 1e-30f)) step = 1;                         // all of them
     Errors errors(sample, step, allocator);
-    LEARNANN_RETURN_IF(errors.measure(error));
+    LEARNANN_RETURN_IF(errors.prepare(error));
     Division best;
     double least = 0;       // of `best`, as it counts
     each_division(c.record_bytes, dim, [&](const CodeZones &zones) {

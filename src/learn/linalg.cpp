@@ -5,61 +5,57 @@
 
 LEARNANN_BEGIN
 
-void multiply(const float *a, const float *b, float *out, u32 rows, u32 inner, u32 cols, u32 threads) {
-    parallel(threads, rows, 16, [=](u64 row, u32) {
-        const Kernels &k = kernels();
-        float *to = out + row * cols;
-        const float *weights = a + row * inner;
-        std::memset(to, 0, cols * sizeof(float));
-        u32 i = 0;
-        for (; i + 4 <= inner; i += 4) {
-            const float *x = b + static_cast<u64>(i) * cols;
-            const float *const four[4] = {x, x + cols, x + 2ull * cols, x + 3ull * cols};
-            k.axpy4(to, four, weights + i, cols);
-        }
-        for (; i < inner; ++i)
-            for (u32 c = 0; c < cols; ++c) to[c] += weights[i] * b[static_cast<u64>(i) * cols + c];
-    });
-}
+namespace {
 
-// Rows [begin, end) of a^T b, from column `from(row)` on: b's rows in chunks that stay in cache.
-template <class From>
-void transposed_block(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 begin, u32 end, From from) {
-    constexpr u32 chunk = 128;
+constexpr u32 block_rows = 16;      // of a product, that a thread makes at a time
+constexpr u32 tile_cols = 256;
+constexpr u32 tile_inner = 16;
+
+// Rows [begin, end) of W b, where weight(row, i) gives W, each from column `from(row)` on. The tile of b and the part of `out` that it
+// goes to stay in the first cache together.
+template <class Weight, class From>
+void multiply_block(Weight weight, const float *b, float *out, u32 inner, u32 cols, u32 begin, u32 end, From from) {
     const Kernels &k = kernels();
-    std::memset(out + static_cast<u64>(begin) * cols_b, 0, static_cast<size_t>(end - begin) * cols_b * sizeof(float));
-    for (u32 first = 0; first < rows; first += chunk) {
-        const u32 last = smaller(first + chunk, rows);
-        for (u32 c = begin; c < end; ++c) {
-            const u32 skip = from(c);
-            for (u32 r = first; r < last; r += 4) {
-                const float *four[4];
-                float weights[4];
-                for (u32 i = 0; i < 4; ++i) {
-                    const u64 row = smaller(r + i, last - 1);
-                    four[i] = b + row * cols_b + skip;
-                    weights[i] = r + i < last ? a[row * cols_a + c] : 0.0f;
+    std::memset(out + static_cast<u64>(begin) * cols, 0, static_cast<size_t>(end - begin) * cols * sizeof(float));
+    for (u32 left = 0; left < cols; left += tile_cols)
+        for (u32 first = 0; first < inner; first += tile_inner) {
+            const u32 right = smaller(left + tile_cols, cols), last = smaller(first + tile_inner, inner);
+            for (u32 row = begin; row < end; ++row) {
+                const u32 at = larger(left, from(row));
+                for (u32 i = first; at < right && i < last; i += 4) {
+                    const float *four[4];
+                    float weights[4];
+                    for (u32 j = 0; j < 4; ++j) {
+                        four[j] = b + static_cast<u64>(smaller(i + j, last - 1)) * cols + at;
+                        weights[j] = i + j < last ? weight(row, i + j) : 0.0f;
+                    }
+                    k.axpy4(out + static_cast<u64>(row) * cols + at, four, weights, right - at);
                 }
-                k.axpy4(out + static_cast<u64>(c) * cols_b + skip, four, weights, cols_b - skip);
             }
         }
-    }
 }
 
-constexpr u32 transposed_rows = 16;     // of the result, that a thread makes at a time
+// The same of all rows.
+template <class Weight, class From>
+void multiply_blocks(Weight weight, const float *b, float *out, u32 rows, u32 inner, u32 cols, u32 threads, From from) {
+    parallel(threads, (rows + block_rows - 1) / block_rows, 1, [=](u64 item, u32) {
+        const u32 begin = static_cast<u32>(item) * block_rows, end = smaller(begin + block_rows, rows);
+        multiply_block(weight, b, out, inner, cols, begin, end, from);
+    });
+}
+
+}  // namespace
+
+void multiply(const float *a, const float *b, float *out, u32 rows, u32 inner, u32 cols, u32 threads) {
+    multiply_blocks([=](u32 row, u32 i) { return a[static_cast<u64>(row) * inner + i]; }, b, out, rows, inner, cols, threads, [](u32) { return 0u; });
+}
 
 void multiply_transposed(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 threads) {
-    parallel(threads, (cols_a + transposed_rows - 1) / transposed_rows, 1, [=](u64 item, u32) {
-        const u32 begin = static_cast<u32>(item) * transposed_rows, end = smaller(begin + transposed_rows, cols_a);
-        transposed_block(a, b, out, rows, cols_a, cols_b, begin, end, [](u32) { return 0u; });
-    });
+    multiply_blocks([=](u32 c, u32 i) { return a[static_cast<u64>(i) * cols_a + c]; }, b, out, cols_a, rows, cols_b, threads, [](u32) { return 0u; });
 }
 
 void gram(const float *a, float *out, u32 rows, u32 cols, u32 threads) {
-    parallel(threads, (cols + transposed_rows - 1) / transposed_rows, 1, [=](u64 item, u32) {
-        const u32 begin = static_cast<u32>(item) * transposed_rows, end = smaller(begin + transposed_rows, cols);
-        transposed_block(a, a, out, rows, cols, cols, begin, end, [](u32 c) { return c; });
-    });
+    multiply_blocks([=](u32 c, u32 i) { return a[static_cast<u64>(i) * cols + c]; }, a, out, cols, rows, cols, threads, [](u32 c) { return c; });
     for (u32 i = 0; i < cols; ++i)      // the lower half mirrors the upper
         for (u32 j = 0; j < i; ++j) out[static_cast<u64>(i) * cols + j] = out[static_cast<u64>(j) * cols + i];
 }

@@ -108,7 +108,7 @@ public:
         Random random(seed);
         for (float &value : v) value = random.gaussian();
         LEARNANN_RETURN_IF(orthonormalise(v.data(), dim_, block, allocator_, error));
-        for (u32 i = 0; i < (dense ? 8u : 5u); ++i) {
+        for (u32 i = 0; i < (dense ? 4u : 5u); ++i) {
             apply(v.data(), w.data(), block);
             v.swap(w);
             LEARNANN_RETURN_IF(orthonormalise(v.data(), dim_, block, allocator_, error));

@@ -166,6 +166,17 @@ LEARNANN_INLINE i32 levels(const float *LEARNANN_RESTRICT y, u32 count, float sc
     return squares;
 }
 
+// Adds to each dimension's error the square of what y * scale is off the middle of its level, of top + 1 around 0.
+LEARNANN_INLINE void add_level_errors(const float *LEARNANN_RESTRICT y, u32 count, float scale, i32 top, double *LEARNANN_RESTRICT error) {
+    const float half = 0.5f * static_cast<float>(top + 1);
+    for (u32 i = 0; i < count; ++i) {
+        const float v = y[i] * scale, within = clamp(v, -half, half - 1);       // of 2 half levels the last begins at half - 1
+        const float middle = static_cast<float>(static_cast<i32>(within + half)) - half + 0.5f;
+        const double square = static_cast<double>((v - middle) * (v - middle));
+        error[i] += square;
+    }
+}
+
 // The codes (2u - top) 2^(shift - 1) of the levels at a bit of each byte.
 LEARNANN_INLINE void level_codes(const u8 *LEARNANN_RESTRICT bytes, u32 count, u32 bit, i32 top, u32 shift, i8 *LEARNANN_RESTRICT code) {
     const i32 half = 1 << (shift - 1);
@@ -198,6 +209,7 @@ struct Loops {
     void (*from_fixed)(const i32 *sums, const float *units, u32 count, float scale, float *y);
     void (*quantise)(const float *y, u32 count, float scale, i8 *code);
     i32 (*levels)(const float *y, u32 count, float scale, i32 top, u8 *level);
+    void (*add_level_errors)(const float *y, u32 count, float scale, i32 top, double *error);
     void (*level_codes)(const u8 *bytes, u32 count, u32 bit, i32 top, u32 shift, i8 *code);
     i32 (*sum_codes)(const i8 *code, u32 count);
 };
@@ -218,6 +230,9 @@ struct Loops {
         }                                                                                                                   \
         TARGET static void quantise(const float *y, u32 n, float scale, i8 *code) { loops::quantise(y, n, scale, code); }   \
         TARGET static i32 levels(const float *y, u32 n, float scale, i32 top, u8 *to) { return loops::levels(y, n, scale, top, to); } \
+        TARGET static void add_level_errors(const float *y, u32 n, float scale, i32 top, double *error) {                   \
+            loops::add_level_errors(y, n, scale, top, error);                                                               \
+        }                                                                                                                   \
         TARGET static void level_codes(const u8 *bytes, u32 n, u32 bit, i32 top, u32 shift, i8 *code) {                     \
             loops::level_codes(bytes, n, bit, top, shift, code);                                                            \
         }                                                                                                                   \
@@ -225,7 +240,7 @@ struct Loops {
     };                                                                                                                      \
     constexpr Loops compiled_loops = {LoopsHere::sum,   LoopsHere::square_sum, LoopsHere::centre,   LoopsHere::peak,        \
                                       LoopsHere::widen, LoopsHere::narrow,     LoopsHere::from_fixed,                       \
-                                      LoopsHere::quantise, LoopsHere::levels,  LoopsHere::level_codes,                      \
-                                      LoopsHere::sum_codes}
+                                      LoopsHere::quantise, LoopsHere::levels,  LoopsHere::add_level_errors,                 \
+                                      LoopsHere::level_codes, LoopsHere::sum_codes}
 
 LEARNANN_END
