@@ -60,29 +60,58 @@ void gram(const float *a, float *out, u32 rows, u32 cols, u32 threads) {
         for (u32 j = 0; j < i; ++j) out[static_cast<u64>(i) * cols + j] = out[static_cast<u64>(j) * cols + i];
 }
 
+namespace {
+
+constexpr u32 panel_columns = 16;
+constexpr u32 tile_dims = 1024;
+
+// Takes out of columns [begin, end) what lies along columns [0, begin), which are orthonormal or 0; each is contiguous. `along` has room
+// for all the products.
+void take_out(float *columns, u32 dim, u32 begin, u32 end, float *along) {
+    const Kernels &k = kernels();
+    const auto column = [=](u32 c, u32 from) { return columns + static_cast<u64>(c) * dim + from; };
+    std::memset(along, 0, static_cast<size_t>(end - begin) * begin * sizeof(float));
+    for (u32 from = 0; from < dim; from += tile_dims)
+        for (u32 p = 0; p < begin; ++p)
+            for (u32 c = begin; c < end; ++c)
+                along[(c - begin) * begin + p] -= k.dot[LEARNANN_F32](column(c, from), column(p, from), smaller(tile_dims, dim - from));
+    for (u32 from = 0; from < dim; from += tile_dims)
+        for (u32 p = 0; p < begin; p += 4) {
+            const float *four[4];
+            for (u32 i = 0; i < 4; ++i) four[i] = column(smaller(p + i, begin - 1), from);
+            for (u32 c = begin; c < end; ++c) {
+                float weights[4] = {};
+                for (u32 i = 0; p + i < smaller(p + 4, begin); ++i) weights[i] = along[(c - begin) * begin + p + i];
+                k.axpy4(column(c, from), four, weights, smaller(tile_dims, dim - from));
+            }
+        }
+}
+
+}  // namespace
+
+// Gram-Schmidt, panel after panel, each step twice: the second mends what rounding left (Giraud, Langou, Rozloznik and van den Eshof,
+// Rounding error analysis of the classical Gram-Schmidt orthogonalization process, 2005).
 Status orthonormalise(float *v, u32 dim, u32 count, const Allocator &allocator, learnann_error *error) {
-    Array<float> columns(allocator);    // transposed: column c is contiguous
+    Array<float> columns(allocator), along(allocator);      // transposed: column c is contiguous
     LEARNANN_RETURN_IF(columns.allocate(static_cast<u64>(dim) * count, error));
+    LEARNANN_RETURN_IF(along.allocate(static_cast<u64>(panel_columns) * count, error));
     for (u32 i = 0; i < dim; ++i)
         for (u32 c = 0; c < count; ++c) columns[static_cast<u64>(c) * dim + i] = v[static_cast<u64>(i) * count + c];
     const auto dot = kernels().dot[LEARNANN_F32];
-    for (u32 c = 0; c < count; ++c) {
-        float *x = columns.data() + static_cast<u64>(c) * dim;
-        const float before = dot(x, x, dim);
-        for (int pass = 0; pass < 2; ++pass)    // four earlier columns at a time; the second pass mends what rounding left
-            for (u32 p = 0; p < c; p += 4) {
-                const float *four[4];
-                float along[4];
-                for (u32 i = 0; i < 4; ++i) {
-                    four[i] = columns.data() + static_cast<u64>(smaller(p + i, c - 1)) * dim;
-                    along[i] = p + i < c ? -dot(x, four[i], dim) : 0.0f;
-                }
-                kernels().axpy4(x, four, along, dim);
-            }
-        const float length2 = dot(x, x, dim);
-        const bool vanished = !(length2 > 1e-12f * before) || !(length2 > 1e-30f);
-        const float scale = vanished ? 0.0f : 1 / std::sqrt(length2);
-        for (u32 i = 0; i < dim; ++i) x[i] *= scale;
+    for (u32 begin = 0; begin < count; begin += panel_columns) {
+        const u32 end = smaller(begin + panel_columns, count);
+        float *const panel = columns.data() + static_cast<u64>(begin) * dim;
+        float before[panel_columns];
+        for (u32 c = 0; c < end - begin; ++c) before[c] = dot(panel + static_cast<u64>(c) * dim, panel + static_cast<u64>(c) * dim, dim);
+        for (int twice = 0; twice < 2; ++twice) take_out(columns.data(), dim, begin, end, along.data());
+        for (u32 c = 0; c < end - begin; ++c) {
+            for (int twice = 0; twice < 2; ++twice) take_out(panel, dim, c, c + 1, along.data());
+            float *const x = panel + static_cast<u64>(c) * dim;
+            const float length2 = dot(x, x, dim);
+            const bool vanished = !(length2 > 1e-12f * before[c]) || !(length2 > 1e-30f);
+            const float scale = vanished ? 0.0f : 1 / std::sqrt(length2);
+            for (u32 i = 0; i < dim; ++i) x[i] *= scale;
+        }
     }
     for (u32 i = 0; i < dim; ++i)
         for (u32 c = 0; c < count; ++c) v[static_cast<u64>(i) * count + c] = columns[static_cast<u64>(c) * dim + i];

@@ -15,7 +15,7 @@ void multiply_transposed(const float *a, const float *b, float *out, u32 rows, u
 // out (cols x cols) = a^T a, where a is rows x cols.
 void gram(const float *a, float *out, u32 rows, u32 cols, u32 threads);
 
-// Makes the `count` columns of v (dim x count) orthonormal (Gram-Schmidt in blocks of four, twice). A column that vanishes becomes 0.
+// Makes the `count` columns of v (dim x count) orthonormal. A column that vanishes becomes 0.
 Status orthonormalise(float *v, u32 dim, u32 count, const Allocator &allocator, learnann_error *error);
 
 // Eigenvalues (descending) and eigenvectors (as the rows of `vectors`) of a symmetric matrix, which is destroyed.

@@ -93,7 +93,7 @@ public:
         : x_(x), rows_(rows), dim_(dim), threads_(threads), allocator_(allocator), covariance_(allocator), product_(allocator) {}
 
     Status run(u32 count, u64 seed, Array<float> &directions, learnann_error *error) {
-        const u32 block = smaller(count + 16, dim_);
+        const u32 block = smaller(smaller(count + 16, dim_), rows_);      // what the rows span is found by as many directions as rows
         const bool dense = dim_ <= covariance_dims;
         if (dense) {
             LEARNANN_RETURN_IF(covariance_.allocate(static_cast<u64>(dim_) * dim_, error));
@@ -154,8 +154,8 @@ private:
                 matrix[static_cast<u64>(i) * block + j] =
                     0.5 * (static_cast<double>(small[static_cast<u64>(i) * block + j]) + small[static_cast<u64>(j) * block + i]);
         LEARNANN_RETURN_IF(symmetric_eigen(matrix.data(), block, values.data(), vectors.data(), allocator_, error));
-        LEARNANN_RETURN_IF(directions.allocate(static_cast<u64>(count) * dim_, error));
-        for (u32 k = 0; k < count; ++k)
+        LEARNANN_RETURN_IF(directions.zeroes(static_cast<u64>(count) * dim_, error));
+        for (u32 k = 0; k < smaller(count, block); ++k)
             for (u32 i = 0; i < dim_; ++i)
                 directions[static_cast<u64>(k) * dim_ + i] = kernels().dot[LEARNANN_F32](
                     vectors.data() + static_cast<u64>(k) * block, v.data() + static_cast<u64>(i) * block, block);

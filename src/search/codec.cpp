@@ -171,31 +171,15 @@ void encode_record(const Codec &codec, const Projected &p, u8 *record) {
     store(record + capacity + 4, u32{0});
 }
 
-// A query whose code is that of code_dim dimensions, each moved to where it meets a record's, and the biases.
-inline void spread_code(const Codec &codec, const i8 *from, i8 *code, QueryCode &q) {
-    const CodeZones zones = codec.zones();
-    const Loops &loops = kernels().loops;
+// What a query tells the kernels of the records' layout; its planes are for the caller to fill, and 0.
+inline void begin_planes(const Codec &codec, i8 *code, QueryCode &q) {
     const size_t stride = codec.record_bytes;
-    const u32 bytes = codec.byte_dims(), nibbles = codec.nibble_dims();
-    const u32 crumbs = codec.code_dim - bytes - nibbles;
     q.code = code;
     q.nibbles_at = codec.nibbles_at;
     q.crumbs_at = codec.crumbs_at;
     q.nibble_shift = codec.nibble_shift;
     q.crumb_shift = codec.crumb_shift;
     std::memset(code, 0, codec.nibbles_at == stride ? stride : query_planes * stride);
-    const auto spread = [&](const i8 *dims, u32 count, u32 at, u32 width) {
-        for (u32 p = 0; count > 0; ++p) {
-            const u32 part = smaller(count, width);
-            std::memcpy(code + p * stride + at, dims, part);
-            dims += part;
-            count -= part;
-        }
-    };
-    spread(from, bytes, 0, zones.whole);
-    spread(from + bytes, nibbles, zones.whole, zones.nibbles);
-    spread(from + bytes + nibbles, crumbs, zones.whole + zones.nibbles, zones.crumbs);
-    q.bias = 128 * loops.sum_codes(from, bytes);
     if (codec.nibbles_at == stride) return;
     const auto describe = [&](u32 begin, u32 end, u32 mask, u32 shift) {
         std::memset(code + query_planes * stride + begin, static_cast<int>(mask), end - begin);
@@ -204,8 +188,30 @@ inline void spread_code(const Codec &codec, const i8 *from, i8 *code, QueryCode 
     describe(0, codec.nibbles_at, 255, 0);
     describe(codec.nibbles_at, codec.crumbs_at, 15, codec.nibble_shift);
     describe(codec.crumbs_at, codec.record_bytes, 3, codec.crumb_shift);
-    if (nibbles) q.packed_bias += 15 * (1 << (codec.nibble_shift - 1)) * loops.sum_codes(from + bytes, nibbles);
-    if (crumbs) q.packed_bias += 3 * (1 << (codec.crumb_shift - 1)) * loops.sum_codes(from + bytes + nibbles, crumbs);
+}
+
+// Calls fill(plane, first dimension, how many, where in the record) for each part of a plane that meets dimensions, and adds up the
+// biases of what it leaves there.
+template <class Fill> inline void fill_planes(const Codec &codec, i8 *code, QueryCode &q, Fill fill) {
+    const CodeZones zones = codec.zones();
+    const size_t stride = codec.record_bytes;
+    u32 dim = 0;
+    const auto fill_zone = [&](u32 dims, u32 at, u32 width) {
+        i32 sum = 0;
+        const u32 end = dim + dims;
+        for (u32 p = 0; dim < end; ++p) {
+            const u32 part = smaller(end - dim, width);
+            i8 *plane = code + p * stride + at;
+            fill(p, dim, part, at, plane);
+            sum += kernels().loops.sum_codes(plane, part);
+            dim += part;
+        }
+        return sum;
+    };
+    const u32 bytes = codec.byte_dims(), nibbles = codec.nibble_dims(), crumbs = codec.code_dim - bytes - nibbles;
+    q.bias = 128 * fill_zone(bytes, 0, zones.whole);
+    if (nibbles) q.packed_bias += 15 * (1 << (codec.nibble_shift - 1)) * fill_zone(nibbles, zones.whole, zones.nibbles);
+    if (crumbs) q.packed_bias += 3 * (1 << (codec.crumb_shift - 1)) * fill_zone(crumbs, zones.whole + zones.nibbles, zones.crumbs);
 }
 
 inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)); }
@@ -241,7 +247,8 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         q.up = static_cast<float>(up);
         q.base = static_cast<float>(smaller(length * scale, 3e38));
     }
-    spread_code(codec, dims, code, q.code);
+    begin_planes(codec, code, q.code);
+    fill_planes(codec, code, q.code, [&](u32, u32 dim_at, u32 count, u32, i8 *plane) { std::memcpy(plane, dims + dim_at, count); });
     return q;
 }
 
@@ -249,9 +256,14 @@ QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *
     const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
     const double residual = tail_residual(tail) * static_cast<double>(codec.residual_unit);
     QueryCode q{};
-    i8 dims[max_code_dim];
-    get_code(codec, record, dims);
-    spread_code(codec, dims, code, q);
+    const Loops &loops = kernels().loops;
+    begin_planes(codec, code, q);
+    fill_planes(codec, code, q, [&](u32 p, u32, u32 count, u32 at, i8 *plane) {      // a plane's part lies where the record's does
+        if (at < codec.nibbles_at)
+            for (u32 i = 0; i < count; ++i) plane[i] = static_cast<i8>(record[i] ^ 128);
+        else if (at < codec.crumbs_at) loops.level_codes(record + at, count, plane_bit[p], 15, codec.nibble_shift, plane);
+        else loops.level_codes(record + at, count, plane_bit[p], 3, codec.crumb_shift, plane);
+    });
     q.residual_weight = as_weight(32 * codec.residual_weight * residual * codec.residual_unit);
     q.exponent = tail_exponent(tail);
     if (!inner) {

@@ -365,16 +365,22 @@ LEARNANN_AVX512 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh
     return blocks <= 16 ? by_blocks[blocks - 1](items, fresh, count) : scalar_kernels().insert_sorted(items, width, fresh, count);
 }
 
+LEARNANN_AVX512 LEARNANN_INLINE __m512 axpy4_step(__m512 y, const float *const x[4], const __m512 a[4], u32 i, __mmask16 m) {
+    __m512 s = _mm512_fmadd_ps(a[0], _mm512_maskz_loadu_ps(m, x[0] + i), y);
+    __m512 t = _mm512_mul_ps(a[1], _mm512_maskz_loadu_ps(m, x[1] + i));
+    s = _mm512_fmadd_ps(a[2], _mm512_maskz_loadu_ps(m, x[2] + i), s);
+    t = _mm512_fmadd_ps(a[3], _mm512_maskz_loadu_ps(m, x[3] + i), t);
+    return _mm512_add_ps(s, t);
+}
+
+// Stores through a mask are not forwarded to the loads of the next call, which wants the same y: only the last has one.
 LEARNANN_AVX512 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
-    const __m512 a0 = _mm512_set1_ps(a[0]), a1 = _mm512_set1_ps(a[1]), a2 = _mm512_set1_ps(a[2]), a3 = _mm512_set1_ps(a[3]);
-    for (u32 i = 0; i < n; i += 16) {
-        const __mmask16 m = n - i >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << (n - i)) - 1);
-        __m512 s = _mm512_fmadd_ps(a0, _mm512_maskz_loadu_ps(m, x[0] + i), _mm512_maskz_loadu_ps(m, y + i));
-        __m512 t = _mm512_mul_ps(a1, _mm512_maskz_loadu_ps(m, x[1] + i));
-        s = _mm512_fmadd_ps(a2, _mm512_maskz_loadu_ps(m, x[2] + i), s);
-        t = _mm512_fmadd_ps(a3, _mm512_maskz_loadu_ps(m, x[3] + i), t);
-        _mm512_mask_storeu_ps(y + i, m, _mm512_add_ps(s, t));
-    }
+    const __m512 weights[4] = {_mm512_set1_ps(a[0]), _mm512_set1_ps(a[1]), _mm512_set1_ps(a[2]), _mm512_set1_ps(a[3])};
+    u32 i = 0;
+    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(y + i, axpy4_step(_mm512_loadu_ps(y + i), x, weights, i, 0xffff));
+    if (i == n) return;
+    const __mmask16 m = static_cast<__mmask16>((1u << (n - i)) - 1);
+    _mm512_mask_storeu_ps(y + i, m, axpy4_step(_mm512_maskz_loadu_ps(m, y + i), x, weights, i, m));
 }
 
 // As loops::quantise.
