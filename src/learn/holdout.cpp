@@ -57,13 +57,13 @@ public:
         : rows_(rows), h_(h), threads_(threads), groups_((h.measured + together - 1) / together), items_(a), bytes_(a), nearest_(a), queries_(a) {}
 
     Status find(const Progress &progress, learnann_error *error) {
-        const u32 heap_size = h_.neighbours + 1;
+        const u32 room = NearestRows::room(h_.neighbours);
         LEARNANN_RETURN_IF(nearest_.allocate(h_.measured, error));
         LEARNANN_RETURN_IF(queries_.allocate(h_.measured, error));
-        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(h_.measured) * heap_size, error));
+        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(h_.measured) * room, error));
         LEARNANN_RETURN_IF(bytes_.allocate(static_cast<u64>(h_.measured) * rows_.dim(), error));
         for (u32 q = 0; q < h_.measured; ++q) {
-            nearest_[q] = NearHeap{items_.data() + static_cast<u64>(q) * heap_size, 0, h_.neighbours};
+            nearest_[q] = NearestRows(items_.data() + static_cast<u64>(q) * room, h_.neighbours);
             queries_[q] = rows_.exact_query(h_.query(q, rows_.dim()), bytes_.data() + static_cast<u64>(q) * rows_.dim());
         }
         LEARNANN_RETURN_IF(rows_.in_blocks([&](u32 begin, u32 end) {
@@ -102,7 +102,7 @@ private:
     u32 threads_, groups_;
     Array<Near> items_;
     Array<u8> bytes_;
-    Array<NearHeap> nearest_;
+    Array<NearestRows> nearest_;
     Array<ExactQuery> queries_;
 };
 

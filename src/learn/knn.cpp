@@ -8,7 +8,7 @@ LEARNANN_BEGIN
 namespace {
 
 // Compares some rows, the queries, with all rows, a block of rows with each query before the next block: a block stays in cache.
-class NearestRows {
+class NeighbourScan {
 public:
     static constexpr u32 together = 32;     // queries
     static constexpr u32 block_bytes = 256u << 10;
@@ -23,7 +23,7 @@ public:
         bytes_.use(a);
         LEARNANN_RETURN_IF(nearest.allocate(together, error));
         LEARNANN_RETURN_IF(query_.allocate(together, error));
-        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(together) * (degree + 1), error));
+        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(together) * NearestRows::room(degree), error));
         LEARNANN_RETURN_IF(x_.allocate(static_cast<u64>(together) * rows.dim(), error));
         return bytes_.allocate(static_cast<u64>(together) * rows.dim(), error);
     }
@@ -36,7 +36,7 @@ public:
             float *x = x_.data() + static_cast<u64>(q) * d;
             rows_->floats(queries[q], x);
             query_[q] = rows_->exact_query(x, bytes_.data() + static_cast<u64>(q) * d);
-            nearest[q] = NearHeap{items_.data() + static_cast<u64>(q) * (degree_ + 1), 0, degree_};
+            nearest[q] = NearestRows(items_.data() + static_cast<u64>(q) * NearestRows::room(degree_), degree_);
         }
         for (u32 begin = 0; begin < n; begin += smaller(block, n - begin)) {
             const u32 end = begin + smaller(block, n - begin);
@@ -47,7 +47,7 @@ public:
         for (u32 q = 0; q < count; ++q) nearest[q].sort();
     }
 
-    Array<NearHeap> nearest;
+    Array<NearestRows> nearest;
 
 private:
     const Rows *rows_ = nullptr;
@@ -62,18 +62,18 @@ private:
 
 Status link_nearest(const Rows &rows, const Array<u32> &row_of_slot, const Array<u32> &slot_of_row, u32 degree, u32 threads,
                     const Progress &progress, const Allocator &allocator, EdgeLists &edges, learnann_error *error) {
-    constexpr u32 together = NearestRows::together;
+    constexpr u32 together = NeighbourScan::together;
     const u32 n = rows.count(), groups = n / together + (n % together > 0), round = 4 * threads;
-    NearestRows workers[max_threads];
+    NeighbourScan workers[max_threads];
     for (u32 t = 0; t < threads; ++t) LEARNANN_RETURN_IF(workers[t].prepare(rows, smaller(degree, n - 1), allocator, error));
     for (u32 begin = 0; begin < groups; begin += smaller(round, groups - begin)) {
         LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / groups));
         parallel(threads, smaller(round, groups - begin), 1, [&](u64 item, u32 worker) {
-            NearestRows &w = workers[worker];
+            NeighbourScan &w = workers[worker];
             const u32 first = (begin + static_cast<u32>(item)) * together, count = smaller(together, n - first);
             w.find(row_of_slot.data() + first, count);
             for (u32 q = 0; q < count; ++q) {
-                const NearHeap &nearest = w.nearest[q];
+                const NearestRows &nearest = w.nearest[q];
                 for (u32 i = 0; i < nearest.size; ++i) edges.of(first + q)[i] = slot_of_row[nearest.items[i].row];
                 edges.degrees[first + q] = static_cast<u8>(nearest.size);
             }

@@ -4,6 +4,7 @@
 #include "base/base.hpp"
 
 #include <algorithm>
+#include <limits>
 
 LEARNANN_BEGIN
 
@@ -14,20 +15,33 @@ struct Near {
     bool operator<(const Near &o) const { return distance != o.distance ? distance < o.distance : row < o.row; }
 };
 
-// The nearest `most` of the rows offered, in an array with room for one more.
-struct NearHeap {
-    Near *items = nullptr;
+// The nearest `most` of the rows offered, among up to as many that were near when they came.
+struct NearestRows {
+    Near *items = nullptr;      // room(most)
     u32 size = 0;
     u32 most = 0;
+    Near bound{};               // what comes must be nearer
+
+    NearestRows() = default;
+    NearestRows(Near *memory, u32 wanted) : items(memory), most(wanted) {
+        const float infinity = std::numeric_limits<float>::infinity();
+        bound = Near{wanted > 0 ? infinity : -infinity, no_row};
+    }
+    static u32 room(u32 most) { return 2 * most; }
 
     void offer(const Near &candidate) {
-        if (size == most && (most == 0 || !(candidate < items[0]))) return;
+        if (!(candidate < bound)) return;
         items[size++] = candidate;
-        std::push_heap(items, items + size);
-        if (size > most) std::pop_heap(items, items + size--);
+        if (size < room(most)) return;
+        std::nth_element(items, items + most - 1, items + size);
+        bound = items[most - 1];
+        size = most;
     }
     // Nearest first; nothing can be offered any more.
-    void sort() { std::sort_heap(items, items + size); }
+    void sort() {
+        std::sort(items, items + size);
+        size = smaller(size, most);
+    }
 };
 
 LEARNANN_END
