@@ -154,8 +154,9 @@ struct Kernels {
     // out[r] = row r of the matrix (rows x cols bytes v + 128, cols a multiple of 16 and at most 65,536) times x. No v and no x is
     // -128.
     void (*matvec)(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out);
-    // y += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats.
-    void (*axpy4)(float *y, const float *const x[4], const float a[4], u32 n);
+    // Each of `rows` rows of y, `stride` floats apart, += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats; a holds four
+    // weights a row.
+    void (*axpy4)(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n);
 };
 
 inline u32 record_tail_of(const u8 *records, u32 stride, u64 id) {

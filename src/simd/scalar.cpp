@@ -93,8 +93,9 @@ inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) 
     }
 }
 
-inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
-    for (u32 i = 0; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
+inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
+    for (u32 row = 0; row < rows; ++row, y += stride, a += 4)
+        for (u32 i = 0; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
 }
 
 }  // namespace scalar

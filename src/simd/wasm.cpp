@@ -181,14 +181,16 @@ inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) 
 
 // ---- linear algebra ----
 
-inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
-    u32 i = 0;
-    for (; i + 4 <= n; i += 4) {
-        v128_t sum = wasm_v128_load(y + i);
-        for (u32 j = 0; j < 4; ++j) sum = wasm_f32x4_add(sum, wasm_f32x4_mul(wasm_f32x4_splat(a[j]), wasm_v128_load(x[j] + i)));
-        wasm_v128_store(y + i, sum);
+inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
+    for (u32 row = 0; row < rows; ++row, y += stride, a += 4) {
+        u32 i = 0;
+        for (; i + 4 <= n; i += 4) {
+            v128_t sum = wasm_v128_load(y + i);
+            for (u32 j = 0; j < 4; ++j) sum = wasm_f32x4_add(sum, wasm_f32x4_mul(wasm_f32x4_splat(a[j]), wasm_v128_load(x[j] + i)));
+            wasm_v128_store(y + i, sum);
+        }
+        for (; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
     }
-    for (; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
 }
 
 }  // namespace wasm

@@ -225,17 +225,29 @@ LEARNANN_AVX2 LEARNANN_INLINE __m256i widen_row(const i8 *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
 }
 
-LEARNANN_AVX2 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
-    const __m256 a0 = _mm256_set1_ps(a[0]), a1 = _mm256_set1_ps(a[1]), a2 = _mm256_set1_ps(a[2]), a3 = _mm256_set1_ps(a[3]);
+template <u32 Rows> LEARNANN_AVX2 inline void axpy4_rows(float *y, u64 stride, const float *const x[4], const float *a, u32 n) {
+    __m256 weights[Rows][4];
+    for (u32 row = 0; row < Rows; ++row)
+        for (u32 j = 0; j < 4; ++j) weights[row][j] = _mm256_set1_ps(a[4 * row + j]);
     u32 i = 0;
     for (; i + 8 <= n; i += 8) {
-        __m256 s = _mm256_fmadd_ps(a0, _mm256_loadu_ps(x[0] + i), _mm256_loadu_ps(y + i));
-        __m256 t = _mm256_mul_ps(a1, _mm256_loadu_ps(x[1] + i));
-        s = _mm256_fmadd_ps(a2, _mm256_loadu_ps(x[2] + i), s);
-        t = _mm256_fmadd_ps(a3, _mm256_loadu_ps(x[3] + i), t);
-        _mm256_storeu_ps(y + i, _mm256_add_ps(s, t));
+        const __m256 x0 = _mm256_loadu_ps(x[0] + i), x1 = _mm256_loadu_ps(x[1] + i), x2 = _mm256_loadu_ps(x[2] + i), x3 = _mm256_loadu_ps(x[3] + i);
+        for (u32 row = 0; row < Rows; ++row) {
+            float *const to = y + row * stride + i;
+            const __m256 s = _mm256_fmadd_ps(weights[row][2], x2, _mm256_fmadd_ps(weights[row][0], x0, _mm256_loadu_ps(to)));
+            const __m256 t = _mm256_fmadd_ps(weights[row][3], x3, _mm256_mul_ps(weights[row][1], x1));
+            _mm256_storeu_ps(to, _mm256_add_ps(s, t));
+        }
     }
-    for (; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
+    for (u32 row = 0; row < Rows; ++row, y += stride, a += 4)
+        for (u32 j = i; j < n; ++j) y[j] += a[0] * x[0][j] + a[1] * x[1][j] + a[2] * x[2][j] + a[3] * x[3][j];
+}
+
+// Two rows at a time: they and their weights fill the registers.
+LEARNANN_AVX2 inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
+    u32 row = 0;
+    for (; row + 2 <= rows; row += 2) axpy4_rows<2>(y + row * stride, stride, x, a + 4 * row, n);
+    if (row < rows) axpy4_rows<1>(y + row * stride, stride, x, a + 4 * row, n);
 }
 
 // As loops::widen, with the machine's own conversion of halves.

@@ -365,22 +365,33 @@ LEARNANN_AVX512 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh
     return blocks <= 16 ? by_blocks[blocks - 1](items, fresh, count) : scalar_kernels().insert_sorted(items, width, fresh, count);
 }
 
-LEARNANN_AVX512 LEARNANN_INLINE __m512 axpy4_step(__m512 y, const float *const x[4], const __m512 a[4], u32 i, __mmask16 m) {
-    __m512 s = _mm512_fmadd_ps(a[0], _mm512_maskz_loadu_ps(m, x[0] + i), y);
-    __m512 t = _mm512_mul_ps(a[1], _mm512_maskz_loadu_ps(m, x[1] + i));
-    s = _mm512_fmadd_ps(a[2], _mm512_maskz_loadu_ps(m, x[2] + i), s);
-    t = _mm512_fmadd_ps(a[3], _mm512_maskz_loadu_ps(m, x[3] + i), t);
-    return _mm512_add_ps(s, t);
+LEARNANN_AVX512 LEARNANN_INLINE __m512 add_four(__m512 y, const __m512 x[4], const __m512 a[4]) {
+    for (u32 j = 0; j < 4; ++j) y = _mm512_fmadd_ps(a[j], x[j], y);
+    return y;
 }
 
-// Stores through a mask are not forwarded to the loads of the next call, which wants the same y: only the last has one.
-LEARNANN_AVX512 inline void axpy4(float *y, const float *const x[4], const float a[4], u32 n) {
-    const __m512 weights[4] = {_mm512_set1_ps(a[0]), _mm512_set1_ps(a[1]), _mm512_set1_ps(a[2]), _mm512_set1_ps(a[3])};
+// Stores through a mask are not forwarded to the loads of the next call, which may want the same y: only the last has one.
+template <u32 Rows> LEARNANN_AVX512 inline void axpy4_rows(float *y, u64 stride, const float *const x[4], const float *a, u32 n) {
+    __m512 weights[Rows][4];
+    for (u32 row = 0; row < Rows; ++row)
+        for (u32 j = 0; j < 4; ++j) weights[row][j] = _mm512_set1_ps(a[4 * row + j]);
     u32 i = 0;
-    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(y + i, axpy4_step(_mm512_loadu_ps(y + i), x, weights, i, 0xffff));
+    for (; i + 16 <= n; i += 16) {
+        const __m512 at[4] = {_mm512_loadu_ps(x[0] + i), _mm512_loadu_ps(x[1] + i), _mm512_loadu_ps(x[2] + i), _mm512_loadu_ps(x[3] + i)};
+        for (u32 row = 0; row < Rows; ++row)
+            _mm512_storeu_ps(y + row * stride + i, add_four(_mm512_loadu_ps(y + row * stride + i), at, weights[row]));
+    }
     if (i == n) return;
     const __mmask16 m = static_cast<__mmask16>((1u << (n - i)) - 1);
-    _mm512_mask_storeu_ps(y + i, m, axpy4_step(_mm512_maskz_loadu_ps(m, y + i), x, weights, i, m));
+    const __m512 at[4] = {_mm512_maskz_loadu_ps(m, x[0] + i), _mm512_maskz_loadu_ps(m, x[1] + i), _mm512_maskz_loadu_ps(m, x[2] + i),
+                          _mm512_maskz_loadu_ps(m, x[3] + i)};
+    for (u32 row = 0; row < Rows; ++row)
+        _mm512_mask_storeu_ps(y + row * stride + i, m, add_four(_mm512_maskz_loadu_ps(m, y + row * stride + i), at, weights[row]));
+}
+
+LEARNANN_AVX512 inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
+    if (rows == 4) return axpy4_rows<4>(y, stride, x, a, n);
+    for (u32 row = 0; row < rows; ++row) axpy4_rows<1>(y + row * stride, stride, x, a + 4 * row, n);
 }
 
 // As loops::quantise.

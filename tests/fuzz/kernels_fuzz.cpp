@@ -267,22 +267,23 @@ void fuzz_widen(Input &in) {
 }
 
 void fuzz_axpy4(Input &in) {
-    const u32 n = 1 + in.number(120), misalignment = in.number(4);
-    Tight<float> start(n, misalignment), rows[4] = {Tight<float>(n), Tight<float>(n, 1), Tight<float>(n, 2), Tight<float>(n, 3)};
-    float weights[4];
-    fill_floats(in, weights, 4, true);
-    fill_floats(in, start.data(), n, true);
+    const u32 n = 1 + in.number(120), misalignment = in.number(4), count = 1 + in.number(6), stride = n + in.number(3), all = (count - 1) * stride + n;
+    Tight<float> start(all, misalignment), rows[4] = {Tight<float>(n), Tight<float>(n, 1), Tight<float>(n, 2), Tight<float>(n, 3)};
+    Tight<float> weights(4 * count);
+    fill_floats(in, weights.data(), 4 * count, true);
+    fill_floats(in, start.data(), all, true);
     for (Tight<float> &row : rows) fill_floats(in, row.data(), n, true);
     const float *const x[4] = {rows[0].data(), rows[1].data(), rows[2].data(), rows[3].data()};
     Tight<float> expected = start;
-    scalar_table().axpy4(expected.data(), x, weights, n);
+    scalar_table().axpy4(expected.data(), stride, count, x, weights.data(), n);
     each_other_table([&](const Kernels &k) {
         Tight<float> got = start;
-        k.axpy4(got.data(), x, weights, n);
-        for (u32 i = 0; i < n; ++i) {
-            double size = std::fabs(start[i]);
-            for (u32 j = 0; j < 4; ++j) size += std::fabs(double{weights[j]} * x[j][i]);
-            REQUIRE(near(got[i], expected[i], size));
+        k.axpy4(got.data(), stride, count, x, weights.data(), n);
+        for (u32 at = 0; at < all; ++at) {
+            const u32 row = at / stride, i = at % stride;
+            double size = std::fabs(start[at]);
+            for (u32 j = 0; i < n && j < 4; ++j) size += std::fabs(double{weights[4 * row + j]} * x[j][i]);
+            REQUIRE(near(got[at], expected[at], size));
         }
     });
 }

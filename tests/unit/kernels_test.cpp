@@ -445,34 +445,36 @@ TEST_CASE("widen: every type, misalignments 0 to 3, the same bits on every table
     wrong.done();
 }
 
-TEST_CASE("axpy4: any length and alignment, nothing behind the end touched") {
+TEST_CASE("axpy4: any length, number of rows and alignment, nothing behind the end touched") {
     Wrong wrong;
     TestRandom random(5);
     for (u32 n = 1; n <= 300; ++n)
         for (u32 misalignment = 0; misalignment < 4; ++misalignment) {
+            const u32 rows = 1 + (n + misalignment) % 6, stride = n + n % 3;
             std::vector<std::vector<float>> x(4);
-            const float *rows[4];
-            float weights[4];
+            const float *four[4];
             for (u32 j = 0; j < 4; ++j) {
                 x[j].resize(n + misalignment);
                 for (float &v : x[j]) v = static_cast<float>(random.gaussian());
-                rows[j] = x[j].data() + misalignment;
-                weights[j] = static_cast<float>(random.gaussian());
+                four[j] = x[j].data() + misalignment;
             }
-            std::vector<float> start(n + misalignment);
+            std::vector<float> weights(4 * rows), start(misalignment + rows * stride);
+            for (float &v : weights) v = static_cast<float>(random.gaussian());
             for (float &v : start) v = static_cast<float>(random.gaussian());
             for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
                 std::vector<float> y = start;
-                k->axpy4(y.data() + misalignment, rows, weights, n);
+                k->axpy4(y.data() + misalignment, stride, rows, four, weights.data(), n);
                 bool right = std::equal(y.begin(), y.begin() + misalignment, start.begin());
-                for (u32 i = 0; i < n; ++i) {
-                    double sum = start[misalignment + i], size = std::fabs(sum);
-                    for (u32 j = 0; j < 4; ++j) {
-                        sum += static_cast<double>(weights[j]) * rows[j][i];
-                        size += std::fabs(static_cast<double>(weights[j]) * rows[j][i]);
+                for (u32 row = 0; row < rows; ++row)
+                    for (u32 i = 0; i < stride; ++i) {
+                        const u32 at = misalignment + row * stride + i;
+                        double sum = start[at], size = std::fabs(sum);
+                        for (u32 j = 0; i < n && j < 4; ++j) {
+                            sum += static_cast<double>(weights[4 * row + j]) * four[j][i];
+                            size += std::fabs(static_cast<double>(weights[4 * row + j]) * four[j][i]);
+                        }
+                        right = right && std::fabs(y[at] - sum) <= (i < n ? float_tolerance * size : 0);
                     }
-                    right = right && std::fabs(y[misalignment + i] - sum) <= float_tolerance * size;
-                }
                 wrong.check(right, *k, "axpy4", n, misalignment);
             }
         }
