@@ -72,9 +72,10 @@ private:
             i32 *estimates = estimates_.data() + static_cast<u64>(worker) * count_;
             const QueryCode q = space_.query(sample_[i], codes_.data() + static_cast<u64>(worker) * max_query_bytes);
             kernels().score(q, centres_.data(), space_.stride(), nullptr, count_, estimates);
-            const i32 *best = std::min_element(estimates, estimates + count_);
-            nearest_[i] = static_cast<u32>(best - estimates);
-            distance_[i] = *best;
+            i32 least = estimates[0];
+            for (u32 c = 1; c < count_; ++c) least = smaller(least, estimates[c]);      // compilers make vectors of this
+            nearest_[i] = static_cast<u32>(std::find(estimates, estimates + count_, least) - estimates);
+            distance_[i] = least;
         });
     }
 
@@ -127,9 +128,9 @@ Status choose_entries(const CodeSpace &space, u32 count, u32 threads, u64 seed, 
                       Array<u32> &entries, learnann_error *error) {
     count = smaller(count, space.rows);
     Array<u32> sample(allocator), rows(allocator);
-    LEARNANN_RETURN_IF(shuffled_rows(space.rows, 16ull * count, seed, allocator, sample, error));
+    LEARNANN_RETURN_IF(shuffled_rows(space.rows, 8ull * count, seed, allocator, sample, error));
     KMeans clusters(space, sample, count, threads, allocator);
-    LEARNANN_RETURN_IF(clusters.run(4, error));
+    LEARNANN_RETURN_IF(clusters.run(3, error));
     LEARNANN_RETURN_IF(rows.allocate(count, error));
     clusters.nearest_rows(rows.data());
     const u32 found = static_cast<u32>(std::remove(rows.begin(), rows.end(), no_row) - rows.begin());
