@@ -82,6 +82,15 @@ template <class T> constexpr T larger(T a, T b) { return a < b ? b : a; }
 template <class T> constexpr T clamp(T v, T low, T high) { return low < v ? (v < high ? v : high) : low; }     // NaN: low
 constexpr u64 round_up(u64 v, u64 to) { return (v + to - 1) / to * to; }
 
+// Hacker's Delight (Warren), figure 5-2; compilers make vectors of it.
+constexpr u32 count_bits(u64 v) {
+    v -= v >> 1 & 0x5555555555555555;
+    v = (v & 0x3333333333333333) + (v >> 2 & 0x3333333333333333);
+    return static_cast<u32>(((v + (v >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56);
+}
+// The place of the lowest bit that is set; 64 where none is.
+constexpr u32 lowest_bit(u64 v) { return count_bits((v & (0 - v)) - 1); }
+
 // ---- unaligned loads and stores; files are little-endian and so are the machines this compiles for ----
 
 template <class T> T load(const void *from) {

@@ -21,9 +21,14 @@ u64 Lane::memory() const { return codec.memory() + code.bytes() + bytes.bytes() 
 
 // ---- how a request is answered ----
 
+// By walking the graph; or where few rows pass a filter, by their codes, all of them, and the best by their exact rows; or by the exact
+// rows of all that pass.
+enum class Way { walk, scan_codes, scan_exact };
+
 // Decided once for all queries of a request.
 struct Plan {
-    bool scan = false;
+    Way way = Way::walk;
+    double passing = 0;     // rows that pass the filter, roughly
     u32 width = 0;          // of the beam
     u32 horizon = 0;        // of those, how many of the nearest are expanded
     u32 kept = 0;           // candidates that survive the walk
@@ -40,13 +45,14 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     const EffortRule rule = effort_rule(view, request.k, plan.kept);
     plan.horizon = rule.horizon;
     plan.rerank = rule.rerank;
-    plan.scan = n <= scan_rows || plan.kept >= n / 2;
-    if (!filter.active() || plan.scan) return plan;
-    // A walk that must see `kept` rows that pass expands about kept * n / passing rows of some 20 edges each; an exact row
-    // costs about three code distances. The scan wins where passing^2 < 7 * kept * n.
-    const double passing = larger(filter.expected_passes(), 1.0);
-    plan.scan = passing * passing < 7.0 * plan.kept * n;
-    plan.width = plan.horizon = static_cast<u32>(smaller(plan.kept * (n / passing), static_cast<double>(n)));
+    if (n <= scan_rows || plan.kept >= n / 2) plan.way = Way::scan_exact;
+    if (!filter.active() || plan.way != Way::walk) return plan;
+    plan.passing = larger(filter.expected_passes(), 1.0);
+    plan.width = plan.horizon = static_cast<u32>(smaller(plan.kept * (n / plan.passing), static_cast<double>(n)));
+    // A walk that must see `kept` rows that pass expands about kept * n / passing. Each of those costs as much as some 36 codes that are
+    // scanned, or as 36 rows that are asked whether they pass.
+    if (plan.passing <= 4.0 * plan.kept) plan.way = Way::scan_exact;
+    else if ((plan.passing + filter.asked()) * plan.passing < 36.0 * plan.kept * n) plan.way = Way::scan_codes;
     return plan;
 }
 
@@ -84,9 +90,17 @@ struct Searcher {
         view.prefetch_exact(slot);
         view.prefetch_row_of_slot(slot);
     }
-    u32 scan(Lane &lane, learnann_hit *out, float radius) const;
+    Status scan_codes(Lane &lane, learnann_error *error) const;
+    u32 scan_exact(Lane &lane, learnann_hit *out, float radius) const;
     void rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const;
     Pool &found(Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
+    // How a range search goes: as a walk expands about kept * n / passing rows of some 20 edges, and an exact row costs about three code
+    // distances.
+    bool scans_range() const {
+        const u32 n = view.rows();
+        if (n <= scan_rows || plan.kept >= n / 2) return true;
+        return filter.active() && plan.passing * plan.passing < 7.0 * plan.kept * n;
+    }
 };
 
 Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const {
@@ -220,39 +234,56 @@ void Searcher::fetch(Lane &lane) const {
 }
 
 u32 Searcher::finish(Lane &lane, learnann_hit *out) const {
-    count(lane);
     lane.stage = Lane::idle;
     const Pool &from = found(lane);
-    // The promise: k hits where k rows pass. A walk that found fewer (a filter, a graph in pieces) gives way to a scan.
-    if (from.size() < smaller(request.k, view.rows())) return scan(lane, out, no_radius);
+    if (plan.way == Way::walk) {
+        count(lane);
+        // The promise: k hits where k rows pass. A walk that found fewer (a filter, a graph in pieces) gives way to a scan.
+        if (from.size() < smaller(request.k, view.rows())) return scan_exact(lane, out, no_radius);
+    }
     Hits hits(view, out, request.k);
     rerank(lane, from, lane.depth, no_radius, hits);
     return hits.finish();
 }
 
-u32 Searcher::scan(Lane &lane, learnann_hit *out, float radius) const {
+// Leaves the best by code of all rows that pass.
+Status Searcher::scan_codes(Lane &lane, learnann_error *error) const {
+    constexpr u32 block = 128;      // codes that are on their way at a time
+    Pool &best = lane.accepted;
+    LEARNANN_RETURN_IF(best.prepare(plan.kept, smaller(plan.rerank.anchor, plan.kept), error));
+    lane.asked = 0;
+    const u32 stride = view.about().record_bytes;
+    u32 slots[block];
+    i32 estimates[block];
+    i64 near[block + 1];
+    u32 count = 0;
+    const auto score = [&] {
+        kernels().score(lane.encoded.code, view.records(), stride, slots, count, estimates);
+        best.insert(near, Pool::nearer(estimates, count, best.worst(), [&](u32 i) { return slots[i]; }, near));
+        stats.distances += count;
+        count = 0;
+    };
+    stats.bad_ids += filter.each_passing([&](u32 slot) {
+        for (u32 line = 0; line < stride; line += cache_line) prefetch(view.records() + static_cast<u64>(slot) * stride + line);
+        slots[count++] = slot;
+        if (count == block) score();
+    });
+    if (count > 0) score();
+    ++stats.scanned;
+    stats.stop = LEARNANN_STOP_SCAN;
+    return LEARNANN_OK;
+}
+
+u32 Searcher::scan_exact(Lane &lane, learnann_hit *out, float radius) const {
     Hits hits(view, out, request.k);
-    const auto offer = [&](u32 slot) {
+    stats.bad_ids += filter.each_passing([&](u32 slot) {
         i32 estimate = 0;
         if (!view.has_exact())
             kernels().score(lane.encoded.code, view.records(), view.about().record_bytes, &slot, 1, &estimate);
         const float d = distance(lane, slot, estimate);
         ++stats.reranked;
         if (d <= radius && !hits.offer(slot, d)) ++stats.bad_ids;
-    };
-    const u32 n = view.rows();
-    if (filter.by_row()) {
-        for (u64 i = 0; i < filter.words(); ++i)
-            for (u64 word = filter.word(i), bit = 0; word; word >>= 1, ++bit) {
-                if (!(word & 1)) continue;
-                const u32 slot = view.slot_of_row(static_cast<u32>(i * 64 + bit));
-                if (slot < n) offer(slot);
-                else ++stats.bad_ids;
-            }
-    } else {
-        for (u32 slot = 0; slot < n; ++slot)
-            if (filter.pass(slot)) offer(slot);
-    }
+    });
     ++stats.scanned;
     stats.stop = LEARNANN_STOP_SCAN;
     return hits.finish();
@@ -278,13 +309,18 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
             while (lane.stage == Lane::idle && next < end) {
                 ++stats.queries;
                 LEARNANN_RETURN_IF(searcher.encode(lane, queries, next++, error));
-                if (searcher.plan.scan) {
-                    counts[lane.query] = searcher.scan(lane, hits + lane.query * request.k, no_radius);
+                if (searcher.plan.way == Way::scan_exact) {
+                    counts[lane.query] = searcher.scan_exact(lane, hits + lane.query * request.k, no_radius);
+                    continue;
+                }
+                ++in_work;
+                if (searcher.plan.way == Way::scan_codes) {
+                    LEARNANN_RETURN_IF(searcher.scan_codes(lane, error));
+                    searcher.fetch(lane);
                     continue;
                 }
                 LEARNANN_RETURN_IF(searcher.start(lane, error));
                 searcher.gather(lane);
-                ++in_work;
             }
         }
         for (u32 i = 0; i < lanes; ++i)
@@ -304,11 +340,9 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
         Searcher searcher(view, wider, stats);
         // k is the limit here, not a number that must be found: the beam's width comes from the effort alone.
         searcher.plan.kept = searcher.plan.width = searcher.plan.horizon = smaller(wider.effort, view.rows());
-        searcher.plan.scan = searcher.plan.scan && (view.rows() <= scan_rows || searcher.plan.kept >= view.rows() / 2 ||
-                                                    searcher.filter.active());
         LEARNANN_RETURN_IF(searcher.encode(lane, query, 0, error));
-        if (searcher.plan.scan) {
-            count = searcher.scan(lane, hits, max_distance);
+        if (searcher.scans_range()) {
+            count = searcher.scan_exact(lane, hits, max_distance);
             return LEARNANN_OK;
         }
         LEARNANN_RETURN_IF(searcher.start(lane, error));

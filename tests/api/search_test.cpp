@@ -629,6 +629,50 @@ TEST_CASE("filters of every kind and selectivity agree with brute force") {
         }
 }
 
+TEST_CASE("how many rows pass a filter decides: all their exact rows, all their codes and the best exact rows, or a walk") {
+    const uint32_t n = 6000, dim = 12, k = 10, effort = 20;
+    const Rows rows = clustered(n, dim, LEARNANN_F32, 34), queries = clustered(40, dim, LEARNANN_F32, 35);
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    for (const learnann_exact exact : {LEARNANN_EXACT_AUTO, LEARNANN_EXACT_NONE}) {
+        Index index(rows, build_options(LEARNANN_L2, exact));
+        REQUIRE(index.status == LEARNANN_OK);
+        for (const uint32_t every : {150u, 10u, 1u}) {
+            CAPTURE(every);
+            std::vector<uint64_t> bits = bitmap(n);
+            for (uint32_t row = 0; row < n; row += every) set_bit(bits, row);
+            const uint32_t passing = (n + every - 1) / every;
+            const learnann_filter filter{LEARNANN_FILTER_ROWS, bits.data(), n, nullptr, nullptr};
+            size_t right = 0;
+            for (uint64_t i = 0; i < queries.count; ++i) {
+                learnann_search_options options = learnann_search_options_default();
+                options.effort = effort;
+                options.filter = &filter;
+                learnann_search_stats stats = learnann_search_stats_default();
+                std::vector<learnann_hit> hits(k);
+                uint32_t count = 0;
+                const learnann_vectors query = queries.one(i);
+                REQUIRE(learnann_search(index.handle, index.scratch, &query, k, &options, hits.data(), &count, &stats, nullptr) == LEARNANN_OK);
+                REQUIRE(count == k);
+                for (const learnann_hit &h : hits) CHECK(h.row % every == 0);
+                right += found(hits, ranked(LEARNANN_L2, x, dim, row_of(q, dim, i), [&](uint32_t r) { return r % every == 0; }), k, 1e-5);
+                const bool few = every == 150, all = every == 1;
+                CHECK(stats.scanned == !all);
+                CHECK((stats.stop == LEARNANN_STOP_SCAN) == !all);
+                CHECK((stats.hops > 0) == all);
+                if (few) CHECK(stats.reranked == passing);
+                else CHECK(stats.reranked <= (exact == LEARNANN_EXACT_NONE ? 0 : effort));
+                CHECK(stats.distances == (few ? 0 : all ? stats.distances : passing));
+                // In a batch and interleaved, the same.
+                std::vector<learnann_hit> other(k);
+                REQUIRE(learnann_search_interleaved(index.handle, index.scratch, &query, k, &options, other.data(), &count, nullptr, nullptr) == LEARNANN_OK);
+                CHECK(same_hits(hits, other));
+            }
+            const double recall = static_cast<double>(right) / static_cast<double>(k * queries.count);
+            CHECK(recall >= (exact == LEARNANN_EXACT_NONE ? 0.8 : every == 150 ? 1.0 : 0.95));
+        }
+    }
+}
+
 TEST_CASE("filter bits beyond bit_count count as 0, and NONE is no filter") {
     const uint32_t n = 700;
     const Rows rows = clustered(n, 4, LEARNANN_F32, 32);

@@ -61,11 +61,37 @@ TEST_CASE("filters: by row, by key, by predicate") {
             CHECK(rows.expected_passes() == static_cast<double>(passing));
             CHECK(std::fabs(ks.expected_passes() - static_cast<double>(keys_passing)) <= n / 10.0);
             CHECK(off.expected_passes() == n);
-            // The words hold the rows that pass and nothing behind them.
-            size_t in_words = 0;
-            for (u64 i = 0; i < rows.words(); ++i)
-                for (u64 w = rows.word(i); w; w &= w - 1) ++in_words;
-            CHECK(in_words == passing);
+            size_t visited = 0;
+            CHECK(rows.each_passing([&](u32 slot) { visited += bit(o->view.row_of_slot(slot)); }) == 0);
+            CHECK(visited == passing);
+            visited = 0;
+            CHECK(ks.each_passing([&](u32 slot) { visited += ks.pass(slot); }) == 0);
+            CHECK(visited == keys_passing);
+            CHECK(rows.asked() == 0);
+            CHECK(predicate.asked() == n);
+        }
+}
+
+TEST_CASE("bits of words, and of bitmaps: exact where there are few words or few bits, else within a few hundredths") {
+    testdata::Random random(9);
+    for (u32 i = 0; i < 200; ++i) {
+        const u64 word = random.next() & (i % 3 ? random.next() : ~u64(0)) & (i % 7 ? ~u64(0) : random.next() & random.next());
+        u32 bits = 0, lowest = 64;
+        for (u32 b = 64; b-- > 0;)
+            if (word >> b & 1) ++bits, lowest = b;
+        CHECK(count_bits(word) == bits);
+        CHECK(lowest_bit(word) == lowest);
+    }
+    CHECK(count_bits(0) == 0);
+    CHECK(count_bits(~u64(0)) == 64);
+    CHECK(lowest_bit(0) == 64);
+    for (const u64 words : {u64(0), u64(1), u64(4095), u64(4096), u64(50000)})
+        for (const u64 every : {1u, 2u, 64u, 20000u}) {
+            const auto word = [&](u64 i) { return i % every == 0 ? u64(0xff00ff) << i % 40 : 0; };
+            u64 set = 0;
+            for (u64 i = 0; i < words; ++i) set += count_bits(word(i));
+            const double tolerance = words <= 4096 || set < 4096 ? 0 : 0.2 * static_cast<double>(set);
+            CHECK(std::fabs(static_cast<double>(about_set(words, word)) - static_cast<double>(set)) <= tolerance);
         }
 }
 
