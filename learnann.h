@@ -261,7 +261,10 @@ typedef enum learnann_filter_kind {
 } learnann_filter_kind;
 
 /* Which rows may be hits. Bit i is (bits[i / 64] >> (i % 64)) & 1; bits from bit_count on count as 0. `accept` may be called
- * more than once for a key and, in a threaded batch, from several threads at once; it must answer alike each time. */
+ * more than once for a key and, in a threaded batch, from several threads at once; it must answer alike each time.
+ * Where few rows pass, no graph is walked: up to some four times the effort their exact rows are compared, all of them, and the
+ * hits are the true ones; if there are more, their codes are, and the best are reranked as after a walk. Rows given by bits are told
+ * at once (KEYS: where the index has none but row numbers); else each row has to be asked. */
 typedef struct learnann_filter {
     learnann_filter_kind kind;
     const uint64_t *bits;
@@ -300,7 +303,7 @@ typedef struct learnann_search_stats {
     uint32_t struct_size;
     uint32_t effort;                /* the effort used */
     uint64_t queries;
-    uint64_t distances;             /* code distances of the walk */
+    uint64_t distances;             /* code distances of the walk, or of the rows that pass a filter */
     uint64_t entry_distances;       /* code distances of the entry scan, or of the descent through a graph's layers */
     uint64_t reranked;              /* exact rows read */
     uint64_t hops;                  /* rows expanded */

@@ -49,10 +49,10 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     if (!filter.active() || plan.way != Way::walk) return plan;
     plan.passing = larger(filter.expected_passes(), 1.0);
     plan.width = plan.horizon = static_cast<u32>(smaller(plan.kept * (n / plan.passing), static_cast<double>(n)));
-    // A walk that must see `kept` rows that pass expands about kept * n / passing. Each of those costs as much as some 36 codes that are
-    // scanned, or as 36 rows that are asked whether they pass.
+    // A walk that must see `kept` rows that pass expands about kept * n / passing. Each of those costs as much as some 20 codes here and
+    // there, and each of these as 6 rows that are asked whether they pass.
     if (plan.passing <= 4.0 * plan.kept) plan.way = Way::scan_exact;
-    else if ((plan.passing + filter.asked()) * plan.passing < 36.0 * plan.kept * n) plan.way = Way::scan_codes;
+    else if ((plan.passing + filter.asked() / 6.0) * plan.passing < 20.0 * plan.kept * n) plan.way = Way::scan_codes;
     return plan;
 }
 
