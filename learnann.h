@@ -262,9 +262,9 @@ typedef enum learnann_filter_kind {
 
 /* Which rows may be hits. Bit i is (bits[i / 64] >> (i % 64)) & 1; bits from bit_count on count as 0. `accept` may be called
  * more than once for a key and, in a threaded batch, from several threads at once; it must answer alike each time.
- * Where few rows pass, no graph is walked: up to some four times the effort their exact rows are compared, all of them, and the
- * hits are the true ones; if there are more, their codes are, and the best are reranked as after a walk. Rows given by bits are told
- * at once (KEYS: where the index has none but row numbers); else each row has to be asked. */
+ * Where few rows pass, no graph is walked: all their codes are compared, and the best four times the effort by their exact rows (if
+ * no more pass, the hits are the true ones). So it goes too where a walk ends far from what passes. Rows given by bits are told at
+ * once (KEYS: where the index has none but row numbers); else each row has to be asked. */
 typedef struct learnann_filter {
     learnann_filter_kind kind;
     const uint64_t *bits;
@@ -295,7 +295,7 @@ static inline learnann_search_options learnann_search_options_default(void) {
 
 typedef enum learnann_stop {
     LEARNANN_STOP_BEAM = 1,     /* the rows of the beam worth expanding were expanded */
-    LEARNANN_STOP_SCAN = 2      /* the rows were few, or few passed the filter: they were scanned instead */
+    LEARNANN_STOP_SCAN = 2      /* the rows were few, or few passed the filter, or not where the walk went: they were scanned */
 } learnann_stop;
 
 /* What searches did. The counters are sums over the queries of a call. */

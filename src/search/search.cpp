@@ -33,6 +33,10 @@ struct Plan {
     u32 horizon = 0;        // of those, how many of the nearest are expanded
     u32 kept = 0;           // candidates that survive the walk
     RerankRule rerank;      // and how many of them are reranked
+
+    // So many of the rows that a scan of codes finds are reranked: they may be any distance away, where codes tell them apart less well
+    // than the near ones that the effort was calibrated with.
+    u32 scanned() const { return 4 * kept; }
 };
 
 constexpr u32 scan_rows = 256;      // up to here a walk costs as much as a scan
@@ -48,10 +52,14 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     if (n <= scan_rows || plan.kept >= n / 2) plan.way = Way::scan_exact;
     if (!filter.active() || plan.way != Way::walk) return plan;
     plan.passing = larger(filter.expected_passes(), 1.0);
-    plan.width = plan.horizon = static_cast<u32>(smaller(plan.kept * (n / plan.passing), static_cast<double>(n)));
+    // The neighbours that pass lie farther apart than those that the horizon was learned from; the longest rows anywhere.
+    const double seen = n / plan.passing;
+    const u32 expanded = view.about().metric == LEARNANN_IP ? plan.kept : (plan.kept + plan.horizon) / 2;
+    plan.width = static_cast<u32>(smaller(plan.kept * seen, static_cast<double>(n)));
+    plan.horizon = static_cast<u32>(smaller(larger(expanded, 1u) * seen, static_cast<double>(plan.width)));
     // A walk that must see `kept` rows that pass expands about kept * n / passing. Each of those costs as much as some 20 codes here and
     // there, and each of these as 6 rows that are asked whether they pass.
-    if (plan.passing <= 4.0 * plan.kept) plan.way = Way::scan_exact;
+    if (plan.passing <= plan.scanned()) plan.way = Way::scan_exact;
     else if ((plan.passing + filter.asked() / 6.0) * plan.passing < 20.0 * plan.kept * n) plan.way = Way::scan_codes;
     return plan;
 }
@@ -77,6 +85,7 @@ struct Searcher {
           asks_ahead(v.has_exact() && v.asks_ahead() && !filter.active()), request(r), plan(make_plan(v, r, filter)), stats(s) {}
 
     Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
+    Status prepare_accepted(Lane &lane, learnann_error *error) const;
     Status start(Lane &lane, learnann_error *error) const;
     bool gather(Lane &lane) const;
     void ask_ahead(Lane &lane, u32 slot, u32 rank) const;
@@ -85,12 +94,14 @@ struct Searcher {
     float distance(Lane &lane, u32 slot, i32 estimate) const;
     void count(const Lane &lane) const;
     void fetch(Lane &lane) const;
+    void ask_for_rows(Lane &lane, u32 asked) const;
     u32 finish(Lane &lane, learnann_hit *out) const;
     void prefetch_row(u32 slot) const {
         view.prefetch_exact(slot);
         view.prefetch_row_of_slot(slot);
     }
-    Status scan_codes(Lane &lane, learnann_error *error) const;
+    bool fell_short(const Lane &lane) const;
+    void scan_codes(Lane &lane) const;
     u32 scan_exact(Lane &lane, learnann_hit *out, float radius) const;
     void rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const;
     Pool &found(Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
@@ -135,10 +146,17 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     return LEARNANN_OK;
 }
 
+// With the memory that a scan will need, should it come to that.
+Status Searcher::prepare_accepted(Lane &lane, learnann_error *error) const {
+    if (!filter.active()) return LEARNANN_OK;
+    LEARNANN_RETURN_IF(lane.accepted.prepare(plan.scanned(), 0, error));
+    return lane.accepted.prepare(plan.kept, plan.kept, error);
+}
+
 Status Searcher::start(Lane &lane, learnann_error *error) const {
     const About &a = view.about();
     LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
-    if (filter.active()) LEARNANN_RETURN_IF(lane.accepted.prepare(plan.kept, plan.kept, error));
+    LEARNANN_RETURN_IF(prepare_accepted(lane, error));
     const auto accept = [&](i32 estimate, u32 slot) {
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
     };
@@ -226,32 +244,47 @@ constexpr float no_radius = std::numeric_limits<float>::infinity();
 
 void Searcher::fetch(Lane &lane) const {
     Pool &from = found(lane);
-    lane.stage = Lane::fetching;
     lane.depth = settle(from, lane.encoded, plan.rerank);
+    ask_for_rows(lane, lane.asked);
+}
+
+// Exact rows of those to rerank, of the device from the `asked`-th on.
+void Searcher::ask_for_rows(Lane &lane, u32 asked) const {
+    const Pool &from = found(lane);
+    lane.stage = Lane::fetching;
     if (!view.has_exact()) return;
-    for (u32 i = lane.asked; view.asks_ahead() && i < lane.depth; ++i) ask_for(from.id(i));
+    for (u32 i = asked; view.asks_ahead() && i < lane.depth; ++i) ask_for(from.id(i));
     for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
+}
+
+// Where half of the answer lies farther away than the walk went, or less than k rows were found: because of the filter, or because the
+// graph is in pieces.
+bool Searcher::fell_short(const Lane &lane) const {
+    const u32 wanted = smaller(request.k, view.rows());
+    if (!filter.active()) return lane.beam.pool.size() < wanted;
+    const Pool &passed = lane.accepted;
+    return passed.size() < wanted || passed.item_at(wanted / 2) > lane.beam.pool.worst();
 }
 
 u32 Searcher::finish(Lane &lane, learnann_hit *out) const {
     lane.stage = Lane::idle;
-    const Pool &from = found(lane);
     if (plan.way == Way::walk) {
         count(lane);
-        // The promise: k hits where k rows pass. A walk that found fewer (a filter, a graph in pieces) gives way to a scan.
-        if (from.size() < smaller(request.k, view.rows())) return scan_exact(lane, out, no_radius);
+        if (fell_short(lane)) {
+            if (!filter.active()) return scan_exact(lane, out, no_radius);
+            scan_codes(lane);
+        }
     }
     Hits hits(view, out, request.k);
-    rerank(lane, from, lane.depth, no_radius, hits);
+    rerank(lane, found(lane), lane.depth, no_radius, hits);
     return hits.finish();
 }
 
-// Leaves the best by code of all rows that pass.
-Status Searcher::scan_codes(Lane &lane, learnann_error *error) const {
+// Leaves the best by code of all rows that pass, to be reranked.
+void Searcher::scan_codes(Lane &lane) const {
     constexpr u32 block = 128;      // codes that are on their way at a time
     Pool &best = lane.accepted;
-    LEARNANN_RETURN_IF(best.prepare(plan.kept, smaller(plan.rerank.anchor, plan.kept), error));
-    lane.asked = 0;
+    (void)best.prepare(plan.scanned(), 0, nullptr);     // the memory is there already
     const u32 stride = view.about().record_bytes;
     u32 slots[block];
     i32 estimates[block];
@@ -269,9 +302,10 @@ Status Searcher::scan_codes(Lane &lane, learnann_error *error) const {
         if (count == block) score();
     });
     if (count > 0) score();
+    best.settle();
+    lane.depth = best.size();
     ++stats.scanned;
     stats.stop = LEARNANN_STOP_SCAN;
-    return LEARNANN_OK;
 }
 
 u32 Searcher::scan_exact(Lane &lane, learnann_hit *out, float radius) const {
@@ -315,8 +349,9 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
                 }
                 ++in_work;
                 if (searcher.plan.way == Way::scan_codes) {
-                    LEARNANN_RETURN_IF(searcher.scan_codes(lane, error));
-                    searcher.fetch(lane);
+                    LEARNANN_RETURN_IF(searcher.prepare_accepted(lane, error));
+                    searcher.scan_codes(lane);
+                    searcher.ask_for_rows(lane, 0);
                     continue;
                 }
                 LEARNANN_RETURN_IF(searcher.start(lane, error));
