@@ -33,10 +33,7 @@ struct Plan {
     u32 horizon = 0;        // of those, how many of the nearest are expanded
     u32 kept = 0;           // candidates that survive the walk
     RerankRule rerank;      // and how many of them are reranked
-
-    // So many of the rows that a scan of codes finds are reranked: they may be any distance away, where codes tell them apart less well
-    // than the near ones that the effort was calibrated with.
-    u32 scanned() const { return 4 * kept; }
+    u32 scanned = 0;        // candidates that a scan of codes leaves, all of which are reranked
 };
 
 constexpr u32 scan_rows = 256;      // up to here a walk costs as much as a scan
@@ -51,7 +48,9 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     plan.rerank = rule.rerank;
     if (n <= scan_rows || plan.kept >= n / 2) plan.way = Way::scan_exact;
     if (!filter.active() || plan.way != Way::walk) return plan;
-    plan.passing = larger(filter.expected_passes(), 1.0);
+    plan.passing = clamp(filter.expected_passes(), 1.0, static_cast<double>(n));
+    // A scan's may be any distance away, where codes tell them apart less well than the near ones that the effort was calibrated with.
+    plan.scanned = static_cast<u32>(smaller<u64>(4ull * plan.kept, n));
     // The neighbours that pass lie farther apart than those that the horizon was learned from; the longest rows anywhere.
     const double seen = n / plan.passing;
     const u32 expanded = view.about().metric == LEARNANN_IP ? plan.kept : (plan.kept + plan.horizon) / 2;
@@ -59,7 +58,7 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     plan.horizon = static_cast<u32>(smaller(larger(expanded, 1u) * seen, static_cast<double>(plan.width)));
     // A walk that must see `kept` rows that pass expands about kept * n / passing. Each of those costs as much as some 20 codes here and
     // there, and each of these as 6 rows that are asked whether they pass.
-    if (plan.passing <= plan.scanned()) plan.way = Way::scan_exact;
+    if (plan.passing <= plan.scanned) plan.way = Way::scan_exact;
     else if ((plan.passing + filter.asked() / 6.0) * plan.passing < 20.0 * plan.kept * n) plan.way = Way::scan_codes;
     return plan;
 }
@@ -149,7 +148,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
 // With the memory that a scan will need, should it come to that.
 Status Searcher::prepare_accepted(Lane &lane, learnann_error *error) const {
     if (!filter.active()) return LEARNANN_OK;
-    LEARNANN_RETURN_IF(lane.accepted.prepare(plan.scanned(), 0, error));
+    LEARNANN_RETURN_IF(lane.accepted.prepare(plan.scanned, 0, error));
     return lane.accepted.prepare(plan.kept, plan.kept, error);
 }
 
@@ -284,7 +283,7 @@ u32 Searcher::finish(Lane &lane, learnann_hit *out) const {
 void Searcher::scan_codes(Lane &lane) const {
     constexpr u32 block = 128;      // codes that are on their way at a time
     Pool &best = lane.accepted;
-    (void)best.prepare(plan.scanned(), 0, nullptr);     // the memory is there already
+    (void)best.prepare(plan.scanned, 0, nullptr);     // the memory is there already
     const u32 stride = view.about().record_bytes;
     u32 slots[block];
     i32 estimates[block];
