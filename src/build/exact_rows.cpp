@@ -116,7 +116,7 @@ void Refiner::read_codes(const u8 *records, u32 count) {
             const float step = code_step_of(codec, records + static_cast<u64>(r) * codec.record_bytes);
             for (u32 j = 0; j < here; ++j) lengths[4 * r + j] = step * units[j] * static_cast<float>(codes[r * max_code_dim + i + j]);
         }
-        for (u32 r = 0; r < count; r += 4) kernels().axpy4(spoken.data() + static_cast<u64>(r) * dim, dim, smaller(4u, count - r), four, lengths + 4 * r, dim);
+        for (u32 r = 0; r < count; r += 4) kernels().axpy4(spoken.data() + static_cast<u64>(r) * dim, dim, smaller(4u, count - r), four, lengths + 4ull * r, dim);
     }
 }
 

@@ -246,8 +246,8 @@ template <u32 Rows> LEARNANN_AVX2 inline void axpy4_rows(float *y, u64 stride, c
 // Two rows at a time: they and their weights fill the registers.
 LEARNANN_AVX2 inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
     u32 row = 0;
-    for (; row + 2 <= rows; row += 2) axpy4_rows<2>(y + row * stride, stride, x, a + 4 * row, n);
-    if (row < rows) axpy4_rows<1>(y + row * stride, stride, x, a + 4 * row, n);
+    for (; row + 2 <= rows; row += 2) axpy4_rows<2>(y + row * stride, stride, x, a + 4ull * row, n);
+    if (row < rows) axpy4_rows<1>(y + row * stride, stride, x, a + 4ull * row, n);
 }
 
 // As loops::widen, with the machine's own conversion of halves.

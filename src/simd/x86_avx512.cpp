@@ -391,7 +391,7 @@ template <u32 Rows> LEARNANN_AVX512 inline void axpy4_rows(float *y, u64 stride,
 
 LEARNANN_AVX512 inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
     if (rows == 4) return axpy4_rows<4>(y, stride, x, a, n);
-    for (u32 row = 0; row < rows; ++row) axpy4_rows<1>(y + row * stride, stride, x, a + 4 * row, n);
+    for (u32 row = 0; row < rows; ++row) axpy4_rows<1>(y + row * stride, stride, x, a + 4ull * row, n);
 }
 
 // As loops::quantise.
