@@ -11,11 +11,10 @@ constexpr u32 block_rows = 16;      // of a product, that a thread makes at a ti
 constexpr u32 tile_cols = 256;
 constexpr u32 tile_inner = 16;
 
-// Rows [begin, end) of W b, where weight(row, i) gives W; columns from `from` on. The tile of b and the part of `out` that it goes to
-// stay in the first cache together.
-template <class Weight> void multiply_block(Weight weight, const float *b, float *out, u32 inner, u32 cols, u32 begin, u32 end, u32 from) {
+// Rows [begin, end) of out += W b, where weight(row, i) gives W; columns from `from` on. The tile of b and the part of `out` that it goes
+// to stay in the first cache together.
+template <class Weight> void add_product(Weight weight, const float *b, float *out, u32 inner, u32 cols, u32 begin, u32 end, u32 from) {
     const Kernels &k = kernels();
-    std::memset(out + static_cast<u64>(begin) * cols, 0, static_cast<size_t>(end - begin) * cols * sizeof(float));
     for (u32 left = from; left < cols; left += tile_cols)
         for (u32 first = 0; first < inner; first += tile_inner) {
             const u32 width = smaller(tile_cols, cols - left), last = smaller(first + tile_inner, inner);
@@ -33,12 +32,13 @@ template <class Weight> void multiply_block(Weight weight, const float *b, float
         }
 }
 
-// The same of all rows; from(row) says which column the block that begins there may leave out all before.
+// All rows of out = W b; from(row) says which column the block that begins there may leave out all before.
 template <class Weight, class From>
 void multiply_blocks(Weight weight, const float *b, float *out, u32 rows, u32 inner, u32 cols, u32 threads, From from) {
     parallel(threads, (rows + block_rows - 1) / block_rows, 1, [=](u64 item, u32) {
         const u32 begin = static_cast<u32>(item) * block_rows, end = smaller(begin + block_rows, rows);
-        multiply_block(weight, b, out, inner, cols, begin, end, from(begin));
+        std::memset(out + static_cast<u64>(begin) * cols, 0, static_cast<size_t>(end - begin) * cols * sizeof(float));
+        add_product(weight, b, out, inner, cols, begin, end, from(begin));
     });
 }
 
@@ -73,18 +73,7 @@ void take_out(float *columns, u32 dim, u32 begin, u32 end, float *along) {
         for (u32 p = 0; p < begin; ++p)
             for (u32 c = begin; c < end; ++c)
                 along[(c - begin) * begin + p] -= k.dot[LEARNANN_F32](column(c, from), column(p, from), smaller(tile_dims, dim - from));
-    for (u32 from = 0; from < dim; from += tile_dims)
-        for (u32 p = 0; p < begin; p += 4) {
-            const float *four[4];
-            for (u32 i = 0; i < 4; ++i) four[i] = column(smaller(p + i, begin - 1), from);
-            for (u32 c = begin; c < end; c += 4) {
-                const u32 rows = smaller(4u, end - c);
-                float weights[16] = {};
-                for (u32 r = 0; r < rows; ++r)
-                    for (u32 i = 0; i < smaller(4u, begin - p); ++i) weights[4 * r + i] = along[(c + r - begin) * begin + p + i];
-                k.axpy4(column(c, from), dim, rows, four, weights, smaller(tile_dims, dim - from));
-            }
-        }
+    add_product([=](u32 c, u32 p) { return along[(c - begin) * begin + p]; }, columns, columns, begin, dim, begin, end, 0);
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ struct Plan {
     u32 scanned = 0;        // candidates that a scan of codes leaves, all of which are reranked
 };
 
-constexpr u32 scan_rows = 256;      // up to here a walk costs as much as a scan
+// Where a walk costs as much as a scan of all rows: these are few, or half of them would be kept.
+inline bool few_rows(u32 rows, u32 kept) { return rows <= 256 || kept >= rows / 2; }
 
 inline Plan make_plan(const FileView &view, const SearchRequest &request, const RowFilter &filter) {
     const u32 n = view.rows();
@@ -46,7 +47,7 @@ inline Plan make_plan(const FileView &view, const SearchRequest &request, const 
     const EffortRule rule = effort_rule(view, request.k, plan.kept);
     plan.horizon = rule.horizon;
     plan.rerank = rule.rerank;
-    if (n <= scan_rows || plan.kept >= n / 2) plan.way = Way::scan_exact;
+    if (few_rows(n, plan.kept)) plan.way = Way::scan_exact;
     if (!filter.active() || plan.way != Way::walk) return plan;
     plan.passing = clamp(filter.expected_passes(), 1.0, static_cast<double>(n));
     // A scan's may be any distance away, where codes tell them apart less well than the near ones that the effort was calibrated with.
@@ -107,9 +108,7 @@ struct Searcher {
     // How a range search goes: as a walk expands about kept * n / passing rows of some 20 edges, and an exact row costs about three code
     // distances.
     bool scans_range() const {
-        const u32 n = view.rows();
-        if (n <= scan_rows || plan.kept >= n / 2) return true;
-        return filter.active() && plan.passing * plan.passing < 7.0 * plan.kept * n;
+        return few_rows(view.rows(), plan.kept) || (filter.active() && plan.passing * plan.passing < 7.0 * plan.kept * view.rows());
     }
 };
 
