@@ -140,8 +140,10 @@ typedef enum learnann_graph {
     LEARNANN_GRAPH_HNSW = 4,        /* M = degree / 2: layers of random rows, each a layer of 1 / M of the one below, links chosen
                                      * by the heuristic, at most M of them, `degree` on the lowest layer; searches descend
                                      * through the layers (Malkov and Yashunin, 2016) */
-    LEARNANN_GRAPH_UNIFORM = 5      /* adaptive, then linked anew with as many edges, the same number for every row: tells what it
+    LEARNANN_GRAPH_UNIFORM = 5,     /* adaptive, then linked anew with as many edges, the same number for every row: tells what it
                                      * is worth that rows have as many as they need */
+    LEARNANN_GRAPH_GIVEN = 6        /* the edges of `neighbours` in the build's options, made elsewhere (on a GPU, by a network), and what
+                                     * makes all rows reachable */
 } learnann_graph;
 
 /* ---- open --------------------------------------------------------------------------------------------------- */
@@ -376,9 +378,11 @@ typedef struct learnann_builder learnann_builder;
 typedef enum learnann_spectral {
     LEARNANN_SPECTRAL_AUTO = 0,         /* PCA: no other is worth its build time unasked */
     LEARNANN_SPECTRAL_PCA = 1,
-    LEARNANN_SPECTRAL_LEARNED = 2       /* a map trained so that codes tell near rows apart as their true distances do: more recall
+    LEARNANN_SPECTRAL_LEARNED = 2,      /* a map trained so that codes tell near rows apart as their true distances do: more recall
                                          * from narrow records, for some 5 to 20 seconds more of build on two cores. With `queries`
                                          * it is trained for such. PCA stays where this keeps no more of the held-out neighbours */
+    LEARNANN_SPECTRAL_GIVEN = 3         /* the map of `directions` in the build's options, made elsewhere. It is taken whatever it keeps:
+                                         * code_recall of the report tells what it is worth */
 } learnann_spectral;
 
 typedef struct learnann_build_options {
@@ -390,7 +394,7 @@ typedef struct learnann_build_options {
     learnann_graph graph;
     uint32_t degree;                /* out-edges that pruning leaves a row at most, 4 to 128. 0: 32; where `graph` is adaptive or uniform,
                                      * 48 under inner product of rows of different lengths, and 64 where the rows' local dimension is
-                                     * 20 or more. Most keep fewer */
+                                     * 20 or more. Most keep fewer. Where `graph` is given: numbers a row in `neighbours`, never 0 */
     learnann_exact exact;
     uint64_t seed;
     uint64_t memory_limit;          /* refuse with NOMEM, before the work, a build for which learnann_build_bytes tells more; 0: none */
@@ -405,6 +409,14 @@ typedef struct learnann_build_options {
                                      * pages given back to the system once read (madvise): some 20 MB of them are resident at a time
                                      * (with LEARNANN_GRAPH_KNN, which reads them again and again, all) */
     uint32_t reserved;
+    const learnann_vectors *directions; /* of LEARNANN_SPECTRAL_GIVEN: 1 to 1,024 vectors of as many elements as the rows have. A row's
+                                     * products with them stand for it: near rows should lie as far apart there as they do in truth, so
+                                     * directions of length 1 at right angles serve best; no vector may become longer than 8 times its
+                                     * length. (Rows are made of length 1 first under cosine; but for inner product their mean is
+                                     * taken off.) Borrowed until the builder is freed */
+    const uint32_t *neighbours;     /* of LEARNANN_GRAPH_GIVEN: `degree` row numbers for each row, dense; in the place of one that is
+                                     * missing UINT32_MAX. A row's own number, and one that comes twice, are passed over. Borrowed until
+                                     * the builder is freed */
 } learnann_build_options;
 
 static inline learnann_build_options learnann_build_options_default(void) {
@@ -461,7 +473,8 @@ LEARNANN_API learnann_status learnann_builder_create(const learnann_build_option
 LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 
 /* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
- * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row that is too long or not finite); NOMEM (`needed`);
+ * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row that is too long or not finite, or whose neighbour is
+ * no row; or the first direction that is); NOMEM (`needed`);
  * CANCELLED; UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);

@@ -63,9 +63,14 @@ int main(int, char **v) {
     std::vector<float> centres(40 * 24);
     for (float &c : centres) c = next();
     write(v[1], 3000, 24, centres), write(v[2], 100, 24, centres);
+    float axes[16 * 24] = {};       // of the first dimensions
+    for (int i = 0; i < 16; ++i) axes[i * 25] = 1;
+    const int32_t size[2] = {16, 24};
+    FILE *f = fopen(v[3], "wb");
+    fwrite(size, 4, 2, f), fwrite(axes, 4, 16 * 24, f), fclose(f);
 }
 CPP
-"$CXX" -O1 "$T/make.cpp" -o "$T/make" && "$T/make" "$T/rows.fbin" "$T/queries.fbin" || exit 1
+"$CXX" -O1 "$T/make.cpp" -o "$T/make" && "$T/make" "$T/rows.fbin" "$T/queries.fbin" "$T/axes.fbin" || exit 1
 L=$B/learnann
 
 # ---- the command line ----
@@ -94,6 +99,15 @@ for graph in knn nsw hnsw uniform; do
     "$L" search "$T/$graph.la" "$T/queries.fbin" -k 10 --effort 200 --truth "$T/l2.ivecs" --json >"$T/search.json"
     check "recall $graph" at_least "$(number recall "$T/search.json")" 0.8     # nsw between clusters: that is why it is no default
 done
+# A graph made elsewhere: here by a search for every row. The first of its neighbours is the row itself.
+check "lists of neighbours" "$L" search "$T/l2.la" "$T/rows.fbin" -k 17 --out "$T/lists.ivecs"
+check "build of a graph given" says '"graph":"given"' "$L" build "$T/rows.fbin" -o "$T/given.la" --graph "$T/lists.ivecs" --json
+check "verify of a graph given" "$L" verify "$T/given.la"
+"$L" search "$T/given.la" "$T/queries.fbin" -k 10 --effort 200 --truth "$T/l2.ivecs" --json >"$T/search.json"
+check "recall of a graph given" at_least "$(number recall "$T/search.json")" 0.95
+check "a part of a graph given" says "graph *given, [78]\." "$L" build "$T/rows.fbin" -o "$T/part.la" --graph "$T/lists.ivecs" --degree 8
+check "a space given" says '"spectral":"given"' "$L" build "$T/rows.fbin" -o "$T/space.la" --spectral "$T/axes.fbin" --json
+check "verify of a space given" "$L" verify "$T/space.la"
 check "search from flash" bash -c "'$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --flash --out '$T/flash.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/mapped.ivecs' && cmp '$T/flash.ivecs' '$T/mapped.ivecs'"
 if [ "$(uname)" = Linux ]; then
     check "search cold" says '"cold_bytes"' "$L" search "$T/l2.la" "$T/queries.fbin" --cold --json
@@ -141,6 +155,10 @@ check "missing input" ends 1 "no such file\|No such file" "$L" build "$T/none.fb
 check "unknown command" ends 2 "no command frobnicate" "$L" frobnicate
 check "unknown option" ends 2 "unknown option\|--frob" "$L" build "$T/rows.fbin" -o "$T/x.la" --frob
 check "graph of no kind" ends 2 "adaptive" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph tree
+check "a graph of other rows" ends 1 "neighbours of [0-9,]* rows" "$L" build "$T/queries.fbin" -o "$T/x.la" --graph "$T/lists.ivecs"
+check "a graph of too few neighbours" ends 1 "17 neighbours a row" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph "$T/lists.ivecs" --degree 20
+check "a graph of vectors" ends 1 "axes.fbin" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph "$T/axes.fbin"
+check "a graph that is not there" ends 1 "none.ivecs" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph "$T/none.ivecs"
 check "not an index" ends 1 "another kind\|not begin with LEARNANN" "$L" info "$T/rows.fbin"
 head -c 5000 "$T/l2.la" >"$T/short.la"
 check "truncated index" ends 1 "truncated" "$L" info "$T/short.la"
@@ -153,6 +171,7 @@ check "damaged index" ends 1 "F[0-9]" "$L" verify "$T/flip.la"
 check "wrong dimension" bash -c "'$L' convert '$T/l2.ivecs' '$T/x.ibin'; ! '$L' search '$T/l2.la' '$T/short.fbin'"
 check "train without queries" ends 2 "queries" "$L" train "$T/l2.la"
 printf '\1\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0' >"$T/two.fbin"
+check "a space of another dimension" ends 1 "2 elements" "$L" build "$T/rows.fbin" -o "$T/x.la" --spectral "$T/two.fbin"
 check "train with another dimension" ends 1 "2 elements" "$L" train "$T/l2.la" --queries "$T/two.fbin"
 check "cold and threads" ends 2 "query by query" "$L" search "$T/l2.la" "$T/queries.fbin" --cold --threads 2
 check "k = 0" ends 2 "k" "$L" search "$T/l2.la" "$T/queries.fbin" -k 0

@@ -36,11 +36,11 @@ int ProgressLine::on_progress(void *self, const char *phase, double done) {
     return interrupted() ? 1 : 0;
 }
 
-bool open_sample_queries(const std::string &path, const std::string &rows, uint32_t dim, MatrixFile &queries, Failure &failure) {
+bool open_vectors_for(const std::string &path, const std::string &rows, uint32_t dim, MatrixFile &queries, Failure &failure) {
     if (!open_vectors(path, queries, failure)) return false;
     if (queries.matrix.dim == dim) return true;
     return fail(failure, path, "", format("its vectors have %u elements, those of %s %u", queries.matrix.dim, rows.c_str(), dim),
-                "Give sample queries of the same dimension as the rows.");
+                "Give vectors of the same dimension as the rows.");
 }
 
 void write_phases(JsonWriter &json, const learnann_build_report &report) {

@@ -35,8 +35,8 @@ private:
     int percent_ = -1;
 };
 
-// Sample queries for rows of that dimension, which `rows` names.
-bool open_sample_queries(const std::string &path, const std::string &rows, uint32_t dim, MatrixFile &queries, Failure &failure);
+// Sample queries, or directions, for rows of that dimension, which `rows` names.
+bool open_vectors_for(const std::string &path, const std::string &rows, uint32_t dim, MatrixFile &queries, Failure &failure);
 
 // The report's phases: as the field "phases", and as rows of a table.
 void write_phases(JsonWriter &json, const learnann_build_report &report);

@@ -65,6 +65,12 @@ std::string store(const Choice &target, const std::string &text) {
         }
         if (word.here) here += (here.empty() ? "" : ", ") + std::string(word.text);
     }
+    if (target.file != nullptr && text.find('.') != std::string::npos) {
+        *target.file = text;
+        *target.value = target.file_value;
+        return "";
+    }
+    if (target.file != nullptr) here += ", or a file";
     const bool known = std::any_of(target.words.begin(), target.words.end(),
                                    [&](const Word &word) { return text == word.text; });
     return (known ? "is not in this version of learnann; there is: " : "is not known; there is: ") + here;
@@ -226,8 +232,8 @@ const char *metric_name(uint32_t metric) {
 }
 
 const char *graph_name(uint32_t graph) {
-    static const char *const names[] = {"unknown", "adaptive", "knn", "nsw", "hnsw", "uniform"};
-    return graph < 6 ? names[graph] : "unknown";
+    static const char *const names[] = {"unknown", "adaptive", "knn", "nsw", "hnsw", "uniform", "given"};
+    return graph < sizeof names / sizeof *names ? names[graph] : "unknown";
 }
 
 const char *type_name(uint32_t type) {

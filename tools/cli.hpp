@@ -40,6 +40,8 @@ struct Word {
 struct Choice {
     uint32_t *value;
     std::vector<Word> words;
+    std::string *file = nullptr;    // where there is one, what is no word and has a dot is a file's name, and `value` becomes file_value
+    uint32_t file_value = 0;
 };
 using Target = std::variant<bool *, std::string *, Whole, Fraction, Bytes, Choice>;
 

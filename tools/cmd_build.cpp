@@ -14,7 +14,7 @@ namespace tools {
 namespace {
 
 struct Settings {
-    std::string input, output, keys, queries;
+    std::string input, output, keys, queries, directions, neighbours;
     uint32_t metric = LEARNANN_L2;
     uint64_t threads = 0, seed = 0, code_bytes = 0, degree = 0, memory = 0;
     uint32_t spectral = LEARNANN_SPECTRAL_AUTO;
@@ -44,15 +44,20 @@ Syntax syntax_of(Settings &s) {
                              "and for what is mapped of INPUT at a time (some 20 MB, however large it is).\n"
                              "Default: what the machine has available; the file does not depend on it", Bytes{&s.memory}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
-        {"--spectral", "auto|pca|learned", "the projection: pca (auto, the default, is that), or one trained for 5 to 20 s:\nmore recall from narrow records",
-         Choice{&s.spectral, {{"auto", LEARNANN_SPECTRAL_AUTO}, {"pca", LEARNANN_SPECTRAL_PCA},
-                              {"laplacian", 0, false}, {"learned", LEARNANN_SPECTRAL_LEARNED}}}},
+        {"--spectral", "auto|pca|learned|FILE",
+         "the projection: pca (auto, the default, is that), one trained for 5 to 20 s (more recall\n"
+         "from narrow records), or one made elsewhere: a file of vectors, a direction each",
+         Choice{&s.spectral, {{"auto", LEARNANN_SPECTRAL_AUTO}, {"pca", LEARNANN_SPECTRAL_PCA}, {"learned", LEARNANN_SPECTRAL_LEARNED}},
+                &s.directions, LEARNANN_SPECTRAL_GIVEN}},
         {"--code-bytes", "N", "bytes of a record, a multiple of 16 from 16 to 1024.\n"
                               "Default: from the recall of held-out rows", Whole{&s.code_bytes, 16, 1024, 16}},
         {"--graph", "KIND", "adaptive (default); others to compare it with: knn (every row's nearest, exactly),\n"
-                            "nsw, hnsw (M is half the degree), uniform (as adaptive, as many edges for each row)",
+                            "nsw, hnsw (M is half the degree), uniform (as adaptive, as many edges for each row);\n"
+                            "or a FILE of one made elsewhere: for each row the numbers of its neighbours, -1 for none\n"
+                            "(.ivecs, .ibin or .npy of i4 or i8), of which --degree takes the first so many",
          Choice{&s.graph, {{"adaptive", LEARNANN_GRAPH_ADAPTIVE}, {"knn", LEARNANN_GRAPH_KNN},
-                           {"nsw", LEARNANN_GRAPH_NSW}, {"hnsw", LEARNANN_GRAPH_HNSW}, {"uniform", LEARNANN_GRAPH_UNIFORM}}}},
+                           {"nsw", LEARNANN_GRAPH_NSW}, {"hnsw", LEARNANN_GRAPH_HNSW}, {"uniform", LEARNANN_GRAPH_UNIFORM}},
+                &s.neighbours, LEARNANN_GRAPH_GIVEN}},
         {"--degree", "N", "out-edges that a row keeps at most when pruned, 4 to 128 (default 32;\n48 for inner products, 64 for rows of many local dimensions); most rows keep fewer", Whole{&s.degree, 4, 128}},
         {"--exact", "KIND", "how rows are kept for the last ranking: auto (default, as given), f32, f16,\n"
                             "i8, u8; i4, i2, binary (what the code leaves of a row, in so few bits a dimension:\n"
@@ -70,15 +75,42 @@ Syntax syntax_of(Settings &s) {
 // ---- the input
 
 struct Inputs {
-    MatrixFile rows, queries;
+    MatrixFile rows, queries, directions;
     std::vector<uint64_t> keys;
-    learnann_vectors row_vectors{}, query_vectors{};
+    std::vector<uint32_t> neighbours;   // `degree` of each row
+    uint32_t degree = 0;
+    learnann_vectors row_vectors{}, query_vectors{}, direction_vectors{};
 };
+
+// The first `degree` numbers of each row, all where that is 0.
+bool read_neighbours(const std::string &path, const std::string &rows, uint64_t count, uint64_t degree, Inputs &in, Failure &failure) {
+    MatrixFile file;
+    if (!open_ids(path, file, failure)) return false;
+    const Matrix &m = file.matrix;
+    if (m.rows != count) {
+        return fail(failure, path, "", format("holds the neighbours of %s rows, %s has %s", grouped(m.rows).c_str(), rows.c_str(), grouped(count).c_str()),
+                    "Give a list for each row.");
+    }
+    in.degree = degree == 0 ? m.dim : static_cast<uint32_t>(degree);
+    if (in.degree > m.dim || in.degree < 4 || in.degree > 128) {
+        return fail(failure, path, "", format("holds %u neighbours a row", m.dim), "Take 4 to 128 of them: --degree N.");
+    }
+    for (uint64_t row = 0; row < m.rows; ++row)
+        for (uint32_t i = 0; i < in.degree; ++i) {
+            const int64_t id = id_at(m, row, i);
+            if (id < -1 || id >= static_cast<int64_t>(count)) {
+                return fail(failure, path, format("row %llu", static_cast<unsigned long long>(row)),
+                            format("names row %lld of %s", static_cast<long long>(id), grouped(count).c_str()), "Give row numbers, counted from 0, or -1 for none.");
+            }
+            in.neighbours.push_back(id < 0 ? UINT32_MAX : static_cast<uint32_t>(id));
+        }
+    return true;
+}
 
 bool open_inputs(const Settings &s, Inputs &in, Failure &failure) {
     if (!check_output(s.output, failure) || !open_vectors(s.input, in.rows, failure)) return false;
     in.row_vectors = as_vectors(in.rows.matrix);
-    for (const std::string *other : {&s.input, &s.keys, &s.queries}) {
+    for (const std::string *other : {&s.input, &s.keys, &s.queries, &s.directions, &s.neighbours}) {
         if (!other->empty() && same_file(*other, s.output)) {
             return fail(failure, s.output, "", "is also an input", "Name another output file.");
         }
@@ -92,10 +124,14 @@ bool open_inputs(const Settings &s, Inputs &in, Failure &failure) {
         }
     }
     if (!s.queries.empty()) {
-        if (!open_sample_queries(s.queries, s.input, in.row_vectors.dim, in.queries, failure)) return false;
+        if (!open_vectors_for(s.queries, s.input, in.row_vectors.dim, in.queries, failure)) return false;
         in.query_vectors = as_vectors(in.queries.matrix);
     }
-    return true;
+    if (!s.directions.empty()) {
+        if (!open_vectors_for(s.directions, s.input, in.row_vectors.dim, in.directions, failure)) return false;
+        in.direction_vectors = as_vectors(in.directions.matrix);
+    }
+    return s.neighbours.empty() || read_neighbours(s.neighbours, s.input, in.row_vectors.count, s.degree, in, failure);
 }
 
 learnann_build_options options_of(const Settings &s, const Inputs &in, const AvailableMemory &memory,
@@ -106,7 +142,9 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
     o.spectral = static_cast<learnann_spectral>(s.spectral);
     o.code_bytes = static_cast<uint32_t>(s.code_bytes);
     o.graph = static_cast<learnann_graph>(s.graph);
-    o.degree = static_cast<uint32_t>(s.degree);
+    o.degree = s.neighbours.empty() ? static_cast<uint32_t>(s.degree) : in.degree;
+    o.neighbours = s.neighbours.empty() ? nullptr : in.neighbours.data();
+    o.directions = s.directions.empty() ? nullptr : &in.direction_vectors;
     o.exact = static_cast<learnann_exact>(s.exact);
     o.seed = s.seed;
     o.memory_limit = memory.bytes;
@@ -171,7 +209,9 @@ bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Fai
 
 // ---- the report
 
-const char *spectral_name(learnann_spectral spectral) { return spectral == LEARNANN_SPECTRAL_LEARNED ? "learned" : "pca"; }
+const char *spectral_name(learnann_spectral spectral) {
+    return spectral == LEARNANN_SPECTRAL_LEARNED ? "learned" : spectral == LEARNANN_SPECTRAL_GIVEN ? "given" : "pca";
+}
 
 std::string json_of(const Settings &s, const learnann_build_report &r) {
     JsonWriter json;

@@ -261,7 +261,7 @@ int spectral_report_command(const std::vector<std::string> &arguments) {
     catch_interrupts();
     const bool sampled = !s.queries.empty();
     if (!open_vectors(s.input, rows, failure) ||
-        (sampled && !open_sample_queries(s.queries, s.input, rows.matrix.dim, queries, failure))) return report(failure);
+        (sampled && !open_vectors_for(s.queries, s.input, rows.matrix.dim, queries, failure))) return report(failure);
     const learnann_vectors all = as_vectors(rows.matrix), asking = sampled ? as_vectors(queries.matrix) : all;
     Sample sample{Vectors(all), Vectors(asking), Vectors(asking)};
     std::vector<Line> lines;

@@ -14,14 +14,23 @@ struct learnann_builder {
 
 LEARNANN_BEGIN
 
+constexpr u32 most_directions = 1024;
+
 inline Status check_options(const learnann_build_options &o, learnann_error *error) {
     if (o.metric < LEARNANN_L2 || o.metric > LEARNANN_COS) return fail(error, LEARNANN_ARGUMENT, "the metric is unknown");
-    if (o.spectral > LEARNANN_SPECTRAL_LEARNED) return fail(error, LEARNANN_ARGUMENT, "the spectral space is unknown");
-    if (o.graph > LEARNANN_GRAPH_UNIFORM) return fail(error, LEARNANN_UNSUPPORTED, "the graph is of a kind that this library can't build");
+    if (o.spectral > LEARNANN_SPECTRAL_GIVEN) return fail(error, LEARNANN_ARGUMENT, "the spectral space is unknown");
+    if (o.graph > LEARNANN_GRAPH_GIVEN) return fail(error, LEARNANN_UNSUPPORTED, "the graph is of a kind that this library can't build");
     if (o.exact > LEARNANN_EXACT_BINARY) return fail(error, LEARNANN_ARGUMENT, "the kind of exact rows is unknown");
     if (o.code_bytes && (o.code_bytes < min_record_bytes || o.code_bytes > max_record_bytes || o.code_bytes % 16 != 0))
         return fail(error, LEARNANN_ARGUMENT, "code_bytes must be a multiple of 16 from 16 to 1024");
     if (o.degree && (o.degree < 4 || o.degree > 128)) return fail(error, LEARNANN_ARGUMENT, "degree must be 4 to 128");
+    if ((o.graph == LEARNANN_GRAPH_GIVEN) != (o.neighbours != nullptr) || (o.graph == LEARNANN_GRAPH_GIVEN && o.degree == 0))
+        return fail(error, LEARNANN_ARGUMENT, "a given graph takes neighbours and degree, and no other graph takes neighbours");
+    if ((o.spectral == LEARNANN_SPECTRAL_GIVEN) != (o.directions != nullptr))
+        return fail(error, LEARNANN_ARGUMENT, "a given space takes directions, and no other does");
+    if (o.directions) LEARNANN_RETURN_IF(check_vectors(o.directions, error));
+    if (o.directions && (o.directions->count == 0 || o.directions->count > most_directions))
+        return fail(error, LEARNANN_ARGUMENT, "directions must be 1 to 1,024");
     if (o.queries) LEARNANN_RETURN_IF(check_vectors(o.queries, error));
     if (o.queries && o.queries->count == 0) return fail(error, LEARNANN_ARGUMENT, "the sample has no queries");
     return LEARNANN_OK;
@@ -80,6 +89,8 @@ learnann_status learnann_builder_run(learnann_builder *builder, const learnann_v
     if (rows->count >= no_row) return fail(error, LEARNANN_ARGUMENT, "there are more than 2^32 - 2 rows");
     if (builder->options.queries && builder->options.queries->dim != rows->dim)
         return fail(error, LEARNANN_ARGUMENT, "the sample queries have another dimension than the rows");
+    if (builder->options.directions && builder->options.directions->dim != rows->dim)
+        return fail(error, LEARNANN_ARGUMENT, "the directions have another dimension than the rows");
     const Status status = builder->pipeline.run(*rows, keys, error);
     if (status == LEARNANN_CANCELLED) fail(error, LEARNANN_CANCELLED, "the build was cancelled");
     return status;

@@ -1,4 +1,4 @@
-// graphs.cpp: the graphs of the literature, for comparison: the same rows, codes, file and search, other edges.
+// graphs.cpp: the graphs of the literature, for comparison, and one that is given: the same rows, codes, file and search, other edges.
 #include "build/pipeline.hpp"
 #include "learn/hnsw.hpp"
 #include "learn/knn.hpp"
@@ -14,10 +14,8 @@ Status Pipeline::choose_default_entries(learnann_error *error) {
     return choose_long_entries(CodeSpace{&fitted.codec, records.data(), space_.rows, false}, error);
 }
 
-// Rows held out are linked as the others are. While the graph is calibrated nothing leads to them.
-Status Pipeline::link_knn(learnann_error *error) {
-    LEARNANN_RETURN_IF(choose_default_entries(error));
-    LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, degree_of(options_), threads(), progress(), allocator_, edges_, error));
+// Of a graph that holds all rows. While it is calibrated nothing leads to those held out.
+Status Pipeline::calibrate_without_held_out(learnann_error *error) {
     if (!holdout_.from_rows) return calibrate_graph(error);
     EdgeLists all;
     LEARNANN_RETURN_IF(all.copy(edges_, allocator_, error));
@@ -29,6 +27,34 @@ Status Pipeline::link_knn(learnann_error *error) {
     LEARNANN_RETURN_IF(calibrate_graph(error));
     edges_ = std::move(all);
     return LEARNANN_OK;
+}
+
+Status Pipeline::link_knn(learnann_error *error) {
+    LEARNANN_RETURN_IF(choose_default_entries(error));
+    LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, degree_of(options_), threads(), progress(), allocator_, edges_, error));
+    return calibrate_without_held_out(error);
+}
+
+Status Pipeline::check_given(learnann_error *error) const {
+    const u64 degree = options_.degree;
+    if (options_.graph != LEARNANN_GRAPH_GIVEN) return LEARNANN_OK;
+    for (u64 i = 0; i < rows_.count() * degree; ++i) {
+        const u32 other = options_.neighbours[i];
+        if (other >= rows_.count() && other != no_row)
+            return fail(error, LEARNANN_ARGUMENT, "a row's neighbour is the number of no row", i / degree);
+    }
+    return LEARNANN_OK;
+}
+
+Status Pipeline::link_given(learnann_error *error) {
+    LEARNANN_RETURN_IF(choose_default_entries(error));
+    const u32 degree = options_.degree;
+    parallel(threads(), rows_.count(), 256, [&](u64 row, u32) {
+        const u32 slot = slot_of_row_[row], *given = options_.neighbours + row * degree;
+        for (u32 i = 0; i < degree; ++i)
+            if (given[i] != no_row && given[i] != row) edges_.link(slot, slot_of_row_[given[i]]);
+    });
+    return calibrate_without_held_out(error);
 }
 
 Status Pipeline::link_nsw(learnann_error *error) {

@@ -19,7 +19,7 @@ constexpr u32 insertion_bytes = 24;     // a row, for the order of insertion and
 
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
 inline u32 edge_capacity(const learnann_build_options &o) {
-    if (o.graph == LEARNANN_GRAPH_KNN) return degree_of(o) + 4;     // room for what makes every row reachable
+    if (linked_whole(o)) return degree_of(o) + 4;       // room for what makes every row reachable
     return adaptive(o) ? degree_of(o) * 3 / 2 : degree_of(o);
 }
 
@@ -35,14 +35,13 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 batch = smaller<u64>(rows / 50 + 512, 32768) * degree * 12;
     const u64 angular = o.metric == LEARNANN_IP ? record + angular_capacity * 4ull + 2 : 0;
     const u64 linked = graph + batch + rows * larger<u64>(insertion_bytes + angular, angular ? 0 : 4 + degree * 4 + 2);
-    const u64 unheld = o.graph == LEARNANN_GRAPH_KNN ? lists : 0;      // the graph without what is held out
+    const u64 unheld = linked_whole(o) ? lists : 0;      // the graph without what is held out
     const u64 taught = o.queries && adaptive(o) ? lists + teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
     const u64 calibrated = graph + rows * (4 + taught + unheld) + held_out * calibration_bytes;
     const u64 laid_out = graph + rows * (14 + degree * IdList::bits_for(static_cast<u32>(rows)) * 5 / 32);
     const u64 most = larger(larger(larger(coded, arranged), linked), larger(calibrated, laid_out));
     const u64 in_memory = o.rows_mapped ? 2 * Rows::window + threads * Rows::together * (dim * 4ull + Rows::around / 4) : 0;
-    const u64 space = o.spectral > LEARNANN_SPECTRAL_PCA ? learning_bytes(rows, dim) : 0;
-    return most + space + rows * 3 * 4 + held_out * dim * 5 + in_memory + (8u << 20);
+    return most + space_bytes(rows, dim, o) + rows * 3 * 4 + held_out * dim * 5 + in_memory + (8u << 20);
 }
 
 Pipeline::Pipeline(const learnann_build_options &options, const Allocator &allocator)
@@ -94,6 +93,7 @@ Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_err
     rows_.metric = options_.metric;
     rows_.mapped = options_.rows_mapped != 0;
     keys_ = keys;
+    LEARNANN_RETURN_IF(check_given(error));
     LEARNANN_RETURN_IF(measure_rows(error));
     LEARNANN_RETURN_IF(fit(error));
     LEARNANN_RETURN_IF(arrange(error));
@@ -386,6 +386,7 @@ Status Pipeline::link(learnann_error *error) {
         case LEARNANN_GRAPH_KNN: return link_knn(error);
         case LEARNANN_GRAPH_NSW: return link_nsw(error);
         case LEARNANN_GRAPH_HNSW: return link_hnsw(error);
+        case LEARNANN_GRAPH_GIVEN: return link_given(error);
         default: return link_adaptive(error);
     }
 }
@@ -519,7 +520,8 @@ void Pipeline::collect_sections() {
     a.graph = larger(static_cast<u32>(options_.graph), static_cast<u32>(LEARNANN_GRAPH_ADAPTIVE));
     describe_graph();
 
-    if (refined_bits(exact_.type)) writer_.use_format(format_version);
+    if (refined_bits(exact_.type)) writer_.use_format(refined_format);
+    if (options_.graph == LEARNANN_GRAPH_GIVEN) writer_.use_format(given_format);
     add_hot_sections(projection_section_.data(), projection_section_.size());
     writer_.add(section_row_of_slot, row_of_slot_.data(), 4ull * n);
     writer_.add(section_slot_of_row, slot_of_row_.data(), 4ull * n);

@@ -17,6 +17,8 @@ constexpr u32 default_degree = 32;
 constexpr u32 inner_degree = 48;        // by inner product, where lengths differ: the long rows are many others' neighbours
 constexpr u32 long_degree = 64;         // where rows have neighbours in many directions
 inline bool adaptive(const learnann_build_options &o) { return o.graph <= LEARNANN_GRAPH_ADAPTIVE || o.graph == LEARNANN_GRAPH_UNIFORM; }
+// Those whose rows held out are linked as all others, and taken out only while the graph is calibrated.
+inline bool linked_whole(const learnann_build_options &o) { return o.graph == LEARNANN_GRAPH_KNN || o.graph == LEARNANN_GRAPH_GIVEN; }
 // Before the rows are known.
 inline u32 degree_of(const learnann_build_options &o) {
     return o.degree ? o.degree : o.metric == LEARNANN_IP && adaptive(o) ? inner_degree : default_degree;
@@ -25,8 +27,8 @@ constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
 
 constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned within
 
-// Bytes that learning a space needs while it lasts (spaces.cpp).
-u64 learning_bytes(u64 rows, u32 dim);
+// Bytes that learning a space, or taking one that is given, needs while it lasts (spaces.cpp).
+u64 space_bytes(u64 rows, u32 dim, const learnann_build_options &options);
 
 // The order in which rows are inserted: entries first, the rest at random, behind them copies, and last the rows held out.
 struct InsertionOrder {
@@ -66,6 +68,7 @@ private:
     Status learn_space(learnann_error *error);
     Status keep_pca(const char *note);
     Status learn_metric_space(u32 dims, learnann_error *error);
+    Status take_given_space(learnann_error *error);
     Status arrange(learnann_error *error);
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
@@ -79,6 +82,9 @@ private:
     Status link_knn(learnann_error *error);        // and the others of graphs.cpp
     Status link_nsw(learnann_error *error);
     Status link_hnsw(learnann_error *error);
+    Status link_given(learnann_error *error);
+    Status check_given(learnann_error *error) const;
+    Status calibrate_without_held_out(learnann_error *error);
     Status choose_central_entries(learnann_error *error);
     Status choose_long_entries(const CodeSpace &angular, learnann_error *error);    // under inner product
     Status choose_default_entries(learnann_error *error);
@@ -118,7 +124,7 @@ private:
     Holdout holdout_;
     Basis basis_;           // PCA
     Basis frame_;           // of PCA's directions, where records have room for more of them than there are
-    Basis learned_;         // the space asked for; empty where PCA serves
+    Basis learned_;         // the space asked for, learned or given; empty where PCA serves
     FittedCodec fitted_;
     u32 record_bytes_ = 0;      // of the file
     float code_recall_ = -1;

@@ -1,4 +1,4 @@
-// format.hpp: THE file format, version 2. Little-endian, fixed width, offsets only; every section starts at a multiple of 128.
+// format.hpp: THE file format, version 3. Little-endian, fixed width, offsets only; every section starts at a multiple of 128.
 //
 //   offset  size  header
 //        0     8  magic "LEARNANN"
@@ -44,7 +44,7 @@
 //                      1 + degree u32: how many neighbours, then that many nodes of the layer, then 0                   (hot)
 //     13..31           reserved: router, second router, tombstones, appended delta, further vector spaces, user metadata
 //
-// Versions. 2 added refined exact rows: files without are of version 1 still, and written so.
+// Versions. 2 added refined exact rows, 3 graphs that were given: files without are of version 1 still, and written so.
 //
 // Invariants. Those marked O are checked at open, the rest by verify; a search never trusts them: it compares every id with n
 // and every offset with its section.
@@ -81,8 +81,10 @@
 LEARNANN_BEGIN
 
 constexpr char file_magic[8] = {'L', 'E', 'A', 'R', 'N', 'A', 'N', 'N'};
-constexpr u32 format_version = 2;
+constexpr u32 format_version = 3;
 constexpr u32 plain_format = 1;             // of files that readers of version 1 understand
+constexpr u32 refined_format = 2;           // of those with refined exact rows
+constexpr u32 given_format = 3;             // of those whose graph was given
 constexpr u32 max_sections = 64;
 constexpr u32 cache_line = 64;
 constexpr u32 section_alignment = 128;      // lines are often fetched in pairs

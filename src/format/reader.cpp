@@ -90,8 +90,8 @@ Status FileView::read_about(learnann_error *error) {
     if (!sizes) return corrupt(error, "F5: rows, dimension, entries or degree out of range", at);
     const bool kinds = a.metric >= LEARNANN_L2 && a.metric <= LEARNANN_COS && a.input_type >= LEARNANN_F32 &&
                        a.input_type <= LEARNANN_U8 && a.exact_tail <= 1 &&
-                       a.graph <= LEARNANN_GRAPH_UNIFORM &&
-                       (a.exact_type <= LEARNANN_U8 || (refined_bits(a.exact_type) && !a.exact_tail && format_ > plain_format));
+                       (a.graph <= LEARNANN_GRAPH_UNIFORM || (a.graph == LEARNANN_GRAPH_GIVEN && format_ >= given_format)) &&
+                       (a.exact_type <= LEARNANN_U8 || (refined_bits(a.exact_type) && !a.exact_tail && format_ >= refined_format));
     if (!kinds) return corrupt(error, "F5: metric, element type or graph unknown", at);
     const bool record = a.record_bytes >= min_record_bytes && a.record_bytes <= max_record_bytes && a.record_bytes % 16 == 0 &&
                         a.nibbles_at <= a.crumbs_at && a.nibbles_at % 4 == 0 && a.nibble_shift <= max_nibble_shift &&

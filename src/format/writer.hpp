@@ -40,8 +40,8 @@ public:
         s.size = size;
         add(s);
     }
-    // What a reader has to understand.
-    void use_format(u32 version) { format_ = version; }
+    // What a reader has to understand, at least.
+    void use_format(u32 version) { format_ = larger(format_, version); }
     void clear() {
         count_ = 0;
         format_ = plain_format;

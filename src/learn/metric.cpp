@@ -185,34 +185,20 @@ Status learn_metric(const NearLists &lists, const MetricTraining &training, u32 
 Status basis_of_metric(const Metric &metric, const NearLists &lists, const Basis &wide, u32 threads, const Allocator &allocator, Basis &basis,
                        learnann_error *error) {
     const u32 m = metric.dims, sample = smaller(static_cast<u32>(lists.row_length2.size()), 8192u);
-    Array<float> y(allocator), covariance(allocator), vectors(allocator), columns(allocator), turned(allocator);
-    Array<double> matrix(allocator), values(allocator);
+    Array<float> y(allocator), columns(allocator);
     LEARNANN_RETURN_IF(y.allocate(static_cast<u64>(sample) * m, error));
-    for (Array<float> *square : {&covariance, &vectors}) LEARNANN_RETURN_IF(square->allocate(static_cast<u64>(m) * m, error));
-    LEARNANN_RETURN_IF(matrix.allocate(static_cast<u64>(m) * m, error));
-    LEARNANN_RETURN_IF(values.allocate(m, error));
-    const auto eigen = [&](const float *of, u32 rows) {
-        gram(of, covariance.data(), rows, m, threads);
-        for (u64 i = 0; i < matrix.size(); ++i) matrix[i] = covariance[i];
-        return symmetric_eigen(matrix.data(), m, values.data(), vectors.data(), allocator, error);
-    };
-    LEARNANN_RETURN_IF(eigen(metric.map.data(), lists.dim));
-    basis.stretch = larger(1.0f, 1.01f * static_cast<float>(std::sqrt(larger(values[0], 0.0))));
     multiply(lists.row.data(), metric.map.data(), y.data(), sample, lists.dim, m, threads);
-    LEARNANN_RETURN_IF(eigen(y.data(), sample));
 
     LEARNANN_RETURN_IF(columns.allocate(metric.map.size(), error));     // the map transposed
     for (u32 i = 0; i < lists.dim; ++i)
         for (u32 k = 0; k < m; ++k) columns[static_cast<u64>(k) * lists.dim + i] = metric.map[static_cast<u64>(i) * m + k];
-    LEARNANN_RETURN_IF(turned.allocate(columns.size(), error));
-    multiply(vectors.data(), columns.data(), turned.data(), m, m, lists.dim, threads);
     basis.dim = wide.dim;
     basis.count = m;
     LEARNANN_RETURN_IF(basis.mean.allocate(wide.dim, error));
     std::memcpy(basis.mean.data(), wide.mean.data(), wide.dim * sizeof(float));
     LEARNANN_RETURN_IF(basis.directions.allocate(static_cast<u64>(m) * wide.dim, error));
-    multiply(turned.data(), wide.directions.data(), basis.directions.data(), m, lists.dim, wide.dim, threads);
-    return LEARNANN_OK;
+    multiply(columns.data(), wide.directions.data(), basis.directions.data(), m, lists.dim, wide.dim, threads);
+    return turn_basis(y, sample, threads, allocator, basis, error);
 }
 
 LEARNANN_END

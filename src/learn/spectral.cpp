@@ -182,6 +182,66 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
     return iteration.run(basis.count, seed + 1, basis.directions, error);
 }
 
+Status turn_basis(Array<float> &y, u32 sample, u32 threads, const Allocator &allocator, Basis &basis, learnann_error *error) {
+    const u32 m = basis.count, d = basis.dim;
+    const u64 size = static_cast<u64>(m) * m;
+    Array<float> square(allocator), vectors(allocator), turned(allocator);
+    Array<double> matrix(allocator), values(allocator);
+    for (Array<float> *a : {&square, &vectors}) LEARNANN_RETURN_IF(a->allocate(size, error));
+    LEARNANN_RETURN_IF(matrix.allocate(size, error));
+    LEARNANN_RETURN_IF(values.allocate(m, error));
+    LEARNANN_RETURN_IF(turned.allocate(basis.directions.size(), error));
+    const auto eigen = [&] {
+        for (u64 i = 0; i < size; ++i) matrix[i] = square[i];
+        return symmetric_eigen(matrix.data(), m, values.data(), vectors.data(), allocator, error);
+    };
+    const auto direction = [&](u32 i) { return basis.directions.data() + static_cast<u64>(i) * d; };
+    for (u32 i = 0; i < m; ++i)
+        for (u32 j = 0; j <= i; ++j)
+            square[static_cast<u64>(i) * m + j] = square[static_cast<u64>(j) * m + i] = kernels().dot[LEARNANN_F32](direction(i), direction(j), d);
+    LEARNANN_RETURN_IF(eigen());
+    basis.stretch = larger(1.0f, 1.01f * static_cast<float>(std::sqrt(larger(values[0], 0.0))));    // the projection rounds the directions
+    scale_sample(y);
+    gram(y.data(), square.data(), sample, m, threads);
+    LEARNANN_RETURN_IF(eigen());
+    multiply(vectors.data(), basis.directions.data(), turned.data(), m, m, d, threads);
+    basis.directions.swap(turned);
+    return LEARNANN_OK;
+}
+
+// What is given, as floats.
+inline Status load_map(const learnann_vectors &map, Basis &basis, learnann_error *error) {
+    basis.dim = map.dim;
+    basis.count = static_cast<u32>(map.count);
+    LEARNANN_RETURN_IF(basis.directions.allocate(static_cast<u64>(basis.count) * basis.dim, error));
+    for (u32 i = 0; i < basis.count; ++i) {
+        float *direction = basis.directions.data() + static_cast<u64>(i) * basis.dim;
+        if (!to_floats(vector_at(map, i), map.type, map.dim, direction) || length_of(direction, map.dim) > most_stretch)
+            return fail(error, LEARNANN_ARGUMENT, "a direction holds NaN or infinity, or is longer than 8", i);
+    }
+    return LEARNANN_OK;
+}
+
+Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+                    learnann_error *error) {
+    const u32 d = rows.dim(), n = smaller(rows.count(), pca_sample(d));
+    Array<u32> sample(allocator);
+    Array<float> x(allocator), columns(allocator), y(allocator);
+    LEARNANN_RETURN_IF(load_map(map, basis, error));
+    const u32 m = basis.count;
+    LEARNANN_RETURN_IF(sample_rows(rows.count(), n, seed, sample, error));
+    LEARNANN_RETURN_IF(load_sample(rows, sample, rows.metric != LEARNANN_IP, allocator, x, basis.mean, error));
+    scale_sample(x);
+    LEARNANN_RETURN_IF(columns.allocate(basis.directions.size(), error));
+    for (u32 k = 0; k < m; ++k)
+        for (u32 c = 0; c < d; ++c) columns[static_cast<u64>(c) * m + k] = basis.directions[static_cast<u64>(k) * d + c];
+    LEARNANN_RETURN_IF(y.allocate(static_cast<u64>(n) * m, error));
+    multiply(x.data(), columns.data(), y.data(), n, d, m, threads);
+    LEARNANN_RETURN_IF(turn_basis(y, n, threads, allocator, basis, error));
+    return basis.stretch <= most_stretch ? LEARNANN_OK
+                                         : fail(error, LEARNANN_ARGUMENT, "the directions make some vectors longer than 8 times their length");
+}
+
 Status make_frame(const Basis &basis, u32 count, const Allocator &allocator, Basis &frame, learnann_error *error) {
     constexpr double pi = 3.14159265358979323846;
     const u32 d = basis.dim;

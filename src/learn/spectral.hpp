@@ -1,4 +1,4 @@
-// spectral.hpp: the directions of a projection, fitted to the rows (PCA).
+// spectral.hpp: the directions of a projection: fitted to the rows (PCA), or given.
 #pragma once
 
 #include "learn/linalg.hpp"
@@ -12,7 +12,7 @@ struct Basis {
     u32 count = 0;
     float stretch = 1;          // no vector becomes longer than so many times its length
     Array<float> mean;          // dim; zero for inner product
-    Array<float> directions;    // count x dim; orthonormal but for those of metric.hpp, and of a frame
+    Array<float> directions;    // count x dim; orthonormal but for those of metric.hpp, of a frame, and those given
 
     void use(const Allocator &allocator) {
         mean.use(allocator);
@@ -36,6 +36,17 @@ Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocat
 // A basis of all dimensions as a tight frame of `count` directions, more than there are dimensions: every vector keeps its length.
 // The frame is harmonic, columns of a discrete cosine transform (Casazza and Kutyniok, Finite Frames, 2013, chapter 1).
 Status make_frame(const Basis &basis, u32 count, const Allocator &allocator, Basis &frame, learnann_error *error);
+
+// Turns a basis so that the strongest directions come first, as `y` tells, coordinates along them of a sample of so many rows, which
+// is destroyed; and measures its stretch.
+Status turn_basis(Array<float> &y, u32 sample, u32 threads, const Allocator &allocator, Basis &basis, learnann_error *error);
+
+// No vector may become longer than so many times its length by a map that is given: distances of the longest would overflow.
+constexpr float most_stretch = 8;
+
+// A linear map, a direction a vector, as a basis from the mean that PCA has by the same seed. ARGUMENT where it is not finite, or stretches more.
+Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+                    learnann_error *error);
 
 // `count` of the rows, or all there are, ascending.
 Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, learnann_error *error);

@@ -423,6 +423,7 @@ struct PeakAllocator {
 };
 
 TEST_CASE("learnann_build_bytes covers what a build takes") {
+    const uint64_t many = SANITIZED ? 4000 : 20000;
     struct {
         uint64_t rows;
         uint32_t dim;
@@ -430,8 +431,13 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         learnann_spectral spectral = LEARNANN_SPECTRAL_AUTO;
         uint32_t code_bytes = 0;
     } const cases[] = {
-        {20000, 32, LEARNANN_L2}, {20000, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2},
-        {2500, 300, LEARNANN_L2, LEARNANN_SPECTRAL_LEARNED, 32}};
+        {many, 32, LEARNANN_L2}, {many, 32, LEARNANN_IP}, {500, 1200, LEARNANN_COS}, {100, 4, LEARNANN_L2},
+        {2500, 300, LEARNANN_L2, LEARNANN_SPECTRAL_LEARNED, 32}, {9000, 250, LEARNANN_L2, LEARNANN_SPECTRAL_GIVEN, 32}};
+    Rows map(1024, 250, LEARNANN_F32);
+    Random random(60);
+    for (uint64_t i = 0; i < map.count; ++i)
+        for (uint32_t j = 0; j < map.dim; ++j) map.set(i, j, 0.1 * random.gaussian());
+    const learnann_vectors directions = map.view();
     for (const auto &c : cases) {
         CAPTURE(c.rows);
         PeakAllocator peak;
@@ -440,6 +446,7 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         learnann_build_options options = build_options(c.metric);
         options.allocator = &hooks;
         options.spectral = c.spectral;
+        options.directions = c.spectral == LEARNANN_SPECTRAL_GIVEN ? &directions : nullptr;
         options.code_bytes = c.code_bytes;
         Memory file;
         REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
@@ -573,10 +580,10 @@ TEST_CASE("wrong options and arguments") {
     o.exact = no_such<learnann_exact>(9);
     refused(o);
     o = good;
-    o.spectral = no_such<learnann_spectral>(3);
+    o.spectral = no_such<learnann_spectral>(4);
     refused(o);
     o = good;
-    o.graph = no_such<learnann_graph>(6);
+    o.graph = no_such<learnann_graph>(7);
     refused(o, LEARNANN_UNSUPPORTED);
     for (const uint32_t size : {0u, 3u, 5000u, UINT32_MAX}) {
         o = good;

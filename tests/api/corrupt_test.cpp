@@ -285,8 +285,8 @@ TEST_CASE("F1: magic, versions, checksum of the header") {
     f.repair_header();
     CHECK(look(f).open == LEARNANN_NOT_LEARNANN);
     f = IndexFile(file);
-    f.put(16, 3u);      // readers of version 3 and up
-    f.put(12, 3u);
+    f.put(16, 4u);      // readers of version 4 and up
+    f.put(12, 4u);
     f.repair_header();
     CHECK(look(f).open == LEARNANN_TOO_NEW);
     f = IndexFile(file);
@@ -416,7 +416,8 @@ TEST_CASE("F5: sections 1 to 7 are there, and the about section's values are in 
                  {about_crumbs_at, 12},
                  {about_crumbs_at, 20},
                  {about_crumb_shift, 1},
-                 {about_graph, 6},
+                 {about_graph, LEARNANN_GRAPH_GIVEN},     // in files of version 3 only
+                 {about_graph, 7},
                  {about_code_step, 0},
                  {about_code_step, nan},
                  {about_code_step, inf},

@@ -14,7 +14,7 @@
 
 using namespace testdata;
 
-TEST_CASE("golden files of format versions 1 and 2") {
+TEST_CASE("golden files of every format version") {
     for (const golden::Case &c : golden::cases) {
         const std::string path = std::string(GOLDEN_DIR) + "/" + c.name;
         CAPTURE(path);
@@ -26,7 +26,7 @@ TEST_CASE("golden files of format versions 1 and 2") {
         CHECK(learnann_verify(handle, &error) == LEARNANN_OK);
         learnann_index_info info = learnann_index_info_default();
         learnann_get_info(handle, &info);
-        CHECK(info.format_version == (golden::rough(c) ? 2 : 1));
+        CHECK(info.format_version == golden::format_of(c));
         CHECK(info.rows == golden::rows);
         CHECK(info.dim == c.dim);
         CHECK(info.metric == c.metric);

@@ -28,6 +28,34 @@ learnann_build_options make_options(Input &in) {
     return options;
 }
 
+// A graph's lists and a map, asked for by the upper bits of the seed, so by few inputs.
+struct Given {
+    std::vector<uint32_t> lists;
+    Rows map;
+    learnann_vectors directions{};
+};
+void give(Input &in, const Rows &rows, learnann_build_options &options, Given &given) {
+    const uint64_t kind = options.seed >> 24 & 7;
+    if (kind == 5 || kind == 7) {
+        options.graph = LEARNANN_GRAPH_GIVEN;
+        options.degree = std::max(options.degree, 4u);
+        given.lists.resize(rows.count * options.degree);
+        in.fill(given.lists.data(), given.lists.size() * sizeof given.lists[0]);
+        for (uint32_t &other : given.lists)     // one in many is no row
+            if (other % 251) other = other % 7 ? other % static_cast<uint32_t>(rows.count) : UINT32_MAX;
+        options.neighbours = given.lists.data();
+    }
+    if (kind == 6 || kind == 7) {
+        given.map = Rows(1 + options.seed % 20, rows.dim, static_cast<learnann_type>(1 + (options.seed >> 8) % 4));
+        in.fill(given.map.bytes.data(), given.map.bytes.size());
+        for (uint64_t i = 0; i < given.map.count; ++i)      // or else most are too long
+            for (uint32_t j = 0; j < rows.dim && options.seed & 64; ++j) given.map.set(i, j, std::fmod(given.map.value(i, j), 2));
+        given.directions = given.map.view();
+        options.spectral = LEARNANN_SPECTRAL_GIVEN;
+        options.directions = &given.directions;
+    }
+}
+
 void check_hits(testdata::Index &index, const Rows &rows) {
     const uint32_t k = 10, effort = static_cast<uint32_t>(rows.count);
     for (uint64_t i = 0; i < rows.count; i += 1 + rows.count / 5) {
@@ -53,6 +81,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     in.fill(rows.bytes.data(), rows.bytes.size());
     in.fill(sample.bytes.data(), sample.bytes.size());
     in.fill(keys.data(), keys.size() * sizeof keys[0]);
+    Given given;
+    give(in, rows, options, given);
     const learnann_vectors queries = sample.view();
     if (sampled) options.queries = &queries;
 

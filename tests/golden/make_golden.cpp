@@ -2,7 +2,7 @@
 // a text <name>.txt with a line for each hit: query, search or range, key, row, distance. Once a version of the format is
 // released its files are kept for good, and this generator serves the next. From the root:
 //   c++ -std=c++17 -I. tests/golden/make_golden.cpp learnann.c++ -pthread -o build/make_golden &&
-//       build/make_golden tests/golden golden_v2
+//       build/make_golden tests/golden golden_v3
 #include "golden.hpp"
 
 #include <cstdio>
@@ -17,9 +17,12 @@ int main(int argc, char **argv) {
         std::vector<uint64_t> keys(golden::rows);
         for (uint64_t i = 0; i < golden::rows; ++i) keys[i] = 1000 + (i * 7) % golden::rows;
         learnann_build_options options = build_options(c.metric, c.exact);
-        options.degree = 6;
+        options.degree = golden::degree;
         options.code_bytes = c.code_bytes;
         options.seed = 1;
+        const std::vector<uint32_t> lists = golden::lists();
+        options.graph = c.given ? LEARNANN_GRAPH_GIVEN : LEARNANN_GRAPH_AUTO;
+        options.neighbours = c.given ? lists.data() : nullptr;
         Index index(golden::rows_of(c), options, c.keys ? keys.data() : nullptr);
         const std::string path = folder + "/" + c.name;
         std::FILE *bytes = std::fopen((path + ".la").c_str(), "wb"), *text = std::fopen((path + ".txt").c_str(), "w");
