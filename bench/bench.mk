@@ -52,6 +52,35 @@ ablation: $B/learnann-ablation $B/learnann  ## every graph on every set: distanc
 $B/learnann-ablation: $(ABLATION_PARTS) $B/liblearnann.a
 	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
+# ---- what the literature proposes to learn: maps and graphs, by trainers of their own, as options of `learnann build` ----
+#   LITERATURE=...   the sets, as LITERATURE="fashion-mnist gowalla" (default: all of ../shared/data)
+
+LITERATURE ?=
+LITERATURE_PARTS := $(patsubst bench/literature/%.cpp,$B/bench/literature/%.o,$(filter-out %_test.cpp %/literature.cpp,$(wildcard bench/literature/*.cpp))) \
+                    $B/bench/dataset.o $(patsubst %,$B/tools/%.o,cli file npyheader system vectorfile)
+.PHONY: literature literature-test need-literature
+
+literature: $B/learnann-literature $B/learnann-ablation $B/learnann  ## maps and graphs learned as the literature proposes, beside our own (LITERATURE=sets)
+	@B=$B bench/literature/compare.sh $(LITERATURE)
+
+literature-test: $B/literature-tests  ## their gradients, eigenvectors and trainings
+	$B/literature-tests
+
+need-literature:
+	@CXX="$(CXX)" tools/need.sh libeigen3-dev libspectra-dev doctest-dev
+
+# Without AVX-512, of whose intrinsics GCC warns.
+EIGEN := -isystem /usr/include/eigen3 $(if $(findstring x86,$(shell uname -m)),-mno-avx512f)
+$B/bench/literature/%.o: bench/literature/%.cpp $(wildcard bench/literature/*.hpp bench/*.hpp tools/*.hpp) | need-literature
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out $(HARDEN),$(CXXFLAGS)) $(BENCH_SPEED) $(EIGEN) -c $< -o $@
+
+$B/learnann-literature: $B/bench/literature/literature.o $(LITERATURE_PARTS) $B/liblearnann.a
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
+
+$B/literature-tests: $B/bench/literature/literature_test.o $(LITERATURE_PARTS) $B/liblearnann.a
+	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
+
 # A made set as large as wanted, the same bytes wherever it is made: MADE=... its options (build/learnann-made --help).
 MADE ?= --rows 1000000 --dim 768
 MADE_DIR ?= $B/made/million

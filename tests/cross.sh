@@ -4,6 +4,7 @@
 # Ends with "MACHINE: N passed, M failed".
 set -u
 cd "$(dirname "$0")/.."
+. tests/few.sh
 machine=$1 B=${B:-build}
 case $machine in
 aarch64) triple=aarch64-linux-gnu run=qemu-aarch64 flags="" bits=64 ;;
@@ -43,6 +44,8 @@ if [ $machine = windows ]; then     # tests with fork, or rlimits, are left out 
     export WINEPREFIX=$(realpath -m "$A/wine") WINEDEBUG=-all
     mapfile -t api_tests < <(grep -LE '<(dirent.h|sys/(wait|resource))|folder.hpp' "${api_tests[@]}")
 fi
+[ "${run-emulator}" ] || API='*'       # on this machine itself
+mapfile -t api_tests < <(files_of_few "${api_tests[@]}")
 api_objects=("${api_tests[@]#tests/}")
 api_objects=("${api_objects[@]%.cpp}")
 there() { $run "$A/$1$exe" "${@:2}"; }
@@ -64,9 +67,8 @@ if [ $machine = aarch64 ]; then
         check "the best kernels of ${cpu%:*}" test "$($run -cpu "${cpu%:*}" "$A/learnann" --version | sed 's/.*, //')" = "${cpu#*:}"
     done
 fi
-# All API tests take half an hour under emulation (API='*' runs them); these cover every kernel, the golden files and sizes.
-few="golden*,keys*,very few rows,queries of any*,signed bytes*,F1*,single*,files too large*,the most rows*"
-check "API tests" there api-tests -tc="${API:-$([ "$run" ] && echo "$few" || echo '*')}"
+# All of them take half an hour under emulation.
+check "API tests" there api-tests -tc="${API:-$few}"
 
 # Rows of this machine's making, indexed on both; each file searched on both.
 head -c 480000 /dev/urandom >"$T/bytes"

@@ -142,6 +142,7 @@ check "learned space, or why not" says '"spectral":"learned"\|"spectral_note":"'
 check "verify learned space" "$L" verify "$T/learned.la"
 check "spectral-report" says "pca: reliable from [0-9]* bytes on" "$L" spectral-report "$T/rows.fbin" --threads 2
 check "spectral-report --json" says '"spectral":"learned","code_bytes":32' "$L" spectral-report "$T/rows.fbin" --queries "$T/queries.fbin" --rows 1500 --json
+check "spectral-report of a space given" says "given: reliable" "$L" spectral-report "$T/rows.fbin" --spectral "$T/axes.fbin" --rows 1500
 check "spectral-report of few rows" ends 1 "takes 1,000 or more" "$L" spectral-report "$T/queries.fbin"
 check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/rows.fbin" -o "$T/trained.la"
 check "verify trained" "$L" verify "$T/trained.la"

@@ -3,6 +3,7 @@
 # exchanged with this machine. Uses B and NODE from the environment. Ends with "wasm: N passed, M failed".
 set -u
 cd "$(dirname "$0")/.."
+. tests/few.sh
 B=${B:-build} NODE=${NODE:-node}
 A=$B/wasm
 T=$(mktemp -d)
@@ -18,14 +19,15 @@ there() { "$NODE" --no-warnings tests/wasi.mjs "$A/$1" "${@:2}"; }
 mkdir -p "$A/include"
 ln -sfn "$(printf '#include <doctest/doctest.h>\n' | g++ -E -x c++ - | sed -n 's|^# 1 "\(.*/doctest\)/[a-z.]*".*|\1|p' | head -n 1)" "$A/include/doctest"
 # What needs threads, processes, mappings or folders is left out.
-mapfile -t api < <(grep -LE '<(dirent.h|thread|filesystem|sys/(wait|resource|mman).*)>|folder.hpp' tests/api/*.cpp | sed "s|tests/\(.*\).cpp|$A/\1.o|")
+mapfile -t api < <(grep -LE '<(dirent.h|thread|filesystem|sys/(wait|resource|mman).*)>|folder.hpp' tests/api/*.cpp)
+mapfile -t api < <(files_of_few "${api[@]}" | sed "s|tests/\(.*\).cpp|$A/\1.o|")
 doctest="-D_WASI_EMULATED_SIGNAL -DDOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS -DDOCTEST_CONFIG_NO_POSIX_SIGNALS -DDOCTEST_CONFIG_NO_MULTITHREADING"
 make -j2 B="$A" CXX=clang++ AR=llvm-ar HARDEN= WARN= ALL_FLAGS="--target=wasm32-wasi -msimd128 -fno-exceptions $doctest -isystem $A/include" \
     LINK_FLAGS="-lwasi-emulated-signal -Wl,-z,stack-size=1048576" API_OBJECTS="${api[*]}" "$A/unit-tests" "$A/api-tests" >"$T/log" 2>&1 ||
     { tail -n 30 "$T/log"; exit 1; }
 check "unit tests" there unit-tests
-# All API tests take two minutes (API='*' runs them); these cover every kernel, the golden files and sizes.
-check "API tests" there api-tests -tc="${API:-golden*,keys*,very few rows,queries of any*,signed bytes*,F1*,single*,the most rows*}"
+# All of them take two minutes.
+check "API tests" there api-tests -tc="${API:-$few}"
 
 # Rows of this machine's making, indexed on both; each file opened on both.
 "$NODE" -e '

@@ -58,6 +58,10 @@ void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_buil
     }
 }
 
+const char *spectral_name(learnann_spectral spectral) {
+    return spectral == LEARNANN_SPECTRAL_LEARNED ? "learned" : spectral == LEARNANN_SPECTRAL_GIVEN ? "given" : "pca";
+}
+
 std::string lessons_text(const learnann_build_report &report) {
     return report.lessons == 0 ? "rows alone" : grouped(report.lessons) + " queries";
 }

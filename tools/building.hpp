@@ -42,6 +42,9 @@ bool open_vectors_for(const std::string &path, const std::string &rows, uint32_t
 void write_phases(JsonWriter &json, const learnann_build_report &report);
 void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_build_report &report);
 
+// "pca", which auto is too, "learned", "given".
+const char *spectral_name(learnann_spectral spectral);
+
 // "15,234 queries", or that there was nothing to learn from or no better for it.
 std::string lessons_text(const learnann_build_report &report);
 

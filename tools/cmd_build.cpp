@@ -209,10 +209,6 @@ bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Fai
 
 // ---- the report
 
-const char *spectral_name(learnann_spectral spectral) {
-    return spectral == LEARNANN_SPECTRAL_LEARNED ? "learned" : spectral == LEARNANN_SPECTRAL_GIVEN ? "given" : "pca";
-}
-
 std::string json_of(const Settings &s, const learnann_build_report &r) {
     JsonWriter json;
     json.begin_object();

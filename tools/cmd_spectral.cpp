@@ -22,7 +22,7 @@ constexpr uint32_t widths[] = {16, 32, 48, 64, 128, 256};
 constexpr uint32_t tail_bytes = 8;      // of a record, that are no code
 
 struct Settings {
-    std::string input, queries;
+    std::string input, queries, directions;
     uint32_t metric = LEARNANN_L2;
     uint64_t rows = 20000, threads = 0, seed = 0;
     bool json = false;
@@ -40,6 +40,7 @@ Syntax syntax_of(Settings &s) {
         {"--metric", "l2|ip|cos", "squared Euclidean (default), inner product, or cosine distance",
          Choice{&s.metric, {{"l2", LEARNANN_L2}, {"ip", LEARNANN_IP}, {"cos", LEARNANN_COS}}}},
         {"--queries", "SAMPLE", "real queries: half of them to learn from, half to measure by (default: rows)", &s.queries},
+        {"--spectral", "FILE", "a map made elsewhere, besides: vectors, a direction each, as learnann build takes it", &s.directions},
         {"--rows", "N", "of the sample, spread evenly, 1,000 or more (default 20000)", Whole{&s.rows, least_rows, LEARNANN_MAX_EFFORT}},
         {"--threads", "N", "0, the default: one for each core; the figures do not depend on it", Whole{&s.threads, 0, 4096}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
@@ -66,6 +67,7 @@ struct Vectors {
 
 struct Sample {
     Vectors rows, learnt, asked;        // `learnt`: queries for builds, where there are any
+    const learnann_vectors *directions; // of a map made elsewhere, or NULL
 };
 
 // Where part i of `parts` even ones begins.
@@ -196,16 +198,18 @@ bool measure(const Settings &s, const Sample &sample, std::vector<Line> &lines, 
     Trial exact;
     if (!build_trial(s, sample, learnann_build_options_default(), exact, failure) ||
         !rank(s, sample, exact, 0, sample.asked.view.count, near, truth, failure)) return false;
-    for (const learnann_spectral spectral : {LEARNANN_SPECTRAL_PCA, LEARNANN_SPECTRAL_LEARNED}) {
+    std::vector<learnann_spectral> spaces = {LEARNANN_SPECTRAL_PCA, LEARNANN_SPECTRAL_LEARNED};
+    if (sample.directions != nullptr) spaces.push_back(LEARNANN_SPECTRAL_GIVEN);
+    for (const learnann_spectral spectral : spaces) {
         for (const uint32_t width : widths) {
             learnann_build_options options = learnann_build_options_default();
             options.spectral = spectral;
+            options.directions = spectral == LEARNANN_SPECTRAL_GIVEN ? sample.directions : nullptr;
             options.code_bytes = width;
             options.exact = LEARNANN_EXACT_NONE;
             Trial trial;
             if (!build_trial(s, sample, options, trial, failure)) return false;
-            Line line{spectral == LEARNANN_SPECTRAL_LEARNED ? "learned" : "pca", trial.report.spectral == spectral ? "" : "no better than pca",
-                      width, trial.report.code_dim, 0, 0};
+            Line line{spectral_name(spectral), trial.report.spectral == spectral ? "" : "no better than pca", width, trial.report.code_dim, 0, 0};
             if (!measure_trial(s, sample, trial, truth, line, failure)) return false;
             lines.push_back(line);
             if (width - tail_bytes >= sample.rows.view.dim) break;      // every dimension has its byte
@@ -245,9 +249,11 @@ std::string table_of(const Settings &s, const Sample &sample, const std::vector<
         rows.push_back({l.space, std::to_string(l.bytes), std::to_string(l.dims), format("%.3f", l.held), format("%.3f", l.correlation),
                         (good ? "reliable" : "not reliable") + (l.note.empty() ? "" : ", " + l.note)});
     }
+    std::string verdicts = verdict_of(lines, "pca") + verdict_of(lines, "learned");
+    if (sample.directions != nullptr) verdicts += verdict_of(lines, "given");
     return format("%s: %s rows of %u, %s, %s queries\n\n", s.input.c_str(), grouped(sample.rows.view.count).c_str(), sample.rows.view.dim,
                   metric_name(s.metric), grouped(sample.asked.view.count).c_str()) +
-           table_text(rows, "lrrrrl", true) + "\n" + verdict_of(lines, "pca") + verdict_of(lines, "learned");
+           table_text(rows, "lrrrrl", true) + "\n" + verdicts;
 }
 
 } // namespace
@@ -257,13 +263,15 @@ int spectral_report_command(const std::vector<std::string> &arguments) {
     const Syntax syntax = syntax_of(s);
     if (const std::optional<int> code = parse(syntax, arguments)) return *code;
     Failure failure;
-    MatrixFile rows, queries;
+    MatrixFile rows, queries, map;
     catch_interrupts();
-    const bool sampled = !s.queries.empty();
+    const bool sampled = !s.queries.empty(), given = !s.directions.empty();
     if (!open_vectors(s.input, rows, failure) ||
-        (sampled && !open_vectors_for(s.queries, s.input, rows.matrix.dim, queries, failure))) return report(failure);
+        (sampled && !open_vectors_for(s.queries, s.input, rows.matrix.dim, queries, failure)) ||
+        (given && !open_vectors_for(s.directions, s.input, rows.matrix.dim, map, failure))) return report(failure);
     const learnann_vectors all = as_vectors(rows.matrix), asking = sampled ? as_vectors(queries.matrix) : all;
-    Sample sample{Vectors(all), Vectors(asking), Vectors(asking)};
+    const learnann_vectors directions = given ? as_vectors(map.matrix) : all;
+    Sample sample{Vectors(all), Vectors(asking), Vectors(asking), given ? &directions : nullptr};
     std::vector<Line> lines;
     if (!take_sample(s, all, sampled ? &asking : nullptr, sample, failure) || !measure(s, sample, lines, failure)) return report(failure);
     return finish(s.json ? json_of(lines) : table_of(s, sample, lines));

@@ -1,0 +1,46 @@
+// eigenmaps.hpp: linear maps that keep a graph of neighbours: Laplacian eigenmaps (Belkin and Niyogi, 2003), out of sample by ridge
+// regression or by Nystroem's formula (Bengio et al., 2004), and locality preserving projections (He and Niyogi, 2003).
+#pragma once
+
+#include "data.hpp"
+
+#include <Eigen/SparseCore>
+
+namespace literature {
+
+using Sparse = Eigen::SparseMatrix<double, Eigen::RowMajor>;
+
+// Symmetric: exp(-d^2 / s) where one of two rows is among the first `nearest` of the other, s the mean of all d^2.
+struct Affinity {
+    Sparse weights;
+    Vector degrees;
+    double scale = 1;       // s
+};
+Affinity affinity(const Data &data, uint32_t nearest);
+
+// Of the normalised Laplacian I - D^-1/2 W D^-1/2: the lowest eigenvalues, ascending, and their eigenvectors, by Lanczos with implicit
+// restarts. As many are 0 as the graph has connected components; all of them are found, however many are asked for. (Lanczos sees one
+// vector of an eigenspace: so those of 0 are taken out and it runs again, until none comes.) False where they don't converge.
+struct Spectrum {
+    Vector values;
+    Matrix vectors;         // rows x values
+    uint32_t components() const;
+};
+bool lowest(const Affinity &graph, uint32_t count, Spectrum &out);
+
+// Coordinates of the rows, those of eigenvalue 0 left out: D^-1/2 times the eigenvectors.
+Matrix embedding(const Affinity &graph, const Spectrum &spectrum);
+// The same of a query, from its affinities to rows: the eigenvectors' own equation, read for one row more.
+Vector nystroem(const Data &data, const Affinity &graph, const Spectrum &spectrum, const Eigen::RowVectorXd &query, const std::vector<uint32_t> &near);
+
+// axes x coordinates: what maps rows to their embedding with the least squared error, rows weighed by degree.
+Matrix ridge(const Data &data, const Affinity &graph, const Matrix &embedded);
+
+// axes x count: minimises a^T X^T L X a where a^T X^T D X a = 1.
+Matrix locality_preserving(const Data &data, const Affinity &graph, uint32_t count);
+
+// The same span in orthonormal columns; or the columns scaled, all alike, so that neighbours keep their distances on the mean.
+Matrix orthonormal(const Matrix &map);
+Matrix scaled(const Data &data, const Matrix &map);
+
+} // namespace literature
