@@ -30,81 +30,90 @@ Affinity affinity(const Data &data, uint32_t nearest) {
     return out;
 }
 
-constexpr double zero = 1e-8;       // an eigenvalue below is
-
-uint32_t Spectrum::components() const {
-    uint32_t zeroes = 0;
-    while (zeroes < values.size() && values[zeroes] < zero) ++zeroes;
-    return zeroes;
-}
-
 namespace {
 
-// D^-1/2 W D^-1/2, whose eigenvalues lie between -1 and 1; those of the vectors taken out, which were 1, are -1.
+// Which connected component each row is of.
+std::vector<uint32_t> components_of(const Sparse &weights, uint32_t &count) {
+    constexpr uint32_t none = UINT32_MAX;
+    std::vector<uint32_t> component(static_cast<size_t>(weights.rows()), none), open;
+    count = 0;
+    for (uint32_t start = 0; start < component.size(); ++start) {
+        if (component[start] != none) continue;
+        open.push_back(start);
+        component[start] = count;
+        while (!open.empty()) {
+            const uint32_t row = open.back();
+            open.pop_back();
+            for (Sparse::InnerIterator it(weights, row); it; ++it)
+                if (uint32_t &of = component[static_cast<size_t>(it.col())]; of == none) {
+                    of = count;
+                    open.push_back(static_cast<uint32_t>(it.col()));
+                }
+        }
+        ++count;
+    }
+    return component;
+}
+
+// D^-1/2 W D^-1/2, whose eigenvalues lie between -1 and 1. The vectors of 1, D^1/2 over a component each, have -1 here.
 class Normalised {
 public:
     using Scalar = double;
 
-    explicit Normalised(const Affinity &graph)
-        : matrix_(graph.degrees.cwiseSqrt().cwiseInverse().asDiagonal() * graph.weights * graph.degrees.cwiseSqrt().cwiseInverse().asDiagonal()) {}
-    void take_out(const Vector &vector) { out_.push_back(vector); }
-    const std::vector<Vector> &taken_out() const { return out_; }
-
+    Normalised(const Affinity &graph, const std::vector<uint32_t> &component, uint32_t count)
+        : matrix_(graph.degrees.cwiseSqrt().cwiseInverse().asDiagonal() * graph.weights * graph.degrees.cwiseSqrt().cwiseInverse().asDiagonal()),
+          component_(component), first_(graph.degrees.cwiseSqrt()), along_(Vector::Zero(count)) {
+        Vector length2 = Vector::Zero(count);
+        for (size_t i = 0; i < component.size(); ++i) length2[component[i]] += graph.degrees[static_cast<Eigen::Index>(i)];
+        for (size_t i = 0; i < component.size(); ++i) first_[static_cast<Eigen::Index>(i)] /= std::sqrt(length2[component[i]]);
+    }
     Eigen::Index rows() const { return matrix_.rows(); }
     Eigen::Index cols() const { return matrix_.cols(); }
     void perform_op(const double *in, double *out) const {
         const Eigen::Map<const Vector> x(in, rows());
         Eigen::Map<Vector> y(out, rows());
         y.noalias() = matrix_ * x;
-        for (const Vector &v : out_) y -= 2 * v.dot(x) * v;
+        along_.setZero();
+        for (Eigen::Index i = 0; i < rows(); ++i) along_[component_[static_cast<size_t>(i)]] += first_[i] * x[i];
+        for (Eigen::Index i = 0; i < rows(); ++i) y[i] -= 2 * along_[component_[static_cast<size_t>(i)]] * first_[i];
     }
 
 private:
     Sparse matrix_;
-    std::vector<Vector> out_;
+    const std::vector<uint32_t> &component_;
+    Vector first_;              // of each component its vector, of length 1
+    mutable Vector along_;
 };
 
 } // namespace
 
 bool lowest(const Affinity &graph, uint32_t count, Spectrum &out) {
-    Normalised normalised(graph);
-    normalised.take_out(graph.degrees.cwiseSqrt().normalized());
-    const Eigen::Index n = normalised.rows();
-    for (;;) {
-        const Eigen::Index found = static_cast<Eigen::Index>(normalised.taken_out().size());
-        const Eigen::Index wanted = std::min(std::max<Eigen::Index>(count - found, 1), n - 1);
-        Spectra::SymEigsSolver<Normalised> solver(normalised, wanted, std::min(n, 3 * wanted + 20));
-        solver.init();
-        solver.compute(Spectra::SortRule::LargestAlge, 1000, 1e-10);
-        if (solver.info() != Spectra::CompInfo::Successful) return false;
-        const Vector values = 1 - solver.eigenvalues().array();
-        const Matrix vectors = solver.eigenvectors();
-        for (Eigen::Index k = 0; k < wanted && values[k] < zero; ++k) normalised.take_out(vectors.col(k));
-        if (static_cast<Eigen::Index>(normalised.taken_out().size()) > found) continue;
-        out.values = Vector::Zero(found + wanted);
-        out.values.tail(wanted) = values;
-        out.vectors.resize(n, found + wanted);
-        for (Eigen::Index k = 0; k < found; ++k) out.vectors.col(k) = normalised.taken_out()[static_cast<size_t>(k)];
-        out.vectors.rightCols(wanted) = vectors;
-        return true;
-    }
+    const std::vector<uint32_t> component = components_of(graph.weights, out.components);
+    Normalised normalised(graph, component, out.components);
+    const Eigen::Index n = normalised.rows(), wanted = std::min<Eigen::Index>(count, n - static_cast<Eigen::Index>(out.components));
+    if (wanted < 1) return false;
+    Spectra::SymEigsSolver<Normalised> solver(normalised, wanted, std::min(n, 2 * wanted + 20));
+    solver.init();
+    solver.compute(Spectra::SortRule::LargestAlge, 1000, 1e-6);
+    if (solver.info() != Spectra::CompInfo::Successful) return false;
+    out.values = 1 - solver.eigenvalues().array();
+    out.vectors = solver.eigenvectors();
+    return true;
 }
 
 Matrix embedding(const Affinity &graph, const Spectrum &spectrum) {
-    const Eigen::Index kept = spectrum.values.size() - spectrum.components();
-    return graph.degrees.cwiseSqrt().cwiseInverse().asDiagonal() * spectrum.vectors.rightCols(kept);
+    return graph.degrees.cwiseSqrt().cwiseInverse().asDiagonal() * spectrum.vectors;
 }
 
 Vector nystroem(const Data &data, const Affinity &graph, const Spectrum &spectrum, const Eigen::RowVectorXd &query, const std::vector<uint32_t> &near) {
-    const Eigen::Index kept = spectrum.values.size() - spectrum.components();
-    Vector out = Vector::Zero(kept);
+    Vector out = Vector::Zero(spectrum.values.size());
     double degree = 0;
     for (const uint32_t row : near) {
         const double w = std::exp(-(query - data.x.row(row)).squaredNorm() / graph.scale) + 1e-12;
         degree += w;
-        out += w / std::sqrt(graph.degrees[row]) * spectrum.vectors.row(row).tail(kept).transpose();
+        out += w / std::sqrt(graph.degrees[row]) * spectrum.vectors.row(row).transpose();
     }
-    return out.cwiseQuotient(degree * (1 - spectrum.values.tail(kept).array()).matrix());
+    return out.cwiseQuotient(degree * (1 - spectrum.values.array()).matrix());
 }
 
 Matrix ridge(const Data &data, const Affinity &graph, const Matrix &embedded) {

@@ -18,17 +18,17 @@ struct Affinity {
 };
 Affinity affinity(const Data &data, uint32_t nearest);
 
-// Of the normalised Laplacian I - D^-1/2 W D^-1/2: the lowest eigenvalues, ascending, and their eigenvectors, by Lanczos with implicit
-// restarts. As many are 0 as the graph has connected components; all of them are found, however many are asked for. (Lanczos sees one
-// vector of an eigenspace: so those of 0 are taken out and it runs again, until none comes.) False where they don't converge.
+// Of the normalised Laplacian I - D^-1/2 W D^-1/2: the lowest eigenvalues above 0, ascending, and their eigenvectors, by Lanczos with implicit
+// restarts. 0 is an eigenvalue as many times as the graph has connected components: of each the vector D^1/2 1, which is taken out
+// (Lanczos would see one direction of that space). False where they don't converge.
 struct Spectrum {
+    uint32_t components = 0;
     Vector values;
     Matrix vectors;         // rows x values
-    uint32_t components() const;
 };
 bool lowest(const Affinity &graph, uint32_t count, Spectrum &out);
 
-// Coordinates of the rows, those of eigenvalue 0 left out: D^-1/2 times the eigenvectors.
+// Coordinates of the rows: D^-1/2 times the eigenvectors.
 Matrix embedding(const Affinity &graph, const Spectrum &spectrum);
 // The same of a query, from its affinities to rows: the eigenvectors' own equation, read for one row more.
 Vector nystroem(const Data &data, const Affinity &graph, const Spectrum &spectrum, const Eigen::RowVectorXd &query, const std::vector<uint32_t> &near);

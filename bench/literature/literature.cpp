@@ -61,8 +61,8 @@ bool make_map(const Settings &s, const Data &data, std::string &said, Failure &f
         return save_map(s.output, data, s.kind == "olpp" ? orthonormal(map) : scaled(data, map), failure);
     }
     Spectrum spectrum;
-    if (!lowest(graph, dims + 1, spectrum)) return tools::fail(failure, s.input, "", "the eigenvectors did not converge", "Ask for fewer: --dims.");
-    said = format(", %u components, eigenvalues from %.3g to %.3g", spectrum.components(), spectrum.values[spectrum.components()],
+    if (!lowest(graph, dims, spectrum)) return tools::fail(failure, s.input, "", "the eigenvectors did not converge", "Ask for fewer: --dims.");
+    said = format(", %u components, eigenvalues from %.3g to %.3g", spectrum.components, spectrum.values[0],
                   spectrum.values[spectrum.values.size() - 1]);
     return save_map(s.output, data, scaled(data, ridge(data, graph, embedding(graph, spectrum))), failure);
 }
