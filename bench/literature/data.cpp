@@ -63,6 +63,42 @@ bool load_lists(const std::string &path, Data &data, tools::Failure &failure) {
 
 } // namespace
 
+std::vector<uint32_t> nearest_rows(const Matrix &rows, const Matrix &queries, uint32_t count, bool inner) {
+    constexpr Eigen::Index block = 256;
+    const Vector length2 = inner ? Vector::Zero(rows.rows()) : Vector(rows.rowwise().squaredNorm());
+    std::vector<uint32_t> out, order(static_cast<size_t>(rows.rows()));
+    for (Eigen::Index begin = 0; begin < queries.rows(); begin += block) {
+        const Eigen::Index some = std::min(block, queries.rows() - begin);
+        const Matrix far = (-2 * queries.middleRows(begin, some) * rows.transpose()).rowwise() + length2.transpose();
+        for (Eigen::Index q = 0; q < some; ++q) {
+            std::iota(order.begin(), order.end(), 0u);
+            const auto end = order.begin() + count;
+            std::nth_element(order.begin(), end - 1, order.end(), [&](uint32_t a, uint32_t b) { return far(q, a) < far(q, b); });
+            std::sort(order.begin(), end, [&](uint32_t a, uint32_t b) { return far(q, a) < far(q, b); });
+            out.insert(out.end(), order.begin(), end);
+        }
+    }
+    return out;
+}
+
+Data landmarks(const Data &data, uint32_t count, uint32_t nearest) {
+    Data out;
+    out.x.resize(count, data.x.cols());
+    for (Eigen::Index i = 0; i < count; ++i) out.x.row(i) = data.x.row(i * data.x.rows() / count);
+    out.axes = data.axes;
+    out.mean = data.mean;
+    out.inner = data.inner;
+    out.nearest = nearest;
+    const std::vector<uint32_t> lists = nearest_rows(out.x, out.x, nearest + 1, false);
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t *list = lists.data() + static_cast<size_t>(i) * (nearest + 1);
+        const uint32_t *own = std::find(list, list + nearest, i);       // behind its copies, maybe not among them
+        for (const uint32_t *at = list; at <= list + nearest; ++at)
+            if (at != own) out.near.push_back(*at);
+    }
+    return out;
+}
+
 bool load(const std::string &rows, const std::string &lists, uint32_t metric, Data &data, tools::Failure &failure) {
     std::vector<float> values;
     uint64_t count;

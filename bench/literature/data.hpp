@@ -35,6 +35,12 @@ struct Data {
     }
 };
 
+// The `count` rows nearest to each query (of the greatest products, where `inner`), nearest first, by comparing all.
+std::vector<uint32_t> nearest_rows(const Matrix &rows, const Matrix &queries, uint32_t count, bool inner);
+
+// Some of the rows, spread evenly, with their neighbours among each other.
+Data landmarks(const Data &data, uint32_t count, uint32_t nearest);
+
 // Rows of a file, made of length 1 under cosine, and lists of neighbours, which may name the row itself.
 bool load(const std::string &rows, const std::string &lists, uint32_t metric, Data &data, tools::Failure &failure);
 // Vectors of a file in the coordinates of `data`.

@@ -7,6 +7,8 @@
 
 namespace literature {
 
+constexpr double least_weight = 1e-12;      // far neighbours stay neighbours: the graph's pieces are those of its edges
+
 Affinity affinity(const Data &data, uint32_t nearest) {
     Affinity out;
     std::vector<Eigen::Triplet<double>> entries;
@@ -24,7 +26,7 @@ Affinity affinity(const Data &data, uint32_t nearest) {
     out.weights.setFromTriplets(entries.begin(), entries.end(), [](double a, double) { return a; });
     for (Eigen::Index k = 0; k < out.weights.nonZeros(); ++k) {
         double &w = out.weights.valuePtr()[k];
-        w = std::exp(-w / out.scale) + 1e-12;       // far neighbours stay neighbours: the graph's pieces are those of its edges
+        w = std::exp(-w / out.scale) + least_weight;
     }
     out.degrees = out.weights * Vector::Ones(data.rows());
     return out;
@@ -105,22 +107,26 @@ Matrix embedding(const Affinity &graph, const Spectrum &spectrum) {
     return graph.degrees.cwiseSqrt().cwiseInverse().asDiagonal() * spectrum.vectors;
 }
 
-Vector nystroem(const Data &data, const Affinity &graph, const Spectrum &spectrum, const Eigen::RowVectorXd &query, const std::vector<uint32_t> &near) {
-    Vector out = Vector::Zero(spectrum.values.size());
-    double degree = 0;
-    for (const uint32_t row : near) {
-        const double w = std::exp(-(query - data.x.row(row)).squaredNorm() / graph.scale) + 1e-12;
-        degree += w;
-        out += w / std::sqrt(graph.degrees[row]) * spectrum.vectors.row(row).transpose();
+Matrix nystroem(const Data &data, const Affinity &graph, const Spectrum &spectrum, const Matrix &vectors, const std::vector<uint32_t> &near, uint32_t nearest) {
+    const Eigen::RowVectorXd kept = (1 - spectrum.values.array()).matrix().transpose();
+    Matrix out = Matrix::Zero(vectors.rows(), spectrum.values.size());
+    for (Eigen::Index i = 0; i < vectors.rows(); ++i) {
+        double degree = 0;
+        for (uint32_t r = 0; r < nearest; ++r) {
+            const uint32_t row = near[static_cast<size_t>(i) * nearest + r];
+            const double w = std::exp(-(vectors.row(i) - data.x.row(row)).squaredNorm() / graph.scale) + least_weight;
+            degree += w;
+            out.row(i) += w / std::sqrt(graph.degrees[row]) * spectrum.vectors.row(row);
+        }
+        out.row(i) = out.row(i).cwiseQuotient(degree * kept);
     }
-    return out.cwiseQuotient(degree * (1 - spectrum.values.array()).matrix());
+    return out;
 }
 
-Matrix ridge(const Data &data, const Affinity &graph, const Matrix &embedded) {
-    const Matrix weighed = graph.degrees.asDiagonal() * data.x;
-    Eigen::MatrixXd square = data.x.transpose() * weighed;
+Matrix ridge(const Matrix &x, const Matrix &embedded) {
+    Eigen::MatrixXd square = x.transpose() * x;
     square.diagonal().array() += 1e-4 * square.trace() / static_cast<double>(square.rows());
-    return square.ldlt().solve(weighed.transpose() * embedded);
+    return square.ldlt().solve(x.transpose() * embedded);
 }
 
 Matrix locality_preserving(const Data &data, const Affinity &graph, uint32_t count) {

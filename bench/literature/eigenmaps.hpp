@@ -30,11 +30,12 @@ bool lowest(const Affinity &graph, uint32_t count, Spectrum &out);
 
 // Coordinates of the rows: D^-1/2 times the eigenvectors.
 Matrix embedding(const Affinity &graph, const Spectrum &spectrum);
-// The same of a query, from its affinities to rows: the eigenvectors' own equation, read for one row more.
-Vector nystroem(const Data &data, const Affinity &graph, const Spectrum &spectrum, const Eigen::RowVectorXd &query, const std::vector<uint32_t> &near);
+// The same of other vectors, from their affinities to the rows nearest to them (`nearest` of each): the eigenvectors' own equation, read for
+// one row more.
+Matrix nystroem(const Data &data, const Affinity &graph, const Spectrum &spectrum, const Matrix &vectors, const std::vector<uint32_t> &near, uint32_t nearest);
 
-// axes x coordinates: what maps rows to their embedding with the least squared error, rows weighed by degree.
-Matrix ridge(const Data &data, const Affinity &graph, const Matrix &embedded);
+// axes x coordinates: what maps vectors to their embedding with the least squared error.
+Matrix ridge(const Matrix &x, const Matrix &embedded);
 
 // axes x count: minimises a^T X^T L X a where a^T X^T D X a = 1.
 Matrix locality_preserving(const Data &data, const Affinity &graph, uint32_t count);

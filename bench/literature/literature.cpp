@@ -22,7 +22,7 @@ using tools::format;
 struct Settings {
     std::string kind, input, lists, output, queries;
     uint32_t metric = LEARNANN_L2;
-    uint64_t dims = 60, nearest = 15, degree = 16, seed = 0, sample = 6000;
+    uint64_t dims = 60, nearest = 15, degree = 16, seed = 0, sample = 6000, landmarks = 0;
 };
 
 tools::Syntax syntax_of(Settings &s) {
@@ -43,6 +43,8 @@ tools::Syntax syntax_of(Settings &s) {
         {"--sample", "N", "queries to learn from, at most (default 6000)", tools::Whole{&s.sample, 100, 1000000}},
         {"--dims", "N", "directions of a map (default 60)", tools::Whole{&s.dims, 1, most_axes}},
         {"--nearest", "N", "neighbours of a row in the graph of a map (default 15)", tools::Whole{&s.nearest, 1, 1000}},
+        {"--landmarks", "N", "laplacian: takes so many rows, and places the others by Nystroem's formula (default: all rows)",
+         tools::Whole{&s.landmarks, 500, 1000000}},
         {"--degree", "N", "edges of a row, of sage on the mean (default 16)", tools::Whole{&s.degree, 4, 64}},
         {"--seed", "N", "of all random choices (default 0)", tools::Whole{&s.seed, 0, UINT64_MAX}},
     };
@@ -53,18 +55,25 @@ bool diverged(const Settings &s, Failure &failure) {
     return tools::fail(failure, s.input, "", "training diverged, or there was nothing to learn; nothing was written", "Try more queries, or another seed.");
 }
 
-bool make_map(const Settings &s, const Data &data, std::string &said, Failure &failure) {
-    const Affinity graph = affinity(data, static_cast<uint32_t>(s.nearest));
-    const uint32_t dims = static_cast<uint32_t>(s.dims);
-    if (s.kind != "laplacian") {
-        const Matrix map = locality_preserving(data, graph, dims);
-        return save_map(s.output, data, s.kind == "olpp" ? orthonormal(map) : scaled(data, map), failure);
-    }
+// On all rows, or on landmarks, from which the others are placed.
+bool make_laplacian(const Settings &s, const Data &data, std::string &said, Failure &failure) {
+    const uint32_t nearest = static_cast<uint32_t>(s.nearest);
+    const bool all = s.landmarks == 0 || s.landmarks >= data.rows();
+    const Data some = all ? Data() : landmarks(data, static_cast<uint32_t>(s.landmarks), nearest);
+    const Data &base = all ? data : some;
+    const Affinity graph = affinity(base, nearest);
     Spectrum spectrum;
-    if (!lowest(graph, dims, spectrum)) return tools::fail(failure, s.input, "", "the eigenvectors did not converge", "Ask for fewer: --dims.");
+    if (!lowest(graph, static_cast<uint32_t>(s.dims), spectrum)) return tools::fail(failure, s.input, "", "the eigenvectors did not converge", "Ask for fewer: --dims.");
     said = format(", %u components, eigenvalues from %.3g to %.3g", spectrum.components, spectrum.values[0],
                   spectrum.values[spectrum.values.size() - 1]);
-    return save_map(s.output, data, scaled(data, ridge(data, graph, embedding(graph, spectrum))), failure);
+    const Matrix placed = all ? embedding(graph, spectrum) : nystroem(base, graph, spectrum, data.x, nearest_rows(base.x, data.x, nearest, false), nearest);
+    return save_map(s.output, data, scaled(data, ridge(data.x, placed)), failure);
+}
+
+bool make_map(const Settings &s, const Data &data, std::string &said, Failure &failure) {
+    if (s.kind == "laplacian") return make_laplacian(s, data, said, failure);
+    const Matrix map = locality_preserving(data, affinity(data, static_cast<uint32_t>(s.nearest)), static_cast<uint32_t>(s.dims));
+    return save_map(s.output, data, s.kind == "olpp" ? orthonormal(map) : scaled(data, map), failure);
 }
 
 bool make_graph(const Settings &s, const Data &data, std::string &said, Failure &failure) {

@@ -47,16 +47,8 @@ Lessons lessons_of(const Data &data, const Matrix &queries) {
     Lessons out;
     out.queries = queries;
     out.rows.assign(static_cast<size_t>(queries.rows()), no_row);
-    const Vector length2 = data.x.rowwise().squaredNorm();
-    std::vector<uint32_t> order(data.rows());
-    for (Eigen::Index q = 0; q < queries.rows(); ++q) {
-        const Vector products = data.x * queries.row(q).transpose();
-        const Vector far = data.inner ? Vector(-products) : Vector(length2 - 2 * products);
-        for (uint32_t i = 0; i < data.rows(); ++i) order[i] = i;
-        const auto end = order.begin() + std::min(wanted, data.rows());
-        std::partial_sort(order.begin(), end, order.end(), [&](uint32_t a, uint32_t b) { return far[a] < far[b]; });
-        out.truth.emplace_back(order.begin(), end);
-    }
+    const std::vector<uint32_t> nearest = nearest_rows(data.x, queries, wanted, data.inner);
+    for (size_t q = 0; q < out.rows.size(); ++q) out.truth.emplace_back(nearest.begin() + static_cast<std::ptrdiff_t>(q * wanted), nearest.begin() + static_cast<std::ptrdiff_t>((q + 1) * wanted));
     return out;
 }
 
