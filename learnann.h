@@ -128,8 +128,8 @@ typedef struct learnann_allocator {
     void *context;
 } learnann_allocator;
 
-/* The graph that searches walk on. All end in the same file and are searched alike; all but the default are there to be
- * compared with it (`make ablation`), and are not taught by queries: those calibrate them only. */
+/* The graph that searches walk on. All end in the same file and are searched alike. All but the default, and one that is given, are
+ * there to be compared with it (`make ablation`); all but the default are not taught by queries: those calibrate them only. */
 typedef enum learnann_graph {
     LEARNANN_GRAPH_AUTO = 0,        /* adaptive */
     LEARNANN_GRAPH_ADAPTIVE = 1,    /* as many edges a row as occlusion pruning leaves; under inner product with neighbours by angle */

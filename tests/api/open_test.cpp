@@ -58,9 +58,9 @@ TEST_CASE("files that are no index") {
 TEST_CASE("a file of a newer format is told from a damaged one") {
     Memory file;
     REQUIRE(build(clustered(50, 3, LEARNANN_F32, 70), build_options(), nullptr, file) == LEARNANN_OK);
-    const uint32_t three = 3;
-    std::memcpy(file.data() + 12, &three, 4);
-    std::memcpy(file.data() + 16, &three, 4);
+    const uint32_t newer = 1000;
+    std::memcpy(file.data() + 12, &newer, 4);
+    std::memcpy(file.data() + 16, &newer, 4);
     const Index index{file};
     CHECK(index.status == LEARNANN_TOO_NEW);
     CHECK(index.error.status == LEARNANN_TOO_NEW);
