@@ -28,7 +28,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 lists = edge_capacity(o) * 4ull + 2, threads = thread_count(o);
     const u64 held_out = smaller<u64>(rows, Holdout::most);
     // What the phases hold that hold most, besides the norms, both orders of the rows and what is held out.
-    const u64 matrices = 2 * (dim <= 1024 ? 4ull * dim * dim : 8ull * dim * 272);
+    const u64 matrices = 2 * (dim <= covariance_dims ? 4ull * dim * dim : 8ull * dim * 272);
     const u64 coded = rows * record + smaller<u64>(rows, pca_sample(dim)) * dim * 4 + matrices;
     const u64 arranged = rows * 2 * record;
     const u64 graph = rows * (record + lists);

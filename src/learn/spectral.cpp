@@ -5,8 +5,8 @@
 
 LEARNANN_BEGIN
 
-constexpr u32 covariance_dims = 1024;
 constexpr u32 exact_eigen_dims = 256;
+constexpr u32 iterations = 4;
 
 // `count` distinct rows in ascending order, so that reading them is kind to the disk.
 Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, learnann_error *error) {
@@ -94,8 +94,7 @@ public:
 
     Status run(u32 count, u64 seed, Array<float> &directions, learnann_error *error) {
         const u32 block = smaller(smaller(count + 16, dim_), rows_);      // what the rows span is found by as many directions as rows
-        const bool dense = dim_ <= covariance_dims;
-        if (dense) {
+        if (takes_covariance(block)) {
             LEARNANN_RETURN_IF(covariance_.allocate(static_cast<u64>(dim_) * dim_, error));
             gram(x_.data(), covariance_.data(), rows_, dim_, threads_);
             if (dim_ <= exact_eigen_dims) return exact(count, directions, error);
@@ -108,7 +107,7 @@ public:
         Random random(seed);
         for (float &value : v) value = random.gaussian();
         LEARNANN_RETURN_IF(orthonormalise(v.data(), dim_, block, allocator_, error));
-        for (u32 i = 0; i < (dense ? 4u : 5u); ++i) {
+        for (u32 i = 0; i < iterations; ++i) {
             apply(v.data(), w.data(), block);
             v.swap(w);
             LEARNANN_RETURN_IF(orthonormalise(v.data(), dim_, block, allocator_, error));
@@ -118,6 +117,12 @@ public:
     }
 
 private:
+    // Whether to multiply by X^T X, which is made first, at half the cost for being symmetric; or by X and X^T.
+    bool takes_covariance(u32 block) const {
+        if (dim_ <= exact_eigen_dims || dim_ > covariance_dims) return dim_ <= exact_eigen_dims;
+        const u64 applied = 2ull * (iterations + 1) * block;
+        return dim_ * (rows_ + applied) < 2 * rows_ * applied;
+    }
     void apply(const float *v, float *w, u32 block) {
         if (!covariance_.empty()) return multiply(covariance_.data(), v, w, dim_, dim_, block, threads_);
         multiply(x_.data(), v, product_.data(), rows_, dim_, block, threads_);

@@ -26,8 +26,11 @@ constexpr double outlier_medians = 16;
 // So many rows tell the leading directions.
 constexpr u32 pca_sample(u32 dim) { return dim <= 256 ? 8192 : 4096; }
 
-// PCA of a sample of the rows: exact covariance up to 1,024 dimensions, above that block subspace iteration on the sample
-// itself (Halko, Martinsson and Tropp 2011, algorithm 4.4). Under inner product the second moment, not centred: distances
+// Of at most so many dimensions the covariance may be held: 16 MiB.
+constexpr u32 covariance_dims = 2048;
+
+// PCA of a sample of the rows: up to 256 dimensions all eigenvectors of the covariance, above that block subspace iteration (Halko,
+// Martinsson and Tropp 2011, algorithm 4.4) on it or on the sample itself, whichever costs less. Under inner product the second moment, not centred: distances
 // from the mean mean nothing there. `count` directions, or as many as there are dimensions; 0 where the rows span
 // fewer.
 Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
