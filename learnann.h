@@ -412,8 +412,10 @@ typedef struct learnann_build_options {
     const learnann_vectors *directions; /* of LEARNANN_SPECTRAL_GIVEN: 1 to 1,024 vectors of as many elements as the rows have. A row's
                                      * products with them stand for it: near rows should lie as far apart there as they do in truth, so
                                      * directions of length 1 at right angles serve best; no vector may become longer than 8 times its
-                                     * length. (Rows are made of length 1 first under cosine; but for inner product their mean is
-                                     * taken off.) Borrowed until the builder is freed */
+                                     * length. Of more than a record has room for, turned so that the strongest come first, the first
+                                     * are kept; where code_bytes is 0, the records' width is chosen by what this map keeps. (Rows are
+                                     * made of length 1 first under cosine; but for inner product their mean is taken off.) Borrowed
+                                     * until the builder is freed */
     const uint32_t *neighbours;     /* of LEARNANN_GRAPH_GIVEN: `degree` row numbers for each row, dense; in the place of one that is
                                      * missing UINT32_MAX. A row's own number, and one that comes twice, are passed over. Borrowed until
                                      * the builder is freed */
@@ -450,7 +452,7 @@ typedef struct learnann_build_report {
     uint32_t phase_count;
     learnann_phase phases[12];
     uint32_t entries;
-    learnann_spectral spectral;     /* the space that the file has */
+    learnann_spectral spectral;     /* the space that the file has; AUTO after a training, which leaves it as it is */
     uint64_t lessons;               /* queries that the graph was taught by; 0 where there were too few, or it was no better for it */
     const char *spectral_note;      /* static: why PCA serves where another space was asked for; else NULL */
 } learnann_build_report;
@@ -473,8 +475,8 @@ LEARNANN_API learnann_status learnann_builder_create(const learnann_build_option
 LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 
 /* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
- * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row that is too long or not finite, or whose neighbour is
- * no row; or the first direction that is); NOMEM (`needed`);
+ * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row that is too long or not finite, or that has a neighbour
+ * that is no row; or, as the message says, the first direction that is too long or not finite); NOMEM (`needed`);
  * CANCELLED; UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);
@@ -486,7 +488,7 @@ LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, con
  * (any element type) are borrowed until the builder is freed or runs again; then save, to the index's own path too. Of the
  * builder's options threads, seed, memory_limit and progress count.
  * OK; ARGUMENT (no queries, another dimension, too long or not finite: file_offset = the query); CORRUPT; UNSUPPORTED where the index
- * keeps no exact rows or those of I4, I2 and BINARY (give such a build its queries); NOMEM; CANCELLED. */
+ * keeps no exact rows or those of I4, I2 and BINARY (give such a build its queries), or where its graph is not the adaptive one; NOMEM; CANCELLED. */
 LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index,
                                                     const learnann_vectors *queries, learnann_error *error);
 

@@ -71,7 +71,7 @@ need-literature:
 
 # Without AVX-512, of whose intrinsics GCC warns.
 EIGEN := -isystem /usr/include/eigen3 $(if $(findstring x86,$(shell uname -m)),-mno-avx512f)
-$B/bench/literature/%.o: bench/literature/%.cpp $(wildcard bench/literature/*.hpp bench/*.hpp tools/*.hpp) | need-literature
+$B/bench/literature/%.o: bench/literature/%.cpp $(wildcard bench/literature/*.hpp bench/*.hpp tools/*.hpp) learnann.h | need-literature
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out $(HARDEN),$(CXXFLAGS)) $(BENCH_SPEED) $(EIGEN) -c $< -o $@
 

@@ -155,10 +155,13 @@ check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/
 check "missing input" ends 1 "no such file\|No such file" "$L" build "$T/none.fbin" -o "$T/x.la"
 check "unknown command" ends 2 "no command frobnicate" "$L" frobnicate
 check "unknown option" ends 2 "unknown option\|--frob" "$L" build "$T/rows.fbin" -o "$T/x.la" --frob
+{ printf '\1\0\0\0\30\0\0\0'; printf '\0\0\200\101%.0s' $(seq 24); } >"$T/far.fbin"      # 16, 24 times
 check "graph of no kind" ends 2 "adaptive" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph tree
 check "a graph of other rows" ends 1 "neighbours of [0-9,]* rows" "$L" build "$T/queries.fbin" -o "$T/x.la" --graph "$T/lists.ivecs"
 check "a graph of too few neighbours" ends 1 "17 neighbours a row" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph "$T/lists.ivecs" --degree 20
 check "a graph of vectors" ends 1 "axes.fbin" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph "$T/axes.fbin"
+check "the last of two graphs" says '"graph":"hnsw"' "$L" build "$T/rows.fbin" -o "$T/x.la" --graph "$T/none.ivecs" --graph hnsw --json
+check "a space that stretches" ends 1 "far.fbin: direction 0" "$L" build "$T/rows.fbin" -o "$T/x.la" --spectral "$T/far.fbin"
 check "a graph that is not there" ends 1 "none.ivecs" "$L" build "$T/rows.fbin" -o "$T/x.la" --graph "$T/none.ivecs"
 check "not an index" ends 1 "another kind\|not begin with LEARNANN" "$L" info "$T/rows.fbin"
 head -c 5000 "$T/l2.la" >"$T/short.la"

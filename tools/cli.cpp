@@ -61,6 +61,7 @@ std::string store(const Choice &target, const std::string &text) {
     for (const Word &word : target.words) {
         if (text == word.text && word.here) {
             *target.value = word.value;
+            if (target.file != nullptr) target.file->clear();
             return "";
         }
         if (word.here) here += (here.empty() ? "" : ", ") + std::string(word.text);

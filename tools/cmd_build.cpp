@@ -8,7 +8,9 @@
 #include "system.hpp"
 #include "vectorfile.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace tools {
 namespace {
@@ -95,6 +97,7 @@ bool read_neighbours(const std::string &path, const std::string &rows, uint64_t 
     if (in.degree > m.dim || in.degree < 4 || in.degree > 128) {
         return fail(failure, path, "", format("holds %u neighbours a row", m.dim), "Take 4 to 128 of them: --degree N.");
     }
+    in.neighbours.reserve(m.rows * in.degree);
     for (uint64_t row = 0; row < m.rows; ++row)
         for (uint32_t i = 0; i < in.degree; ++i) {
             const int64_t id = id_at(m, row, i);
@@ -148,6 +151,10 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
     o.exact = static_cast<learnann_exact>(s.exact);
     o.seed = s.seed;
     o.memory_limit = memory.bytes;
+    if (s.memory != 0) {        // what is held already is of what --memory allows; the machine has it no more
+        const uint64_t held = in.neighbours.size() * sizeof in.neighbours[0] + in.keys.size() * sizeof in.keys[0];
+        o.memory_limit -= std::min(held, o.memory_limit - 1);
+    }
     // Rows given back must be asked for again: that is worth its time where not all of them fit.
     o.rows_mapped = in.rows.bytes.mapped() && (s.memory != 0 || in.rows.bytes.size() > memory.bytes / 2);
     o.queries = s.queries.empty() ? nullptr : &in.query_vectors;
@@ -158,7 +165,8 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
 // ---- the work
 
 Failure build_failure(const Settings &s, const Inputs &in, const AvailableMemory &memory, const learnann_error &error) {
-    Failure failure = library_failure(s.input, "row", error);
+    const bool of_map = !s.directions.empty() && error.message != nullptr && std::strstr(error.message, "direction") != nullptr;
+    Failure failure = of_map ? library_failure(s.directions, "direction", error) : library_failure(s.input, "row", error);
     if (error.status == LEARNANN_NOMEM && error.needed != 0) {
         failure.place.clear();
         failure.reason = format("building needs %s", size_text(error.needed).c_str());

@@ -133,7 +133,8 @@ bool build_trial(const Settings &s, const Sample &sample, learnann_build_options
     }
     out.index.reset(index);
     if (status == LEARNANN_OK) return true;
-    failure = library_failure(s.input, "row of the sample", error);
+    const bool of_map = options.directions != nullptr && std::strstr(error.message, "direction") != nullptr;
+    failure = of_map ? library_failure(s.directions, "direction", error) : library_failure(s.input, "row of the sample", error);
     return false;
 }
 

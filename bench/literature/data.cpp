@@ -4,6 +4,7 @@
 #include "../dataset.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace literature {
@@ -37,6 +38,8 @@ bool load_floats(const std::string &path, uint32_t metric, std::vector<float> &v
     tools::MatrixFile file;
     if (!tools::open_vectors(path, file, failure)) return false;
     values = bench::floats_of(file.matrix, metric == LEARNANN_COS);
+    if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+        return tools::fail(failure, path, "", "holds NaN or infinity", "Leave such vectors out.");
     rows = file.matrix.rows;
     dim = file.matrix.dim;
     return true;
@@ -45,8 +48,8 @@ bool load_floats(const std::string &path, uint32_t metric, std::vector<float> &v
 bool load_lists(const std::string &path, Data &data, tools::Failure &failure) {
     tools::MatrixFile file;
     if (!tools::open_ids(path, file, failure)) return false;
-    if (file.matrix.rows != data.rows() || file.matrix.dim < 5) {
-        return tools::fail(failure, path, "", "does not hold five neighbours and more for each row", "Search for every row: learnann search INDEX ROWS -k 33 --out LISTS.");
+    if (file.matrix.rows != data.rows() || file.matrix.dim <= 10 || data.rows() <= file.matrix.dim) {
+        return tools::fail(failure, path, "", "does not hold ten neighbours and more for each row, or all rows", "Search for every row: learnann search INDEX ROWS -k 33 --out LISTS.");
     }
     data.nearest = file.matrix.dim - 1;
     for (uint32_t row = 0; row < data.rows(); ++row) {

@@ -8,6 +8,7 @@
 
 #include "../../tools/cli.hpp"
 #include "../../tools/file.hpp"
+#include "../../tools/vectorfile.hpp"
 
 #include <Eigen/SVD>
 
@@ -122,7 +123,8 @@ int literature_command(const std::vector<std::string> &arguments) {
     Data data;
     std::string said;
     const auto begin = std::chrono::steady_clock::now();
-    if (!tools::check_output(s.output, failure) || !load(s.input, s.lists, s.metric, data, failure)) return tools::report(failure);
+    if (s.landmarks != 0 && s.landmarks <= s.nearest) return tools::usage_error("literature", "--landmarks must be more than --nearest");
+    if (!tools::check_matrix_suffix(s.output, failure) || !tools::check_output(s.output, failure) || !load(s.input, s.lists, s.metric, data, failure)) return tools::report(failure);
     if (!(map ? make_map(s, data, said, failure) : make_graph(s, data, said, failure))) return tools::report(failure);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return tools::finish(format("%s of %s: %.1f s%s\n", s.kind.c_str(), s.input.c_str(), seconds, said.c_str()));

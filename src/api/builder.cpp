@@ -91,6 +91,9 @@ learnann_status learnann_builder_run(learnann_builder *builder, const learnann_v
         return fail(error, LEARNANN_ARGUMENT, "the sample queries have another dimension than the rows");
     if (builder->options.directions && builder->options.directions->dim != rows->dim)
         return fail(error, LEARNANN_ARGUMENT, "the directions have another dimension than the rows");
+    u64 lists;
+    if (builder->options.neighbours && (mul_overflows(rows->count, 4ull * builder->options.degree, lists) || lists > SIZE_MAX / 2))
+        return fail(error, LEARNANN_ARGUMENT, "so many neighbours are larger than memory");
     const Status status = builder->pipeline.run(*rows, keys, error);
     if (status == LEARNANN_CANCELLED) fail(error, LEARNANN_CANCELLED, "the build was cancelled");
     return status;

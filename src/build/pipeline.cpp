@@ -28,8 +28,10 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 lists = edge_capacity(o) * 4ull + 2, threads = thread_count(o);
     const u64 held_out = smaller<u64>(rows, Holdout::most);
     // What the phases hold that hold most, besides the norms, both orders of the rows and what is held out.
-    const u64 matrices = 2 * (dim <= covariance_dims ? 4ull * dim * dim : 8ull * dim * 272);
-    const u64 coded = rows * record + smaller<u64>(rows, pca_sample(dim)) * dim * 4 + matrices;
+    const u64 sample = smaller<u64>(rows, pca_sample(dim));
+    const u64 block = smaller<u64>(larger<u64>(most_code_dims(static_cast<u32>(record), dim), learning_dims) + 16, dim);     // of directions
+    const u64 matrices = 4 * larger<u64>(dim <= covariance_dims ? 1ull * dim * dim : 0, sample * block) + 16 * dim * block + 24 * block * block;
+    const u64 coded = rows * record + sample * dim * 4 + matrices;
     const u64 arranged = rows * 2 * record;
     const u64 graph = rows * (record + lists);
     const u64 batch = smaller<u64>(rows / 50 + 512, 32768) * degree * 12;
@@ -152,8 +154,9 @@ Status Pipeline::encode(const Rows &rows, u32 best, learnann_error *error) {
     return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
 }
 
-// The same in PCA's space, or in one that is learned, from all rows.
+// The same in PCA's space, in the one given, or in one that is learned, from all rows.
 Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error) {
+    if (takes_space()) return fit_codes(rows, learned_, record_bytes, best, error);
     const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
     if (basis_.count < smaller(wanted, rows_.dim()))
         LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
@@ -187,6 +190,7 @@ Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
     basis_.count = learned_.count = 0;
     space_ = CodeSpace{};
+    if (takes_space()) LEARNANN_RETURN_IF(basis_of_map(rows_, *options_.directions, threads(), options_.seed + 1, allocator_, learned_, error));
     u32 width = options_.code_bytes;
     static const u32 widths[] = {16, 32, 64, 128, 256};
     for (u32 i = 0; !options_.code_bytes && i < 5; ++i) {
@@ -279,7 +283,7 @@ Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
 Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error) {
     Rows angular = rows_;
     angular.metric = LEARNANN_COS;
-    LEARNANN_RETURN_IF(fit_codec(angular, basis_, space_.stride(), Holdout{}, options_.seed + 5, allocator_, fitted, error));
+    LEARNANN_RETURN_IF(fit_codec(angular, takes_space() ? learned_ : basis_, space_.stride(), Holdout{}, options_.seed + 5, allocator_, fitted, error));
     LEARNANN_RETURN_IF(records.allocate(records_.size(), error));
     return encode_rows(angular, fitted.codec, slot_of_row_.data(), threads(), progress(), allocator_, records.data(), error);
 }
@@ -537,6 +541,7 @@ void Pipeline::collect_sections() {
         s.context = &exact_;
         writer_.add(s);
     }
+    report_.spectral = learned_.count ? options_.spectral : LEARNANN_SPECTRAL_PCA;
     report_sections();
 }
 
@@ -576,7 +581,6 @@ void Pipeline::report_sections() {
     report_.code_dim = about_.code_dim;
     report_.code_recall = about_.code_recall;
     report_.residual_weight = about_.residual_weight;
-    report_.spectral = learned_.count ? options_.spectral : LEARNANN_SPECTRAL_PCA;
 }
 
 LEARNANN_END

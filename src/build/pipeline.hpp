@@ -64,11 +64,11 @@ private:
     Status encode(const Rows &rows, u32 best, learnann_error *error);
     Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
     Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
-    bool learns_space() const { return options_.spectral > LEARNANN_SPECTRAL_PCA; }
+    bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED; }
+    bool takes_space() const { return options_.spectral == LEARNANN_SPECTRAL_GIVEN; }
     Status learn_space(learnann_error *error);
     Status keep_pca(const char *note);
     Status learn_metric_space(u32 dims, learnann_error *error);
-    Status take_given_space(learnann_error *error);
     Status arrange(learnann_error *error);
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
@@ -122,7 +122,7 @@ private:
     const u64 *keys_ = nullptr;
     Array<float> norms_;
     Holdout holdout_;
-    Basis basis_;           // PCA
+    Basis basis_;           // PCA; empty where a space is given
     Basis frame_;           // of PCA's directions, where records have room for more of them than there are
     Basis learned_;         // the space asked for, learned or given; empty where PCA serves
     FittedCodec fitted_;

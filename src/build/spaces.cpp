@@ -1,4 +1,4 @@
-// spaces.cpp: spaces other than PCA: learned within its leading directions, or given.
+// spaces.cpp: spaces other than PCA, learned within its leading directions.
 #include "build/pipeline.hpp"
 
 LEARNANN_BEGIN
@@ -23,7 +23,6 @@ Status Pipeline::keep_pca(const char *note) {
 // Where codes in PCA's space are there for all rows: codes of as many bytes in a space learned from them. PCA stays, with a note
 // in the report, where that keeps no more of the true neighbours.
 Status Pipeline::learn_space(learnann_error *error) {
-    if (options_.spectral == LEARNANN_SPECTRAL_GIVEN) return take_given_space(error);
     const u32 width = fitted_.codec.record_bytes, known = basis_.count;
     const float recall = code_recall_;
     report_.spectral_note = nullptr;
@@ -38,12 +37,6 @@ Status Pipeline::learn_space(learnann_error *error) {
     if (code_recall_ >= recall) return LEARNANN_OK;
     (void)keep_pca("the learned space kept no more of the held-out neighbours: PCA");
     return fit_codes(rows_, basis_, width, measured_best, error);
-}
-
-Status Pipeline::take_given_space(learnann_error *error) {
-    if (learned_.count == 0)
-        LEARNANN_RETURN_IF(basis_of_map(rows_, *options_.directions, threads(), options_.seed + 1, allocator_, learned_, error));
-    return fit_codes(rows_, learned_, fitted_.codec.record_bytes, measured_best, error);
 }
 
 Status Pipeline::learn_metric_space(u32 dims, learnann_error *error) {

@@ -7,6 +7,8 @@ LEARNANN_BEGIN
 
 // ---- the projection of a basis ----
 
+constexpr float vanishing = 1e-30f;     // a direction that is given may be as short
+
 inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, learnann_error *error) {
     const u32 d = basis.dim, cols = projection_cols(d);
     LEARNANN_RETURN_IF(f.matrix.allocate(static_cast<u64>(code_dim) * cols, error));
@@ -18,11 +20,12 @@ inline Status set_projection(const Basis &basis, u32 code_dim, FittedCodec &f, l
     // basis, and no noise between them.
     for (u32 k = 0; k < code_dim; ++k) {
         const float *direction = basis.directions.data() + static_cast<u64>(k) * d;
-        const float peak = kernels().loops.peak(direction, d), unit = peak > 0 ? peak / 127 : 1;
+        const float peak = kernels().loops.peak(direction, d), unit = peak > vanishing ? peak / 127 : 1;
+        f.unit[k] = unit;
+        if (unit == 1) continue;        // all zeroes
         u8 *to = f.matrix.data() + static_cast<u64>(k) * cols;
         kernels().loops.quantise(direction, d, 1 / unit, reinterpret_cast<i8 *>(to));
         for (u32 i = 0; i < d; ++i) to[i] ^= 128;
-        f.unit[k] = unit;
     }
     Codec &c = f.codec;
     c.matrix = f.matrix.data();

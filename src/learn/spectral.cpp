@@ -243,7 +243,7 @@ Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, 
     LEARNANN_RETURN_IF(y.allocate(static_cast<u64>(n) * m, error));
     multiply(x.data(), columns.data(), y.data(), n, d, m, threads);
     LEARNANN_RETURN_IF(turn_basis(y, n, threads, allocator, basis, error));
-    return basis.stretch <= most_stretch ? LEARNANN_OK
+    return basis.stretch <= 1.011f * most_stretch ? LEARNANN_OK     // of which 0.01 are for rounding
                                          : fail(error, LEARNANN_ARGUMENT, "the directions make some vectors longer than 8 times their length");
 }
 

@@ -135,6 +135,23 @@ TEST_CASE("a given graph without an edge, or of one row: every row is reached, a
         }
 }
 
+TEST_CASE("queries calibrate a given graph, and don't teach it") {
+    const Rows rows = clustered(900, 5, LEARNANN_F32, 310), log = clustered(60, 5, LEARNANN_F32, 311);
+    const std::vector<uint32_t> lists = nearest_lists(rows, LEARNANN_L2, 6);
+    const learnann_vectors queries = log.view();
+    learnann_build_options options = graph_options(lists, 6);
+    const Index plain(rows, options);
+    options.queries = &queries;
+    const Index index(rows, options);
+    REQUIRE(index.status == LEARNANN_OK);
+    CHECK(index.info().fingerprint == plain.info().fingerprint);
+    learnann_builder *builder = nullptr;
+    learnann_error error{};
+    REQUIRE(learnann_builder_create(nullptr, &builder, nullptr) == LEARNANN_OK);
+    CHECK(learnann_builder_train(builder, index.handle, &queries, &error) == LEARNANN_UNSUPPORTED);
+    learnann_builder_free(builder);
+}
+
 TEST_CASE("what is wrong with a given graph is told") {
     const Rows rows = clustered(100, 3, LEARNANN_F32, 304);
     std::vector<uint32_t> lists(400, 7);
@@ -196,7 +213,7 @@ TEST_CASE("the strongest directions of a given space come first, however it is t
 }
 
 TEST_CASE("spaces that say nothing, and those that stretch as far as they may, of rows as long as they may be") {
-    for (const double length : {0.0, 1e-20, 8.0 / 1.02})
+    for (const double length : {0.0, 1e-44, 1e-40, 1e-37, 1e-32, 1e-20, 8.0})
         for (const double far : {1.0, 4.9e17}) {
             CAPTURE(length);
             CAPTURE(far);

@@ -38,7 +38,7 @@ constexpr uint32_t degree = 6;
 inline std::vector<uint32_t> lists() {
     std::vector<uint32_t> out;
     for (uint32_t row = 0; row < rows; ++row)
-        for (uint32_t i = 0; i < degree; ++i) out.push_back((row + (1u << i)) % rows);
+        for (uint32_t i = 0; i < degree; ++i) out.push_back((row + (1u << i)) % static_cast<uint32_t>(rows));
     return out;
 }
 

@@ -145,7 +145,7 @@ TEST_CASE("PCA finds a planted 5-d subspace of 40, 400 and 1,500 dimensions, on 
         for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP}) {
             CAPTURE(dim);
             CAPTURE(metric);
-            const Planted planted(400, dim, 0, metric == LEARNANN_L2);
+            const Planted planted(dim == 400 ? 1000 : 400, dim, 0, metric == LEARNANN_L2);     // the covariance, or the rows themselves
             std::vector<float> norms;
             const Rows rows = as_rows(planted.rows, metric, norms);
             Basis basis, other;
