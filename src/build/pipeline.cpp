@@ -30,7 +30,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     // What the phases hold that hold most, besides the norms, both orders of the rows and what is held out.
     const u64 sample = smaller<u64>(rows, pca_sample(dim));
     const u64 block = smaller<u64>(larger<u64>(most_code_dims(static_cast<u32>(record), dim), learning_dims) + 16, dim);     // of directions
-    const u64 matrices = 4 * larger<u64>(dim <= covariance_dims ? 1ull * dim * dim : 0, sample * block) + 16 * dim * block + 24 * block * block;
+    const u64 matrices = 4 * larger<u64>(dim <= covariance_dims ? 1ull * dim * dim : 0, sample * block) + 16ull * dim * block + 24 * block * block;
     const u64 coded = rows * record + sample * dim * 4 + matrices;
     const u64 arranged = rows * 2 * record;
     const u64 graph = rows * (record + lists);

@@ -121,7 +121,7 @@ private:
     bool takes_covariance(u32 block) const {
         if (dim_ <= exact_eigen_dims || dim_ > covariance_dims) return dim_ <= exact_eigen_dims;
         const u64 applied = 2ull * (iterations + 1) * block;
-        return dim_ * (rows_ + applied) < 2 * rows_ * applied;
+        return dim_ * (rows_ + applied) < 2ull * rows_ * applied;
     }
     void apply(const float *v, float *w, u32 block) {
         if (!covariance_.empty()) return multiply(covariance_.data(), v, w, dim_, dim_, block, threads_);
