@@ -384,4 +384,15 @@ inline size_t found(const std::vector<learnann_hit> &hits, const std::vector<Nei
     return std::min(count, k);
 }
 
+// The share of the true ten that searches find, of the rows as the index keeps them.
+inline double recall_of(Index &index, const Rows &queries, learnann_metric metric, uint32_t effort) {
+    const std::vector<double> rows = index.stored(), q = queries.doubles();
+    size_t right = 0;
+    for (uint64_t i = 0; i < queries.count; ++i) {
+        const double *x = q.data() + i * queries.dim;
+        right += found(index.search(queries.one(i), 10, effort), ranked(metric, rows, queries.dim, x), 10, 1e-4);
+    }
+    return static_cast<double>(right) / (10.0 * static_cast<double>(queries.count));
+}
+
 }  // namespace testdata

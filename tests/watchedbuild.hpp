@@ -36,4 +36,20 @@ inline Memory bytes_of(learnann_builder *builder) {
     return file;
 }
 
+// Builds, and leaves the report beside the index.
+struct Reported {
+    Memory file;
+    learnann_build_report report = learnann_build_report_default();
+
+    Reported(const Rows &rows, const learnann_build_options &options) {
+        const learnann_vectors view = rows.view();
+        learnann_builder *builder = nullptr;
+        REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        file = bytes_of(builder);
+        REQUIRE(learnann_builder_report(builder, &report) == LEARNANN_OK);
+        learnann_builder_free(builder);
+    }
+};
+
 }  // namespace testdata

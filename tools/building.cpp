@@ -1,10 +1,11 @@
 // building.cpp: see building.hpp.
 #include "building.hpp"
 
-#include "common.hpp"
+#include "cli.hpp"
 #include "system.hpp"
 
 #include <cstdio>
+#include <cstring>
 #include <iterator>
 
 namespace tools {
@@ -56,6 +57,11 @@ void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_buil
     for (uint32_t i = 0; i < report.phase_count && i < std::size(report.phases); ++i) {
         rows.push_back({std::string("  ") + report.phases[i].name, format("%.2f", report.phases[i].seconds)});
     }
+}
+
+Failure input_failure(const std::string &rows, const char *place, const std::string &directions, const learnann_error &error) {
+    const bool of_map = !directions.empty() && error.message != nullptr && std::strstr(error.message, "direction") != nullptr;
+    return of_map ? library_failure(directions, "direction", error) : library_failure(rows, place, error);
 }
 
 const char *spectral_name(learnann_spectral spectral) {

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace tools {
 namespace {
@@ -165,8 +164,7 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
 // ---- the work
 
 Failure build_failure(const Settings &s, const Inputs &in, const AvailableMemory &memory, const learnann_error &error) {
-    const bool of_map = !s.directions.empty() && error.message != nullptr && std::strstr(error.message, "direction") != nullptr;
-    Failure failure = of_map ? library_failure(s.directions, "direction", error) : library_failure(s.input, "row", error);
+    Failure failure = input_failure(s.input, "row", s.directions, error);
     if (error.status == LEARNANN_NOMEM && error.needed != 0) {
         failure.place.clear();
         failure.reason = format("building needs %s", size_text(error.needed).c_str());

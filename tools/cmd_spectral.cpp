@@ -133,8 +133,7 @@ bool build_trial(const Settings &s, const Sample &sample, learnann_build_options
     }
     out.index.reset(index);
     if (status == LEARNANN_OK) return true;
-    const bool of_map = options.directions != nullptr && std::strstr(error.message, "direction") != nullptr;
-    failure = of_map ? library_failure(s.directions, "direction", error) : library_failure(s.input, "row of the sample", error);
+    failure = input_failure(s.input, "row of the sample", s.directions, error);
     return false;
 }
 
@@ -158,7 +157,7 @@ bool rank(const Settings &s, const Sample &sample, const Trial &trial, uint64_t 
 // ---- what is told
 
 struct Line {
-    const char *space;
+    std::string space;
     std::string note;
     uint32_t bytes, dims;
     double held, correlation;
@@ -237,10 +236,10 @@ std::string json_of(const std::vector<Line> &lines) {
     return json.text() + "\n";
 }
 
-std::string verdict_of(const std::vector<Line> &lines, const char *space) {
-    const auto first = std::find_if(lines.begin(), lines.end(), [&](const Line &l) { return l.space == std::string(space) && l.held >= reliable; });
-    return first != lines.end() ? format("%s: reliable from %u bytes on\n", space, first->bytes)
-                                : format("%s: reliable at none of these widths: exact rows must decide, at more effort\n", space);
+std::string verdict_of(const std::vector<Line> &lines, const std::string &space) {
+    const auto first = std::find_if(lines.begin(), lines.end(), [&](const Line &l) { return l.space == space && l.held >= reliable; });
+    return first != lines.end() ? format("%s: reliable from %u bytes on\n", space.c_str(), first->bytes)
+                                : format("%s: reliable at none of these widths: exact rows must decide, at more effort\n", space.c_str());
 }
 
 std::string table_of(const Settings &s, const Sample &sample, const std::vector<Line> &lines) {
@@ -250,8 +249,9 @@ std::string table_of(const Settings &s, const Sample &sample, const std::vector<
         rows.push_back({l.space, std::to_string(l.bytes), std::to_string(l.dims), format("%.3f", l.held), format("%.3f", l.correlation),
                         (good ? "reliable" : "not reliable") + (l.note.empty() ? "" : ", " + l.note)});
     }
-    std::string verdicts = verdict_of(lines, "pca") + verdict_of(lines, "learned");
-    if (sample.directions != nullptr) verdicts += verdict_of(lines, "given");
+    std::string verdicts;
+    for (size_t i = 0; i < lines.size(); ++i)       // of each space one
+        if (i == 0 || lines[i].space != lines[i - 1].space) verdicts += verdict_of(lines, lines[i].space);
     return format("%s: %s rows of %u, %s, %s queries\n\n", s.input.c_str(), grouped(sample.rows.view.count).c_str(), sample.rows.view.dim,
                   metric_name(s.metric), grouped(sample.asked.view.count).c_str()) +
            table_text(rows, "lrrrrl", true) + "\n" + verdicts;

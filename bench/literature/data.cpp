@@ -64,6 +64,17 @@ bool load_lists(const std::string &path, Data &data, tools::Failure &failure) {
     return true;
 }
 
+// Values of four bytes, dense.
+template <class T> bool save(const std::string &path, const T *values, uint64_t rows, uint32_t dim, tools::Element element, tools::Failure &failure) {
+    tools::Matrix out;
+    out.data = reinterpret_cast<const uint8_t *>(values);
+    out.rows = rows;
+    out.dim = dim;
+    out.stride = dim * sizeof(T);
+    out.element = element;
+    return tools::write_matrix(path, out, path, nullptr, failure);
+}
+
 } // namespace
 
 std::vector<uint32_t> nearest_rows(const Matrix &rows, const Matrix &queries, uint32_t count, bool inner) {
@@ -126,25 +137,14 @@ bool load_queries(const std::string &path, uint32_t metric, const Data &data, Ma
 
 bool save_map(const std::string &path, const Data &data, const Matrix &map, tools::Failure &failure) {
     const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> directions = (map.transpose() * data.axes).cast<float>();
-    tools::Matrix out;
-    out.data = reinterpret_cast<const uint8_t *>(directions.data());
-    out.rows = static_cast<uint64_t>(directions.rows());
-    out.dim = static_cast<uint32_t>(directions.cols());
-    out.stride = out.dim * sizeof(float);
-    return tools::write_matrix(path, out, path, nullptr, failure);
+    return save(path, directions.data(), static_cast<uint64_t>(directions.rows()), static_cast<uint32_t>(directions.cols()), tools::Element::F32, failure);
 }
 
 bool save_lists(const std::string &path, const std::vector<std::vector<uint32_t>> &lists, uint32_t wide, tools::Failure &failure) {
     std::vector<int32_t> numbers;
     for (const std::vector<uint32_t> &list : lists)
         for (uint32_t i = 0; i < wide; ++i) numbers.push_back(i < list.size() ? static_cast<int32_t>(list[i]) : -1);
-    tools::Matrix out;
-    out.data = reinterpret_cast<const uint8_t *>(numbers.data());
-    out.rows = lists.size();
-    out.dim = wide;
-    out.stride = wide * sizeof(int32_t);
-    out.element = tools::Element::I32;
-    return tools::write_matrix(path, out, path, nullptr, failure);
+    return save(path, numbers.data(), lists.size(), wide, tools::Element::I32, failure);
 }
 
 } // namespace literature

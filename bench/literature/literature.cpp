@@ -10,8 +10,6 @@
 #include "../../tools/file.hpp"
 #include "../../tools/vectorfile.hpp"
 
-#include <Eigen/SVD>
-
 #include <chrono>
 
 namespace literature {
@@ -91,24 +89,20 @@ bool make_graph(const Settings &s, const Data &data, std::string &said, Failure 
     }
     const Traces traces = trace(data, graph, lessons, walk_beam, random);
     double first = 0, last = 0;
-    std::vector<std::vector<uint32_t>> lists;
     if (s.kind == "sage") {
         const Features seen = features(data, graph);
         const Sage sage(data, graph, seen);
         Vector parameters;
         if (!train(sage, traces, SageTraining{}, random, parameters, first, last)) return diverged(s, failure);
-        std::vector<size_t> all(graph.edges());
-        for (size_t e = 0; e < all.size(); ++e) all[e] = e;
-        lists = select(graph, sage.logits(parameters, all), static_cast<double>(s.degree), least, most_edges);
-    } else {
-        Soft soft = Soft::start(data, graph, static_cast<Eigen::Index>(s.dims));
-        if (!train(data, graph, traces, SoftTraining{}, random, soft, first, last)) return diverged(s, failure);
         said = format(", loss %.3f to %.3f", first, last);
-        if (s.kind == "metric") return save_map(s.output, data, scaled(data, soft.map), failure);
-        lists = draw(data, graph, soft, static_cast<uint32_t>(s.degree), 0.2, random);
+        return save_lists(s.output, select(graph, sage.logits(parameters), static_cast<double>(s.degree), least, most_edges), most_edges, failure);
     }
+    Soft soft = Soft::start(data, graph, static_cast<Eigen::Index>(s.dims));
+    if (!train(data, graph, traces, SoftTraining{}, random, soft, first, last)) return diverged(s, failure);
     said = format(", loss %.3f to %.3f", first, last);
-    return save_lists(s.output, lists, s.kind == "sage" ? most_edges : static_cast<uint32_t>(s.degree), failure);
+    if (s.kind == "metric") return save_map(s.output, data, scaled(data, soft.map), failure);
+    const uint32_t degree = static_cast<uint32_t>(s.degree);
+    return save_lists(s.output, draw(data, graph, soft, degree, 0.2, random), degree, failure);
 }
 
 int literature_command(const std::vector<std::string> &arguments) {

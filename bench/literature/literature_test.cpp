@@ -171,9 +171,7 @@ TEST_CASE("trainings lower their loss, are repeatable by seed, and notice when t
         double first, last;
         if (!train(sage, traces, training, random, parameters, first, last)) return false;
         CHECK(last < 0.95 * first);
-        std::vector<size_t> all(graph.edges());
-        for (size_t e = 0; e < all.size(); ++e) all[e] = e;
-        lists = select(graph, sage.logits(parameters, all), 6, 2, 20);
+        lists = select(graph, sage.logits(parameters), 6, 2, 20);
         soft = Soft::start(data, graph, 4);
         SoftTraining gentle;
         gentle.steps = 60;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <unordered_set>
 
 namespace literature {
@@ -115,9 +116,11 @@ void Sage::run(const Vector &parameters, const std::vector<size_t> &edges, Layer
     l.logits = (l.mixed * w.out).col(0).array() + w.out_bias(0, 0);
 }
 
-Vector Sage::logits(const Vector &parameters, const std::vector<size_t> &edges) const {
+Vector Sage::logits(const Vector &parameters) const {
+    std::vector<size_t> all(to_.size());
+    std::iota(all.begin(), all.end(), size_t{0});
     Layers layers;
-    run(parameters, edges, layers);
+    run(parameters, all, layers);
     return layers.logits;
 }
 

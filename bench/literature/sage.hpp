@@ -18,11 +18,10 @@ public:
     static constexpr Eigen::Index hidden = 32, described = 16, mixed = 24;
 
     Sage(const Data &data, const Candidates &graph, const Features &features);
-    Eigen::Index parameters() const { return size_; }
     Vector start(Random &random) const;
 
-    // The chance that each of some edges is useful, as a logit.
-    Vector logits(const Vector &parameters, const std::vector<size_t> &edges) const;
+    // The chance that each edge is useful, as a logit.
+    Vector logits(const Vector &parameters) const;
     // The mean binary cross entropy over some edges, each weighed, and its gradient.
     double loss(const Vector &parameters, const std::vector<size_t> &edges, const Vector &useful, const Vector &weight, Vector &gradient) const;
 

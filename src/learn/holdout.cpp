@@ -121,7 +121,7 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads
 }
 
 double local_dimension(const Rows &rows, const Holdout &h) {
-    double dimensions[Holdout::most];
+    double dimensions[Holdout::most] = {};      // the zeroes are for the analyser, which does not see that the first `known` are set
     u32 known = 0;
     for (u32 q = 0; q < h.measured && h.neighbours > 1; ++q) {
         const double length = length_of(h.query(q, rows.dim()), rows.dim());

@@ -52,6 +52,11 @@ void multiply_transposed(const float *a, const float *b, float *out, u32 rows, u
     multiply_blocks([=](u32 c, u32 i) { return a[static_cast<u64>(i) * cols_a + c]; }, b, out, cols_a, rows, cols_b, threads, [](u32) { return 0u; });
 }
 
+void transpose(const float *a, float *out, u32 rows, u32 cols) {
+    for (u32 i = 0; i < rows; ++i)
+        for (u32 c = 0; c < cols; ++c) out[static_cast<u64>(c) * rows + i] = a[static_cast<u64>(i) * cols + c];
+}
+
 void gram(const float *a, float *out, u32 rows, u32 cols, u32 threads) {
     multiply_blocks([=](u32 c, u32 i) { return a[static_cast<u64>(i) * cols + c]; }, a, out, cols, rows, cols, threads, [](u32 c) { return c; });
     for (u32 i = 0; i < cols; ++i)      // the lower half mirrors the upper
@@ -84,8 +89,7 @@ Status orthonormalise(float *v, u32 dim, u32 count, const Allocator &allocator, 
     Array<float> columns(allocator), along(allocator);      // transposed: column c is contiguous
     LEARNANN_RETURN_IF(columns.allocate(static_cast<u64>(dim) * count, error));
     LEARNANN_RETURN_IF(along.allocate(static_cast<u64>(panel_columns) * count, error));
-    for (u32 i = 0; i < dim; ++i)
-        for (u32 c = 0; c < count; ++c) columns[static_cast<u64>(c) * dim + i] = v[static_cast<u64>(i) * count + c];
+    transpose(v, columns.data(), dim, count);
     const auto dot = kernels().dot[LEARNANN_F32];
     for (u32 begin = 0; begin < count; begin += panel_columns) {
         const u32 end = smaller(begin + panel_columns, count);
@@ -102,8 +106,7 @@ Status orthonormalise(float *v, u32 dim, u32 count, const Allocator &allocator, 
             for (u32 i = 0; i < dim; ++i) x[i] *= scale;
         }
     }
-    for (u32 i = 0; i < dim; ++i)
-        for (u32 c = 0; c < count; ++c) v[static_cast<u64>(i) * count + c] = columns[static_cast<u64>(c) * dim + i];
+    transpose(columns.data(), v, count, dim);
     return LEARNANN_OK;
 }
 

@@ -12,6 +12,9 @@ void multiply(const float *a, const float *b, float *out, u32 rows, u32 inner, u
 // out (cols_a x cols_b) = a^T b, where a is rows x cols_a and b is rows x cols_b.
 void multiply_transposed(const float *a, const float *b, float *out, u32 rows, u32 cols_a, u32 cols_b, u32 threads);
 
+// out (cols x rows) = a^T, where a is rows x cols.
+void transpose(const float *a, float *out, u32 rows, u32 cols);
+
 // out (cols x cols) = a^T a, where a is rows x cols.
 void gram(const float *a, float *out, u32 rows, u32 cols, u32 threads);
 

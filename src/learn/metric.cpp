@@ -189,9 +189,8 @@ Status basis_of_metric(const Metric &metric, const NearLists &lists, const Basis
     LEARNANN_RETURN_IF(y.allocate(static_cast<u64>(sample) * m, error));
     multiply(lists.row.data(), metric.map.data(), y.data(), sample, lists.dim, m, threads);
 
-    LEARNANN_RETURN_IF(columns.allocate(metric.map.size(), error));     // the map transposed
-    for (u32 i = 0; i < lists.dim; ++i)
-        for (u32 k = 0; k < m; ++k) columns[static_cast<u64>(k) * lists.dim + i] = metric.map[static_cast<u64>(i) * m + k];
+    LEARNANN_RETURN_IF(columns.allocate(metric.map.size(), error));
+    transpose(metric.map.data(), columns.data(), lists.dim, m);
     basis.dim = wide.dim;
     basis.count = m;
     LEARNANN_RETURN_IF(basis.mean.allocate(wide.dim, error));

@@ -64,26 +64,29 @@ inline Status robust_mean(Array<float> &x, u32 n, u32 d, const Allocator &alloca
     return LEARNANN_OK;
 }
 
-// Rows as floats, the mean taken out.
-inline Status load_sample(const Rows &rows, const Array<u32> &sample, bool centred, const Allocator &allocator,
-                          Array<float> &x, Array<float> &mean, learnann_error *error) {
-    const u32 d = rows.dim(), n = static_cast<u32>(sample.size());
-    LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(n) * d, error));
-    LEARNANN_RETURN_IF(mean.zeroes(d, error));
-    rows.each(n, [&](u32 i) { return sample[i]; }, [&](u32 i) { rows.floats(sample[i], x.data() + static_cast<u64>(i) * d); });
-    if (!centred) return LEARNANN_OK;
-    LEARNANN_RETURN_IF(robust_mean(x, n, d, allocator, mean, error));
-    for (u32 i = 0; i < n; ++i)
-        for (u32 c = 0; c < d; ++c) x[static_cast<u64>(i) * d + c] -= mean[c];
-    return LEARNANN_OK;
-}
-
 // Brings the sample's largest value near 1, so that squares neither overflow nor vanish.
 inline void scale_sample(Array<float> &x) {
     float largest = 0;
     for (const float v : x) largest = larger(largest, std::fabs(v));
     if (largest > 0)
         for (float &v : x) v /= largest;
+}
+
+// A sample of the rows as floats, scaled; but for inner product the mean is taken out.
+inline Status load_sample(const Rows &rows, u64 seed, const Allocator &allocator, Array<float> &x, Array<float> &mean, learnann_error *error) {
+    const u32 d = rows.dim(), n = smaller(rows.count(), pca_sample(d));
+    Array<u32> sample(allocator);
+    LEARNANN_RETURN_IF(sample_rows(rows.count(), n, seed, sample, error));
+    LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(n) * d, error));
+    LEARNANN_RETURN_IF(mean.zeroes(d, error));
+    rows.each(n, [&](u32 i) { return sample[i]; }, [&](u32 i) { rows.floats(sample[i], x.data() + static_cast<u64>(i) * d); });
+    if (rows.metric != LEARNANN_IP) {
+        LEARNANN_RETURN_IF(robust_mean(x, n, d, allocator, mean, error));
+        for (u32 i = 0; i < n; ++i)
+            for (u32 c = 0; c < d; ++c) x[static_cast<u64>(i) * d + c] -= mean[c];
+    }
+    scale_sample(x);
+    return LEARNANN_OK;
 }
 
 // The leading eigenvectors of X^T X by block subspace iteration with a Rayleigh-Ritz step at the end.
@@ -176,14 +179,11 @@ private:
 Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error) {
     const u32 d = rows.dim();
-    Array<u32> sample(allocator);
     Array<float> x(allocator);
-    LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), pca_sample(d)), seed, sample, error));
-    LEARNANN_RETURN_IF(load_sample(rows, sample, rows.metric != LEARNANN_IP, allocator, x, basis.mean, error));
-    scale_sample(x);
+    LEARNANN_RETURN_IF(load_sample(rows, seed, allocator, x, basis.mean, error));
     basis.dim = d;
     basis.count = smaller(count, d);
-    SubspaceIteration iteration(x, static_cast<u32>(sample.size()), d, threads, allocator);
+    SubspaceIteration iteration(x, static_cast<u32>(x.size() / d), d, threads, allocator);
     return iteration.run(basis.count, seed + 1, basis.directions, error);
 }
 
@@ -229,17 +229,12 @@ inline Status load_map(const learnann_vectors &map, Basis &basis, learnann_error
 
 Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                     learnann_error *error) {
-    const u32 d = rows.dim(), n = smaller(rows.count(), pca_sample(d));
-    Array<u32> sample(allocator);
     Array<float> x(allocator), columns(allocator), y(allocator);
     LEARNANN_RETURN_IF(load_map(map, basis, error));
-    const u32 m = basis.count;
-    LEARNANN_RETURN_IF(sample_rows(rows.count(), n, seed, sample, error));
-    LEARNANN_RETURN_IF(load_sample(rows, sample, rows.metric != LEARNANN_IP, allocator, x, basis.mean, error));
-    scale_sample(x);
+    LEARNANN_RETURN_IF(load_sample(rows, seed, allocator, x, basis.mean, error));
+    const u32 d = rows.dim(), n = static_cast<u32>(x.size() / d), m = basis.count;
     LEARNANN_RETURN_IF(columns.allocate(basis.directions.size(), error));
-    for (u32 k = 0; k < m; ++k)
-        for (u32 c = 0; c < d; ++c) columns[static_cast<u64>(c) * m + k] = basis.directions[static_cast<u64>(k) * d + c];
+    transpose(basis.directions.data(), columns.data(), m, d);
     LEARNANN_RETURN_IF(y.allocate(static_cast<u64>(n) * m, error));
     multiply(x.data(), columns.data(), y.data(), n, d, m, threads);
     LEARNANN_RETURN_IF(turn_basis(y, n, threads, allocator, basis, error));

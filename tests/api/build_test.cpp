@@ -196,22 +196,6 @@ TEST_CASE("of many rows a fourth tells how wide codes must be") {
     CHECK(asked == chosen.file);
 }
 
-// Builds, and leaves the report beside the index.
-struct Reported {
-    Memory file;
-    learnann_build_report report = learnann_build_report_default();
-
-    Reported(const Rows &rows, const learnann_build_options &options) {
-        const learnann_vectors view = rows.view();
-        learnann_builder *builder = nullptr;
-        REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
-        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
-        file = bytes_of(builder);
-        REQUIRE(learnann_builder_report(builder, &report) == LEARNANN_OK);
-        learnann_builder_free(builder);
-    }
-};
-
 // Clusters far apart in some dimensions, and near in others, in which their rows differ: PCA sees the clusters first.
 Rows planted(uint64_t count, uint64_t seed, double distance) {
     const uint32_t dim = 24, apart = 8, within = 6, clusters = 12;

@@ -20,16 +20,6 @@ learnann_build_options options_for(learnann_graph graph, learnann_metric metric 
     return o;
 }
 
-double recall_of(Index &index, const Rows &queries, learnann_metric metric, uint32_t effort) {
-    const std::vector<double> rows = index.stored(), q = queries.doubles();
-    size_t right = 0;
-    for (uint64_t i = 0; i < queries.count; ++i) {
-        const double *x = q.data() + i * queries.dim;
-        right += found(index.search(queries.one(i), 10, effort), ranked(metric, rows, queries.dim, x), 10, 1e-4);
-    }
-    return static_cast<double>(right) / (10.0 * static_cast<double>(queries.count));
-}
-
 // The first `degree` neighbours of each row in its list, as row numbers.
 std::vector<uint32_t> first_neighbours(const Memory &file, uint32_t row, uint32_t degree) {
     const IndexFile f(file);
