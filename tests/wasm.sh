@@ -20,7 +20,7 @@ mkdir -p "$A/include"
 ln -sfn "$(printf '#include <doctest/doctest.h>\n' | g++ -E -x c++ - | sed -n 's|^# 1 "\(.*/doctest\)/[a-z.]*".*|\1|p' | head -n 1)" "$A/include/doctest"
 # What needs threads, processes, mappings or folders is left out.
 mapfile -t api < <(grep -LE '<(dirent.h|thread|filesystem|sys/(wait|resource|mman).*)>|folder.hpp' tests/api/*.cpp)
-mapfile -t api < <(files_of_few "${api[@]}" | sed "s|tests/\(.*\).cpp|$A/\1.o|")
+mapfile -t api < <(files_with "${API:-$few}" "${api[@]}" | sed "s|tests/\(.*\).cpp|$A/\1.o|")
 doctest="-D_WASI_EMULATED_SIGNAL -DDOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS -DDOCTEST_CONFIG_NO_POSIX_SIGNALS -DDOCTEST_CONFIG_NO_MULTITHREADING"
 make -j2 B="$A" CXX=clang++ AR=llvm-ar HARDEN= WARN= ALL_FLAGS="--target=wasm32-wasi -msimd128 -fno-exceptions $doctest -isystem $A/include" \
     LINK_FLAGS="-lwasi-emulated-signal -Wl,-z,stack-size=1048576" API_OBJECTS="${api[*]}" "$A/unit-tests" "$A/api-tests" >"$T/log" 2>&1 ||

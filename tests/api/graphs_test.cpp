@@ -89,7 +89,8 @@ TEST_CASE("every graph is the same bytes on any number of threads") {
             learnann_build_options options = options_for(graph, metric);
             Memory one, many;
             REQUIRE(build(rows, options, nullptr, one) == LEARNANN_OK);
-            for (const uint32_t threads : {2u, 5u}) {
+            for (const uint32_t threads : {5u, 2u}) {
+                if (SANITIZED && threads != 5) continue;
                 options.threads = threads;
                 REQUIRE(build(rows, options, nullptr, many) == LEARNANN_OK);
                 CHECK(one == many);

@@ -67,7 +67,7 @@ TEST_CASE("a build whose allocator fails at any call ends with NOMEM, and leaks 
         std::vector<uint64_t> keys(rows.count);
         for (uint64_t i = 0; i < rows.count; ++i) keys[i] = 3 * i;
         learnann_build_options options = build_options(metric, metric == LEARNANN_IP ? LEARNANN_EXACT_I8 : LEARNANN_EXACT_I4);
-        const int failed = each_allocation(SANITIZED ? 3 : 1, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
+        const int failed = each_allocation(SANITIZED ? 5 : 1, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
             options.allocator = &hooks;
             learnann_builder *builder = nullptr;
             learnann_status status = learnann_builder_create(&options, &builder, &error);
@@ -90,12 +90,12 @@ TEST_CASE("every graph's build whose allocator fails at any call ends with NOMEM
         CAPTURE(graph);
         learnann_build_options options = build_options();
         options.graph = graph;
-        const int failed = each_allocation(5, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
+        const int failed = each_allocation(SANITIZED ? 15 : 5, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
             options.allocator = &hooks;
             Memory file;
             return build(rows, options, nullptr, file, &error);
         });
-        CHECK(failed > 10);
+        CHECK(failed > (SANITIZED ? 3 : 10));
     }
 }
 

@@ -60,7 +60,7 @@ int pass_none(void *, uint64_t) { return 0; }
 }  // namespace
 
 TEST_CASE("every metric, row type and kind of exact rows finds the true neighbours and their distances") {
-    const uint32_t n = 3000, dim = 24;
+    const uint32_t n = SANITIZED ? 1500 : 3000, dim = 24;
     for (const learnann_type type : all_types) {
         const Rows rows = clustered(n, dim, type, 1), queries = clustered(25, dim, type, 2);
         for (const learnann_metric metric : all_metrics)
