@@ -191,7 +191,7 @@ fi
 check "nothing half-written" bash -c "! ls '$T'/*.tmp '$T'/x.la 2>/dev/null"
 
 # ---- examples ----
-for example in hello hello_c threads filtered allocator_c; do
+for example in hello hello_c threads filtered growing allocator_c; do
     check "example $example" "$B/examples/$example"
 done
 if [ -x "$B/examples/shards_mpi" ]; then check "example shards_mpi" says "1000 of 1000 merged hits" tests/mpi.sh 4

@@ -1,0 +1,81 @@
+// growing_collection.hpp: a collection of vectors that grows and shrinks, on indexes that never change. New rows wait in memory, where
+// a search looks at each of them, those removed are filtered out, and once in a while all that is left becomes a new file in the old
+// one's place. What waits, and what was removed since, is in memory only. For one thread.
+#pragma once
+
+#include "learnann.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+using Row = std::vector<float>;
+
+inline float distance(const Row &a, const Row &b) {     // squared, as an index has it
+    float sum = 0;
+    for (size_t j = 0; j < a.size(); ++j) sum += (a[j] - b[j]) * (a[j] - b[j]);
+    return sum;
+}
+
+class Collection {
+public:
+    // Goes on with the file where there is one.
+    Collection(std::string path, uint32_t dim) : path_(std::move(path)), dim_(dim) { open(); }
+
+    void remove(uint64_t key) {
+        uint32_t row = 0;
+        recent_.erase(key);
+        if (index_ && learnann_find(index_.get(), key, &row) == LEARNANN_OK) live_[row / 64] &= ~(uint64_t(1) << row % 64);
+    }
+    bool put(uint64_t key, const Row &row) {            // adds a row, or replaces it
+        remove(key);
+        recent_[key] = row;
+        return recent_.size() < 500 + rows_ / 10 || merge();
+    }
+    std::vector<learnann::Hit> search(const Row &query, uint32_t k) {
+        const learnann_filter live{LEARNANN_FILTER_ROWS, live_.data(), rows_, nullptr, nullptr};
+        learnann_search_options options = learnann_search_options_default();
+        options.filter = &live;
+        std::vector<learnann::Hit> hits;
+        if (index_) hits = index_.search(scratch_, query.data(), dim_, k, &options);
+        for (const auto &[key, row] : recent_) hits.push_back({key, 0, distance(row, query)});
+        std::sort(hits.begin(), hits.end(), [](const auto &a, const auto &b) { return a.distance < b.distance; });
+        hits.resize(std::min<size_t>(hits.size(), k));
+        return hits;
+    }
+
+private:
+    bool open() {
+        learnann::Index fresh = learnann::Index::open(path_.c_str());
+        learnann::Scratch scratch = fresh && fresh.info().dim == dim_ ? fresh.scratch() : nullptr;
+        if (!scratch) return false;
+        scratch_ = std::move(scratch);      // before its index
+        index_ = std::move(fresh);
+        rows_ = index_.info().rows;
+        live_.assign(size_t(rows_ + 63) / 64, ~uint64_t(0));
+        return true;
+    }
+    bool merge() {      // where it fails, all stays as it was
+        std::map<uint64_t, Row> all = recent_;
+        Row stored(dim_), rows;
+        std::vector<uint64_t> keys;
+        for (uint32_t row = 0; row < rows_; ++row) {
+            uint64_t key = 0;
+            if (!(live_[row / 64] >> row % 64 & 1)) continue;
+            if (learnann_key(index_.get(), row, &key) || learnann_fetch(index_.get(), key, stored.data(), dim_)) return false;
+            all.emplace(key, stored);
+        }
+        for (const auto &[key, row] : all) keys.push_back(key), rows.insert(rows.end(), row.begin(), row.end());
+        if (learnann::build(path_.c_str(), rows.data(), keys.size(), dim_, nullptr, keys.data()) || !open()) return false;
+        recent_.clear();
+        return true;
+    }
+
+    std::string path_;
+    uint32_t dim_;
+    learnann::Index index_;
+    learnann::Scratch scratch_;
+    uint64_t rows_ = 0;                 // of the index
+    std::vector<uint64_t> live_;        // a bit for each of them
+    std::map<uint64_t, Row> recent_;    // by key
+};
