@@ -1,8 +1,6 @@
-// growing_collection.hpp: a collection of vectors that grows and shrinks, on indexes that never change. New rows wait in memory, where
-// a search looks at each of them, those removed are filtered out, and once in a while all that is left becomes a new file in the old
-// one's place. What waits, and what was removed since, is in memory only. For one thread.
+// growing_collection.hpp: vectors that come and go, on an index that never changes. New rows wait in memory, where a search looks at
+// each, those removed are filtered out, and once in a while what is left becomes a new file in the old one's place. For one thread.
 #pragma once
-
 #include "learnann.h"
 
 #include <algorithm>
@@ -23,8 +21,8 @@ public:
     Collection(std::string path, uint32_t dim) : path_(std::move(path)), dim_(dim) { open(); }
 
     void remove(uint64_t key) {
-        uint32_t row = 0;
         recent_.erase(key);
+        uint32_t row = 0;
         if (index_ && learnann_find(index_.get(), key, &row) == LEARNANN_OK) live_[row / 64] &= ~(uint64_t(1) << row % 64);
     }
     bool put(uint64_t key, const Row &row) {            // adds a row, or replaces it
@@ -51,7 +49,7 @@ private:
         if (!scratch) return false;
         scratch_ = std::move(scratch);      // before its index
         index_ = std::move(fresh);
-        rows_ = index_.info().rows;
+        rows_ = index_.info().rows;         // what waits, and what is removed from now on, is in memory only
         live_.assign(size_t(rows_ + 63) / 64, ~uint64_t(0));
         return true;
     }
@@ -59,13 +57,13 @@ private:
         std::map<uint64_t, Row> all = recent_;
         Row stored(dim_), rows;
         std::vector<uint64_t> keys;
+        uint64_t key = 0;
         for (uint32_t row = 0; row < rows_; ++row) {
-            uint64_t key = 0;
             if (!(live_[row / 64] >> row % 64 & 1)) continue;
             if (learnann_key(index_.get(), row, &key) || learnann_fetch(index_.get(), key, stored.data(), dim_)) return false;
             all.emplace(key, stored);
         }
-        for (const auto &[key, row] : all) keys.push_back(key), rows.insert(rows.end(), row.begin(), row.end());
+        for (const auto &[k, row] : all) keys.push_back(k), rows.insert(rows.end(), row.begin(), row.end());
         if (learnann::build(path_.c_str(), rows.data(), keys.size(), dim_, nullptr, keys.data()) || !open()) return false;
         recent_.clear();
         return true;
