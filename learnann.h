@@ -264,9 +264,10 @@ typedef enum learnann_filter_kind {
 
 /* Which rows may be hits. Bit i is (bits[i / 64] >> (i % 64)) & 1; bits from bit_count on count as 0. `accept` may be called
  * more than once for a key and, in a threaded batch, from several threads at once; it must answer alike each time.
- * Where few rows pass, no graph is walked: all their codes are compared, and the best four times the effort by their exact rows (if
- * no more pass, the hits are the true ones). So it goes too where a walk ends far from what passes. Rows given by bits are told at
- * once (KEYS: where the index has none but row numbers); else each row has to be asked. */
+ * A walk goes as wide as the share of rows that pass demands, and again and wider where fewer do around the query. Where few pass, so
+ * that this costs more, no graph is walked: all their codes are compared, and the best four times the effort by their exact rows (if no
+ * more pass, the hits are the true ones). Rows given by bits are told at once (KEYS: where the index has none but row numbers); else
+ * each row has to be asked. */
 typedef struct learnann_filter {
     learnann_filter_kind kind;
     const uint64_t *bits;

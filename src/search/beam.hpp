@@ -130,6 +130,8 @@ public:
         while (cursor_ < horizon_ && (items_[cursor_] & 1)) ++cursor_;
         return cursor_ < horizon_ ? id(cursor_) : no_row;
     }
+    // The item of the row that take() would give; `nothing` where there is none.
+    i64 next() { return peek() == no_row ? nothing : items_[cursor_]; }
     u32 rank() const { return cursor_; }    // of the row taken last
 
     // Once a search is over: the tail's items of which wanted(estimate) is true get in order behind the front. It must be true of
@@ -300,6 +302,8 @@ struct BeamCounts {
 
 class Beam {
 public:
+    static constexpr u32 most_fresh = 2 * max_out_degree;       // rows that a hop scores
+
     Pool pool;
     BeamCounts counts;
 
@@ -390,7 +394,8 @@ public:
 private:
     // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
     // memory is the other's.
-    static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
+    static constexpr u32 settled_rank = 2, at_once = 2;
+    static_assert(most_fresh == at_once * max_out_degree, "a hop takes so many rows");
 
     // Adds those of a row's neighbours that weren't seen yet.
     template <class Graph> void gather_row(const Graph &graph, u32 row) {

@@ -28,12 +28,27 @@ enum class Way { walk, scan_codes, scan_exact };
 // Decided once for all queries of a request.
 struct Plan {
     Way way = Way::walk;
-    double passing = 0;     // rows that pass the filter, roughly
-    u32 width = 0;          // of the beam
-    u32 horizon = 0;        // of those, how many of the nearest are expanded
     u32 kept = 0;           // candidates that survive the walk
+    u32 horizon = 0;        // of those, how many of the nearest are expanded
     RerankRule rerank;      // and how many of them are reranked
-    u32 scanned = 0;        // candidates that a scan of codes leaves, all of which are reranked
+    u32 width = 0;          // of the beam: kept, or more with a filter
+    // With a filter:
+    double passing = 0;     // rows that pass, roughly
+    double exponent = 1;    // see width_exponent()
+    double scan_cost = 0;   // of all rows that pass, by their codes: in codes
+    u32 scanned = 0;        // candidates that such a scan leaves, all of which are reranked
+
+    // Where this share of the rows passes, k of those are found as well as without a filter by a beam that finds k / share neighbours.
+    u32 width_for(double share, u32 rows) const {
+        return static_cast<u32>(clamp(kept * std::pow(1 / share, exponent), static_cast<double>(kept), static_cast<double>(rows)));
+    }
+    // The share of the beam that is expanded was learned from near neighbours: of what a beam is wider by, a mean of it and of all is.
+    u32 horizon_at(u32 beam_width) const {
+        const u64 more = (static_cast<u64>(kept) + horizon) * (beam_width - kept);
+        return smaller(horizon + static_cast<u32>((more / 2 + kept - 1) / kept), beam_width);
+    }
+    // A row that is expanded costs as much as some 25 codes here and there.
+    bool scan_is_cheaper(u32 beam_width) const { return scan_cost < 25.0 * horizon_at(beam_width); }
 };
 
 // Where a walk costs as much as a scan of all rows: these are few, or half of them would be kept.
@@ -42,25 +57,21 @@ inline bool few_rows(u32 rows, u32 kept) { return rows <= 256 || kept >= rows / 
 inline Plan make_plan(const FileView &view, const SearchRequest &request, const RowFilter &filter) {
     const u32 n = view.rows();
     Plan plan;
-    plan.kept = smaller(larger(request.effort, request.k), n);
-    plan.width = plan.kept;
+    plan.width = plan.kept = smaller(larger(request.effort, request.k), n);
     const EffortRule rule = effort_rule(view, request.k, plan.kept);
     plan.horizon = rule.horizon;
     plan.rerank = rule.rerank;
     if (few_rows(n, plan.kept)) plan.way = Way::scan_exact;
     if (!filter.active() || plan.way != Way::walk) return plan;
     plan.passing = clamp(filter.expected_passes(), 1.0, static_cast<double>(n));
-    // A scan's may be any distance away, where codes tell them apart less well than the near ones that the effort was calibrated with.
+    plan.exponent = width_exponent(view, request.k, plan.kept);
+    plan.width = plan.width_for(plan.passing / n, n);
+    // Neighbours that pass lie farther away, where codes tell rows apart less well than those that all this was calibrated with.
+    if (plan.rerank.margin != no_margin) plan.rerank.margin *= 1.5f;
+    plan.scan_cost = plan.passing + filter.asked() / 6.0;       // a code costs as much as 6 rows that are asked whether they pass
     plan.scanned = static_cast<u32>(smaller<u64>(4ull * plan.kept, n));
-    // The neighbours that pass lie farther apart than those that the horizon was learned from; the longest rows anywhere.
-    const double seen = n / plan.passing;
-    const u32 expanded = view.about().metric == LEARNANN_IP ? plan.kept : (plan.kept + plan.horizon) / 2;
-    plan.width = static_cast<u32>(smaller(plan.kept * seen, static_cast<double>(n)));
-    plan.horizon = static_cast<u32>(smaller(larger(expanded, 1u) * seen, static_cast<double>(plan.width)));
-    // A walk that must see `kept` rows that pass expands about kept * n / passing. Each of those costs as much as some 20 codes here and
-    // there, and each of these as 6 rows that are asked whether they pass.
     if (plan.passing <= plan.scanned) plan.way = Way::scan_exact;
-    else if ((plan.passing + filter.asked() / 6.0) * plan.passing < 20.0 * plan.kept * n) plan.way = Way::scan_codes;
+    else if (plan.scan_is_cheaper(plan.width)) plan.way = Way::scan_codes;
     return plan;
 }
 
@@ -86,8 +97,12 @@ struct Searcher {
 
     Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
     Status prepare_accepted(Lane &lane, learnann_error *error) const;
-    Status start(Lane &lane, learnann_error *error) const;
+    Status start(Lane &lane, u32 width, learnann_error *error) const;
     bool gather(Lane &lane) const;
+    bool met_enough(Lane &lane) const;
+    bool was_widened(const Lane &lane) const { return lane.width > plan.width; }
+    u32 wider(const Lane &lane) const;
+    Status end_walk(Lane &lane, learnann_error *error) const;
     void ask_ahead(Lane &lane, u32 slot, u32 rank) const;
     void ask_for(u32 slot) const { expect_reads(view.exact_row(slot), view.about().exact_stride); }
     void score(Lane &lane) const;
@@ -100,7 +115,6 @@ struct Searcher {
         view.prefetch_exact(slot);
         view.prefetch_row_of_slot(slot);
     }
-    bool fell_short(const Lane &lane) const;
     void scan_codes(Lane &lane) const;
     u32 scan_exact(Lane &lane, learnann_hit *out, float radius) const;
     void rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const;
@@ -148,12 +162,14 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
 Status Searcher::prepare_accepted(Lane &lane, learnann_error *error) const {
     if (!filter.active()) return LEARNANN_OK;
     LEARNANN_RETURN_IF(lane.accepted.prepare(plan.scanned, 0, error));
-    return lane.accepted.prepare(plan.kept, plan.kept, error);
+    const u32 kept = was_widened(lane) ? smaller(2 * plan.kept, view.rows()) : plan.kept;
+    return lane.accepted.prepare(kept, kept, error);
 }
 
-Status Searcher::start(Lane &lane, learnann_error *error) const {
+Status Searcher::start(Lane &lane, u32 width, learnann_error *error) const {
     const About &a = view.about();
-    LEARNANN_RETURN_IF(lane.beam.prepare(plan.width, plan.horizon, view.rows(), error));
+    lane.width = width;
+    LEARNANN_RETURN_IF(lane.beam.prepare(width, plan.horizon_at(width), view.rows(), error));
     LEARNANN_RETURN_IF(prepare_accepted(lane, error));
     const auto accept = [&](i32 estimate, u32 slot) {
         if (filter.active() && filter.pass(slot)) lane.accepted.insert(estimate, slot);
@@ -179,6 +195,7 @@ constexpr u32 leading_hops = 2;
 constexpr u32 least_settled = 16;
 
 inline bool Searcher::gather(Lane &lane) const {
+    if (filter.active() && met_enough(lane)) return false;
     return lane.beam.gather(graph, [&](u32 slot, u32 rank) {
         if (prefetches && lane.beam.counts.hops > leading_hops) view.prefetch_exact(slot);
         if (asks_ahead) ask_ahead(lane, slot, rank);
@@ -201,10 +218,12 @@ void Searcher::score(Lane &lane) const {
         lane.beam.score(graph, lane.encoded.code, [](i32, u32) {});
         return;
     }
-    Pool &accepted = lane.accepted;
+    i64 passing[Beam::most_fresh];
+    u32 count = 0;
     lane.beam.score(graph, lane.encoded.code, [&](i32 estimate, u32 slot) {
-        if (accepted.would_keep(estimate, slot) && filter.pass(slot)) accepted.insert(estimate, slot);
+        if (lane.accepted.would_keep(estimate, slot) && filter.pass(slot)) passing[count++] = Pool::item(estimate, slot);
     });
+    lane.accepted.insert(passing, count);
 }
 
 float Searcher::distance(Lane &lane, u32 slot, i32 estimate) const {
@@ -242,7 +261,7 @@ constexpr float no_radius = std::numeric_limits<float>::infinity();
 
 void Searcher::fetch(Lane &lane) const {
     Pool &from = found(lane);
-    lane.depth = settle(from, lane.encoded, plan.rerank);
+    lane.depth = was_widened(lane) ? from.size() : settle(from, lane.encoded, plan.rerank);
     ask_for_rows(lane, lane.asked);
 }
 
@@ -255,24 +274,51 @@ void Searcher::ask_for_rows(Lane &lane, u32 asked) const {
     for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
 }
 
-// Where half of the answer lies farther away than the walk went, or less than k rows were found: because of the filter, or because the
-// graph is in pieces.
-bool Searcher::fell_short(const Lane &lane) const {
-    const u32 wanted = smaller(request.k, view.rows());
-    if (!filter.active()) return lane.beam.pool.size() < wanted;
-    const Pool &passed = lane.accepted;
-    return passed.size() < wanted || passed.item_at(wanted / 2) > lane.beam.pool.worst();
+// Whether as many rows that pass are nearer than what would be expanded next as are expanded where there is no filter.
+bool Searcher::met_enough(Lane &lane) const {
+    const i64 next = lane.beam.pool.next();
+    return next != Pool::nothing && lane.accepted.item_at(plan.horizon - 1) < next;
+}
+
+// The width that the beam should have had, by the share that passed of the rows expanded, and of the nearer half of them; 0 where no walk
+// finds more. Of the rows hereabouts many more may pass than of all, or far fewer: where the filter goes with the vectors, as a
+// language or a colour does.
+u32 Searcher::wider(const Lane &lane) const {
+    const u32 horizon = plan.horizon_at(lane.width);
+    const bool found = lane.accepted.size() >= smaller(request.k, view.rows()), saw_all = lane.beam.pool.item_at(horizon - 1) == Pool::nothing;
+    if (saw_all || (!found && lane.width >= view.rows() / 2)) return found ? lane.width : 0;
+    const auto share_passing = [&](u32 nearest) {
+        const i64 last = lane.beam.pool.item_at(nearest - 1) | 1;       // it is expanded
+        u32 passing = 0;
+        while (passing < plan.kept && lane.accepted.item_at(passing) <= last) ++passing;
+        return (passing + 1.0) / (nearest + 1.0);
+    };
+    const u32 width = plan.width_for(smaller(share_passing(horizon), share_passing((horizon + 1) / 2)), view.rows());
+    return found ? width : larger(width, 2 * lane.width);
+}
+
+// After a walk exact rows are fetched; with a filter another walk may come first, in a wider beam, or a scan. That is sure of what it
+// finds, and so may cost twice as much.
+Status Searcher::end_walk(Lane &lane, learnann_error *error) const {
+    count(lane);
+    const u32 width = filter.active() && !met_enough(lane) ? wider(lane) : lane.width;
+    const bool much_wider = width > lane.width + lane.width / 2;
+    if (width == 0 || (much_wider && plan.scan_is_cheaper(2 * width))) {
+        scan_codes(lane);
+        ask_for_rows(lane, 0);
+    } else if (much_wider) {
+        LEARNANN_RETURN_IF(start(lane, width, error));
+        gather(lane);
+    } else {
+        fetch(lane);
+    }
+    return LEARNANN_OK;
 }
 
 u32 Searcher::finish(Lane &lane, learnann_hit *out) const {
     lane.stage = Lane::idle;
-    if (plan.way == Way::walk) {
-        count(lane);
-        if (fell_short(lane)) {
-            if (!filter.active()) return scan_exact(lane, out, no_radius);
-            scan_codes(lane);
-        }
-    }
+    // The graph is in pieces, then.
+    if (plan.way == Way::walk && !filter.active() && lane.beam.pool.size() < smaller(request.k, view.rows())) return scan_exact(lane, out, no_radius);
     Hits hits(view, out, request.k);
     rerank(lane, found(lane), lane.depth, no_radius, hits);
     return hits.finish();
@@ -336,7 +382,7 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
                 counts[lane.query] = searcher.finish(lane, hits + lane.query * request.k);
                 --in_work;
             } else if (lane.stage == Lane::walking && !searcher.gather(lane)) {
-                searcher.fetch(lane);
+                LEARNANN_RETURN_IF(searcher.end_walk(lane, error));
             }
             while (lane.stage == Lane::idle && next < end) {
                 ++stats.queries;
@@ -352,7 +398,7 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
                     searcher.ask_for_rows(lane, 0);
                     continue;
                 }
-                LEARNANN_RETURN_IF(searcher.start(lane, error));
+                LEARNANN_RETURN_IF(searcher.start(lane, searcher.plan.width, error));
                 searcher.gather(lane);
             }
         }
@@ -378,7 +424,7 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
             count = searcher.scan_exact(lane, hits, max_distance);
             return LEARNANN_OK;
         }
-        LEARNANN_RETURN_IF(searcher.start(lane, error));
+        LEARNANN_RETURN_IF(searcher.start(lane, searcher.plan.width, error));
         while (searcher.gather(lane)) searcher.score(lane);
         searcher.count(lane);
         Pool &from = searcher.found(lane);

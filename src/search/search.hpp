@@ -21,6 +21,7 @@ struct Lane {
     Array<u8> bytes;
     Beam beam;
     Pool accepted;          // of a filtered search: the best rows that pass
+    u32 width = 0;          // of the beam
     EncodedQuery encoded{};
     ExactQuery exact;
     RefinedQuery refined;

@@ -673,6 +673,54 @@ TEST_CASE("how many rows pass a filter decides: all their exact rows, all their 
     }
 }
 
+TEST_CASE("the recall asked for comes with filters too, with those that go with the vectors by walking wider, not by scanning all") {
+    const uint32_t n = 20000, dim = 12, k = 10;
+    Rows rows(n, dim, LEARNANN_F32), queries(60, dim, LEARNANN_F32);
+    Random random(36);
+    for (Rows *r : {&rows, &queries})
+        for (uint64_t i = 0; i < r->count; ++i)
+            for (uint32_t j = 0; j < dim; ++j) r->set(i, j, random.gaussian() / (1 + j / 4.0));
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP}) {
+        Index index(rows, build_options(metric));
+        REQUIRE(index.status == LEARNANN_OK);
+        uint64_t unfiltered = 0;
+        for (uint64_t i = 0; i < queries.count; ++i) {
+            learnann_search_stats stats = learnann_search_stats_default();
+            index.search(queries.one(i), k, 0, nullptr, &stats);      // 0.95
+            unfiltered += stats.distances;
+        }
+        // All rows pass; every third; and those on one side of a plane, beyond which a third of the queries lies.
+        struct {
+            bool (*pass)(const double *row, uint32_t i);
+            uint64_t most_distances, most_scans;
+        } const filters[] = {{[](const double *, uint32_t) { return true; }, unfiltered + unfiltered / 10, 0},
+                             {[](const double *, uint32_t i) { return i % 3 == 0; }, 5 * unfiltered, 0},
+                             {[](const double *row, uint32_t) { return row[0] > -0.5; }, n * queries.count / 4, metric == LEARNANN_L2 ? 10u : 18u}};
+        for (const auto &f : filters) {
+            CAPTURE(metric);
+            CAPTURE(f.most_scans);
+            std::vector<uint64_t> bits = bitmap(n);
+            for (uint32_t row = 0; row < n; ++row)
+                if (f.pass(row_of(x, dim, row), row)) set_bit(bits, row);
+            const learnann_filter filter{LEARNANN_FILTER_ROWS, bits.data(), n, nullptr, nullptr};
+            uint64_t distances = 0, scans = 0;
+            size_t right = 0;
+            for (uint64_t i = 0; i < queries.count; ++i) {
+                learnann_search_stats stats = learnann_search_stats_default();
+                const auto hits = index.search(queries.one(i), k, 0, &filter, &stats);
+                REQUIRE(hits.size() == k);
+                distances += stats.distances;
+                scans += stats.scanned;
+                right += found(hits, ranked(metric, x, dim, row_of(q, dim, i), [&](uint32_t r) { return f.pass(row_of(x, dim, r), r); }), k, 1e-5);
+            }
+            CHECK(static_cast<double>(right) >= 0.93 * static_cast<double>(k * queries.count));
+            CHECK(distances <= f.most_distances);
+            CHECK(scans <= f.most_scans);
+        }
+    }
+}
+
 TEST_CASE("filter bits beyond bit_count count as 0, and NONE is no filter") {
     const uint32_t n = 700;
     const Rows rows = clustered(n, 4, LEARNANN_F32, 32);
