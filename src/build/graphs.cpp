@@ -14,7 +14,7 @@ Status Pipeline::choose_default_entries(learnann_error *error) {
     return choose_long_entries(CodeSpace{&fitted.codec, records.data(), space_.rows, false}, error);
 }
 
-// Of a graph that holds all rows. While it is calibrated nothing leads to those held out.
+// Of a graph that holds all rows. While it is calibrated no edge leads to those held out.
 Status Pipeline::calibrate_without_held_out(learnann_error *error) {
     if (!holdout_.from_rows) return calibrate_graph(error);
     EdgeLists all;

@@ -37,7 +37,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 batch = smaller<u64>(rows / 50 + 512, 32768) * degree * 12;
     const u64 angular = o.metric == LEARNANN_IP ? record + angular_capacity * 4ull + 2 : 0;
     const u64 linked = graph + batch + rows * larger<u64>(insertion_bytes + angular, angular ? 0 : 4 + degree * 4 + 2);
-    const u64 unheld = linked_whole(o) ? lists : 0;      // the graph without what is held out
+    const u64 unheld = linked_whole(o) || o.metric == LEARNANN_IP ? lists : 0;     // the graph without what is held out
     const u64 taught = o.queries && adaptive(o) ? lists + teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
     const u64 calibrated = graph + rows * (4 + taught + unheld) + held_out * calibration_bytes;
     const u64 laid_out = graph + rows * (14 + degree * IdList::bits_for(static_cast<u32>(rows)) * 5 / 32);
@@ -416,8 +416,13 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     if (options_.graph == LEARNANN_GRAPH_UNIFORM) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.originals, progress(), error));
     link_copies(edges_, order.copies(), order.parents);
 
+    const bool taught = options_.queries && options_.graph != LEARNANN_GRAPH_UNIFORM;
+    if (around.inner && !taught) {      // by angle all rows are linked already
+        LEARNANN_RETURN_IF(builder.insert(order.held_out(), order.held, n - order.held, progress(), error));
+        return calibrate_without_held_out(error);
+    }
     LEARNANN_RETURN_IF(calibrate_graph(error));
-    if (options_.queries && options_.graph != LEARNANN_GRAPH_UNIFORM) return teach(*options_.queries, error);
+    if (taught) return teach(*options_.queries, error);
     around = link_space();
     return builder.insert(order.held_out(), order.held, n - order.held, progress(), error);
 }

@@ -181,7 +181,7 @@ private:
             i64 *far = tail_ + tail_size_;
             u32 found = 0;
             for (; fresh < stop; ++fresh) {
-                const bool in_reach = *fresh < reach;
+                const bool in_reach = *fresh <= reach;        // the last one itself, met again, is dropped there
                 near[found] = *far = *fresh;
                 found += in_reach;
                 far += !in_reach;

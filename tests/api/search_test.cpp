@@ -843,6 +843,21 @@ TEST_CASE("calibration: monotone, and target_recall uses it") {
     }
 }
 
+TEST_CASE("calibration: under inner product too held-out rows are strangers to the graph") {
+    Rows rows(3000, 32, LEARNANN_F32), queries(200, 32, LEARNANN_F32);
+    Random random(37);
+    for (Rows *r : {&rows, &queries})
+        for (uint64_t i = 0; i < r->count; ++i)
+            for (uint32_t j = 0; j < r->dim; ++j) r->set(i, j, random.gaussian());
+    Index index(rows, build_options(LEARNANN_IP));
+    REQUIRE(index.status == LEARNANN_OK);
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    size_t right = 0;
+    for (uint64_t i = 0; i < queries.count; ++i)
+        right += found(index.search(queries.one(i), 10), ranked(LEARNANN_IP, x, 32, row_of(q, 32, i)), 10, 1e-5);
+    CHECK(static_cast<double>(right) >= 0.92 * 10 * static_cast<double>(queries.count));
+}
+
 TEST_CASE("calibration: of rows in few bits the recall is theirs, and more than they reach takes no endless effort") {
     const Rows rows = clustered(4000, 96, LEARNANN_F32, 35), queries = clustered(100, 96, LEARNANN_F32, 36);
     for (const learnann_exact exact : {LEARNANN_EXACT_BINARY, LEARNANN_EXACT_NONE}) {

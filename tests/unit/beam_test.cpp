@@ -115,6 +115,19 @@ TEST_CASE("pool: wide ones keep only what may be expanded in order, and settle t
     }
 }
 
+TEST_CASE("pool: the last row of those in order, met again, is no second one") {
+    Pool pool;
+    for (const u32 horizon : {0u, 16u, 32u, 100u}) {
+        CAPTURE(horizon);
+        REQUIRE(pool.prepare(120, horizon, nullptr) == LEARNANN_OK);
+        for (u32 again = 0; again < 2; ++again)
+            for (u32 id = 0; id < 200; ++id) pool.insert(static_cast<i32>(2 * id), id);
+        pool.settle();
+        REQUIRE(pool.size() == 120);
+        for (u32 i = 0; i < pool.size(); ++i) CHECK(pool.id(i) == i);
+    }
+}
+
 TEST_CASE("pool: out of memory") {
     testdata::CountingAllocator counter;
     Allocator allocator;
