@@ -11,6 +11,17 @@ constexpr u32 min_rows_to_hold_out = 1000;
 
 bool Holdout::holds(u32 row) const { return from_rows && std::binary_search(query_rows.begin(), query_rows.end(), row); }
 
+Status Holdout::sample_others(const Rows &rows, u32 most_rows, u64 seed, Array<u32> &sample, learnann_error *error) const {
+    u32 left = 0;
+    for (u32 row = 0; row < rows.count(); ++row) left += !holds(row * rows.step);
+    LEARNANN_RETURN_IF(sample.allocate(smaller(left, most_rows), error));
+    u32 taken = 0;      // selection sampling (Knuth, TAOCP 2, algorithm 3.4.2S)
+    Random random(seed);
+    for (u32 row = 0; taken < sample.size(); ++row)
+        if (!holds(row * rows.step) && random.below(left--) < sample.size() - taken) sample[taken++] = row;
+    return LEARNANN_OK;
+}
+
 // By brute force: enough for a recall within a hundredth or two; fewer where it would take long.
 inline u32 measured_size(const Rows &rows) {
     const double work = static_cast<double>(rows.count()) * rows.dim();

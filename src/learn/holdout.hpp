@@ -28,6 +28,8 @@ struct Holdout {
     // A hit at most this far away is one of the true k, or as near as the last of them.
     float reach(u32 i, u32 k) const { return truth[static_cast<u64>(i) * depth + k - 1]; }
     bool holds(u32 row) const;
+    // So many of the rows that are not held out, or all of them, in ascending order, so that reading them is kind to the disk.
+    Status sample_others(const Rows &rows, u32 most, u64 seed, Array<u32> &sample, learnann_error *error) const;
     // Of the queries given that are not in here, which are the first of each given_step, the place of the r-th.
     u64 untested(u64 r) const {
         const u64 between = given_step - 1, among = count * between;
