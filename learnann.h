@@ -284,7 +284,9 @@ typedef struct learnann_search_options {
     float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. It holds
                                      * for queries like those calibrated with: rows held out, or the build's `queries`. Rows
                                      * kept in few bits rank some wrongly, which is counted in; asked for more than they
-                                     * reach, a search takes the effort from which on next to nothing is gained */
+                                     * reach, a search takes the effort from which on next to nothing is gained. A file of
+                                     * fewer than 1,000 rows built without `queries` has no calibration: the effort is then
+                                     * 48, or 2k, whatever is asked for, which finds next to all there is in common rows */
     uint32_t threads;               /* of learnann_search_batch, at most 64; 0: one for each core */
     const learnann_filter *filter;  /* NULL: every row */
 } learnann_search_options;

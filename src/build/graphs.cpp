@@ -70,10 +70,10 @@ Status Pipeline::link_nsw(learnann_error *error) {
     graph.beam = larger(build_beam, graph.degree);
     graph.hiders = 0;
     GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.originals, 0, progress(), error));
-    link_copies(edges_, order.copies(), order.parents);
+    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, 0, progress(), error));
+    link_copies(edges_, order.copies.data(), order.linked_copies);
     LEARNANN_RETURN_IF(calibrate_graph(error));
-    return builder.insert(order.held_out(), order.held, edges_.rows - order.held, progress(), error);
+    return insert_held_out(builder, order, error);
 }
 
 Status Pipeline::link_hnsw(learnann_error *error) {
@@ -81,10 +81,10 @@ Status Pipeline::link_hnsw(learnann_error *error) {
     LEARNANN_RETURN_IF(entries_.rows.allocate(0, error));
     LEARNANN_RETURN_IF(insertion_order(order, error));
     HnswBuilder builder(space_, edges_, entries_, layers_, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.build(order.rows.data(), order.originals, options_.seed + 3, progress(), error));
-    link_copies(edges_, order.copies(), order.parents);
+    LEARNANN_RETURN_IF(builder.build(order.rows.data(), order.inserted, options_.seed + 3, progress(), error));
+    link_copies(edges_, order.copies.data(), order.linked_copies);
     LEARNANN_RETURN_IF(calibrate_graph(error));
-    return builder.insert(order.held_out(), order.held, edges_.rows - order.held, progress(), error);
+    return insert_held_out(builder, order, error);
 }
 
 LEARNANN_END

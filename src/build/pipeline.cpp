@@ -254,28 +254,32 @@ Status Pipeline::narrow_records(learnann_error *error) {
 
 Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
     const u32 n = rows_.count();
+    constexpr u8 as_entry = 1, as_held = 2;
     Array<u8> placed(allocator_);
     Array<u32> shuffled(allocator_), &order = out.rows;
-    u32 &held = out.held;
     LEARNANN_RETURN_IF(order.allocate(n, error));
     LEARNANN_RETURN_IF(placed.zeroes(n, error));
     LEARNANN_RETURN_IF(shuffled.allocate(n, error));
     shuffle(shuffled.data(), n, options_.seed + 4);
-    held = 0;
+    u32 held = 0;
     if (holdout_.from_rows)
         for (const u32 row : holdout_.query_rows) {
             const u32 slot = slot_of_row_[row];
             const bool entry = std::find(entries_.rows.begin(), entries_.rows.end(), slot) != entries_.rows.end();
             if (entry) continue;        // an entry has to be in the graph: that query counts as easy
-            placed[slot] = 1;
+            placed[slot] = as_held;
             order[n - ++held] = slot;
         }
     u32 at = 0;
-    for (const u32 slot : entries_.rows) placed[slot] = 1, order[at++] = slot;
+    for (const u32 slot : entries_.rows) placed[slot] = as_entry, order[at++] = slot;
     for (const u32 slot : shuffled)
         if (!placed[slot]) order[at++] = slot;
-    LEARNANN_RETURN_IF(set_copies_apart(space_, order.data(), n - held, allocator_, out.parents, error));
-    out.originals = n - held - static_cast<u32>(out.parents.size());
+    LEARNANN_RETURN_IF(set_copies_apart(space_, order.data(), n, allocator_, out.copies, error));
+    u32 held_copies = 0;
+    for (const Copy &copy : out.copies) held_copies += placed[copy.row] == as_held;
+    out.linked_copies = static_cast<u32>(out.copies.size()) - held_copies;
+    out.inserted = n - held - out.linked_copies;
+    out.held = held - held_copies;
     return LEARNANN_OK;
 }
 
@@ -325,12 +329,12 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     graph.degree = 16;
     graph.beam = 48;
     graph.alpha = 1.0f;
-    Array<u32> parents(allocator_);
-    LEARNANN_RETURN_IF(set_copies_apart(angular, order.data(), n, allocator_, parents, error));
-    const u32 originals = n - static_cast<u32>(parents.size());
+    Array<Copy> copies(allocator_);
+    LEARNANN_RETURN_IF(set_copies_apart(angular, order.data(), n, allocator_, copies, error));
+    const u32 copied = static_cast<u32>(copies.size());
     GraphBuilder builder(angular, lists, entries, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.data(), originals, 0, progress(), error));
-    link_copies(lists, order.data() + originals, parents);
+    LEARNANN_RETURN_IF(builder.insert(order.data(), n - copied, 0, progress(), error));
+    link_copies(lists, copies.data(), copied);
     const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
     parallel(threads(), n, 256, [&](u64 item, u32) {
         const u32 slot = static_cast<u32>(item);
@@ -406,25 +410,25 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     graph.beam = larger(default_beam, graph.degree);
     if (around.inner) graph.hiders = inner_hiders;
     GraphBuilder builder(around, edges_, entries_, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.originals, around.inner ? n : 0, progress(), error));
+    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, around.inner ? n : 0, progress(), error));
 
     if (!around.inner) {
-        std::sort(order.rows.begin(), order.rows.begin() + order.originals);
+        std::sort(order.rows.begin(), order.rows.begin() + order.inserted);
         LEARNANN_RETURN_IF(begin("refine"));
-        LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.originals, progress(), error));
+        LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.inserted, progress(), error));
     }
-    if (options_.graph == LEARNANN_GRAPH_UNIFORM) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.originals, progress(), error));
-    link_copies(edges_, order.copies(), order.parents);
+    if (options_.graph == LEARNANN_GRAPH_UNIFORM) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.inserted, progress(), error));
+    link_copies(edges_, order.copies.data(), order.linked_copies);
 
     const bool taught = options_.queries && options_.graph != LEARNANN_GRAPH_UNIFORM;
     if (around.inner && !taught) {      // by angle all rows are linked already
-        LEARNANN_RETURN_IF(builder.insert(order.held_out(), order.held, n - order.held, progress(), error));
+        LEARNANN_RETURN_IF(insert_held_out(builder, order, error));
         return calibrate_without_held_out(error);
     }
     LEARNANN_RETURN_IF(calibrate_graph(error));
     if (taught) return teach(*options_.queries, error);
     around = link_space();
-    return builder.insert(order.held_out(), order.held, n - order.held, progress(), error);
+    return insert_held_out(builder, order, error);
 }
 
 // Once it is linked: from here on the records are those of the file.

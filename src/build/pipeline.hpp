@@ -30,15 +30,14 @@ constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned
 // Bytes that learning a space, or taking one that is given, needs while it lasts (spaces.cpp).
 u64 space_bytes(u64 rows, u32 dim, const learnann_build_options &options);
 
-// The order in which rows are inserted: entries first, the rest at random, behind them copies, and last the rows held out.
+// The order in which rows are inserted: entries first, the rest at random, and those held out, once the calibration is done. Copies are
+// not inserted, but hang on the others, those held out last here too.
 struct InsertionOrder {
     Array<u32> rows;
-    Array<u32> parents;     // of the copies
-    u32 originals = 0, held = 0;
+    Array<Copy> copies;
+    u32 inserted = 0, held = 0, linked_copies = 0;
 
-    explicit InsertionOrder(const Allocator &a) : rows(a), parents(a) {}
-    const u32 *copies() const { return rows.data() + originals; }
-    const u32 *held_out() const { return rows.end() - held; }
+    explicit InsertionOrder(const Allocator &a) : rows(a), copies(a) {}
 };
 
 // Bytes that a build needs besides the rows, for options that were checked.
@@ -90,6 +89,11 @@ private:
     Status choose_default_entries(learnann_error *error);
     Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
     Status insertion_order(InsertionOrder &out, learnann_error *error);
+    template <class Builder> Status insert_held_out(Builder &builder, const InsertionOrder &order, learnann_error *error) {
+        LEARNANN_RETURN_IF(builder.insert(order.rows.data() + order.inserted, order.held, order.inserted + order.linked_copies, progress(), error));
+        link_copies(edges_, order.copies.data() + order.linked_copies, static_cast<u32>(order.copies.size()) - order.linked_copies);
+        return LEARNANN_OK;
+    }
     Status order_keys(learnann_error *error);
     Status discount_calibration(learnann_error *error);
     Status finish(learnann_error *error);

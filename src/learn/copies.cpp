@@ -7,11 +7,11 @@ LEARNANN_BEGIN
 
 constexpr u32 children = 8;     // of a node of the tree
 
-Status set_copies_apart(const CodeSpace &space, u32 *rows, u32 count, const Allocator &allocator, Array<u32> &parents,
+Status set_copies_apart(const CodeSpace &space, u32 *rows, u32 count, const Allocator &allocator, Array<Copy> &copies,
                         learnann_error *error) {
     const u32 coded = space.stride() - 4;       // the rest is the adjacency's offset
     Array<u64> hashes(allocator);               // hash << 32 | position
-    Array<u32> parent_at(allocator), copies(allocator);
+    Array<u32> parent_at(allocator);
     LEARNANN_RETURN_IF(hashes.allocate(count, error));
     LEARNANN_RETURN_IF(parent_at.allocate(count, error));
     for (u32 i = 0; i < count; ++i) {
@@ -30,18 +30,12 @@ Status set_copies_apart(const CodeSpace &space, u32 *rows, u32 count, const Allo
         if (equal > 0) parent_at[position(first + equal)] = rows[position(first + (equal - 1) / children)];
         found += equal++ > 0;
     }
-    LEARNANN_RETURN_IF(parents.allocate(found, error));
     LEARNANN_RETURN_IF(copies.allocate(found, error));
-    u32 originals = 0, behind = 0;
+    u32 originals = 0, taken = 0;
     for (u32 i = 0; i < count; ++i) {
-        if (parent_at[i] == no_row) {
-            rows[originals++] = rows[i];
-        } else {
-            copies[behind] = rows[i];
-            parents[behind++] = parent_at[i];
-        }
+        if (parent_at[i] == no_row) rows[originals++] = rows[i];
+        else copies[taken++] = Copy{rows[i], parent_at[i]};
     }
-    if (found) std::memcpy(rows + originals, copies.data(), found * sizeof(u32));
     return LEARNANN_OK;
 }
 
@@ -54,10 +48,10 @@ inline void link_first(EdgeLists &edges, u32 from, u32 to) {
     *first = to;
 }
 
-void link_copies(EdgeLists &edges, const u32 *copies, const Array<u32> &parents) {
-    for (u32 i = 0; i < parents.size(); ++i) {
-        link_first(edges, parents[i], copies[i]);
-        link_first(edges, copies[i], parents[i]);
+void link_copies(EdgeLists &edges, const Copy *copies, u32 count) {
+    for (u32 i = 0; i < count; ++i) {
+        link_first(edges, copies[i].parent, copies[i].row);
+        link_first(edges, copies[i].row, copies[i].parent);
     }
 }
 

@@ -6,12 +6,15 @@
 
 LEARNANN_BEGIN
 
-// Moves the copies among rows[0..count) behind the originals; of equal rows the first is the original. The last parents.size() rows
-// are then the copies: each one's parent is the original, or another copy of it.
-Status set_copies_apart(const CodeSpace &space, u32 *rows, u32 count, const Allocator &allocator, Array<u32> &parents,
+struct Copy {
+    u32 row, parent;        // the original, or another copy of it that comes before
+};
+
+// Takes the copies out of rows[0..count), and leaves count - copies.size() originals: of equal rows the first. The order stays.
+Status set_copies_apart(const CodeSpace &space, u32 *rows, u32 count, const Allocator &allocator, Array<Copy> &copies,
                         learnann_error *error);
 
 // Links copies to their parents and back, in front of what the lists hold: of full ones the last edge falls out.
-void link_copies(EdgeLists &edges, const u32 *copies, const Array<u32> &parents);
+void link_copies(EdgeLists &edges, const Copy *copies, u32 count);
 
 LEARNANN_END

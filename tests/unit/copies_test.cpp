@@ -33,30 +33,33 @@ struct Repeated {
 
 }  // namespace
 
-TEST_CASE("copies: behind the originals, each with a parent of its kind that comes first") {
+TEST_CASE("copies: apart from the originals, each with a parent of its kind that comes first") {
     for (const u32 different : {1u, 3u, 100u, 500u}) {
         const u32 count = 500;
         const Repeated data(count, different);
         std::vector<u32> order(count);
         shuffle(order.data(), count, 3);
         const std::vector<u32> before = order;
-        Array<u32> parents;
-        REQUIRE(set_copies_apart(data.space, order.data(), count, Allocator(), parents, nullptr) == LEARNANN_OK);
-        REQUIRE(parents.size() == count - different);
-        CHECK(std::set<u32>(order.begin(), order.end()).size() == count);
+        Array<Copy> copies;
+        REQUIRE(set_copies_apart(data.space, order.data(), count, Allocator(), copies, nullptr) == LEARNANN_OK);
+        REQUIRE(copies.size() == count - different);
         // The first of each kind, in their old order, are the originals.
         std::vector<u32> firsts;
-        std::set<u32> seen;
+        std::set<u32> seen, all;
         for (const u32 row : before)
             if (seen.insert(row % different).second) firsts.push_back(row);
         CHECK(std::vector<u32>(order.begin(), order.begin() + different) == firsts);
         std::map<u32, u32> parent_of, children;
-        for (u32 i = 0; i < parents.size(); ++i) {
-            CHECK(parents[i] % different == order[different + i] % different);
-            parent_of[order[different + i]] = parents[i];
-            CHECK(++children[parents[i]] <= 8);
+        all.insert(firsts.begin(), firsts.end());
+        for (const Copy &copy : copies) {
+            CHECK(copy.parent % different == copy.row % different);
+            CHECK(all.count(copy.parent) == 1);
+            CHECK(all.insert(copy.row).second);
+            parent_of[copy.row] = copy.parent;
+            CHECK(++children[copy.parent] <= 8);
         }
-        for (u32 row : order) {
+        CHECK(all.size() == count);
+        for (u32 row : before) {
             u32 steps = 0;
             for (; parent_of.count(row) && steps < 10; ++steps) row = parent_of[row];
             CHECK(steps < 5);       // 500 of one kind: 1 + 8 + 64 + 512
@@ -70,16 +73,13 @@ TEST_CASE("copies: links go in front, behind pinned edges, and push out the last
     REQUIRE(edges.allocate(20, 6, Allocator(), nullptr) == LEARNANN_OK);
     for (u32 to = 1; to <= 6; ++to) edges.link(0, to);
     edges.pinned[0] = 2;
-    const u32 copies[] = {10, 11, 1};
-    Array<u32> parents;
-    REQUIRE(parents.allocate(3) == LEARNANN_OK);
-    parents[0] = parents[1] = parents[2] = 0;
-    link_copies(edges, copies, parents);        // 1 is a neighbour already
+    const Copy copies[] = {{10, 0}, {11, 0}, {1, 0}};
+    link_copies(edges, copies, 3);      // 1 is a neighbour already
     CHECK(edges.degrees[0] == 6);
     const u32 wanted[] = {1, 2, 11, 10, 3, 4};
     for (u32 i = 0; i < 6; ++i) CHECK(edges.of(0)[i] == wanted[i]);
-    for (const u32 copy : copies) {
-        CHECK(edges.degrees[copy] == 1);
-        CHECK(edges.of(copy)[0] == 0);
+    for (const Copy &copy : copies) {
+        CHECK(edges.degrees[copy.row] == 1);
+        CHECK(edges.of(copy.row)[0] == 0);
     }
 }
