@@ -70,6 +70,7 @@ typedef enum learnann_status {
 
 #define LEARNANN_NO_OFFSET UINT64_MAX
 #define LEARNANN_MAX_EFFORT 1048576
+#define LEARNANN_MAX_THREADS 64
 
 typedef struct learnann_error {
     learnann_status status;
@@ -287,7 +288,7 @@ typedef struct learnann_search_options {
                                      * reach, a search takes the effort from which on next to nothing is gained. A file of
                                      * fewer than 1,000 rows built without `queries` has no calibration: the effort is then
                                      * 48, or 2k, whatever is asked for, which finds next to all there is in common rows */
-    uint32_t threads;               /* of learnann_search_batch, at most 64; 0: one for each core */
+    uint32_t threads;               /* of learnann_search_batch; 0: one for each core; above LEARNANN_MAX_THREADS: so many */
     const learnann_filter *filter;  /* NULL: every row */
 } learnann_search_options;
 
@@ -306,7 +307,7 @@ typedef enum learnann_stop {
 /* What searches did. The counters are sums over the queries of a call. */
 typedef struct learnann_search_stats {
     uint32_t struct_size;
-    uint32_t effort;                /* the effort used */
+    uint32_t effort;                /* the effort used, k at least; that which a range search began with */
     uint64_t queries;
     uint64_t distances;             /* code distances of the walk, or of the rows that pass a filter */
     uint64_t entry_distances;       /* code distances of the entry scan, or of the descent through a graph's layers */
@@ -391,7 +392,8 @@ typedef enum learnann_spectral {
 typedef struct learnann_build_options {
     uint32_t struct_size;
     learnann_metric metric;         /* 0: L2 */
-    uint32_t threads;               /* at most 64; 0: one for each core. The file's bytes do not depend on it */
+    uint32_t threads;               /* 0: one for each core; above LEARNANN_MAX_THREADS: so many. The file's bytes do not
+                                     * depend on it */
     learnann_spectral spectral;
     uint32_t code_bytes;            /* bytes of a record, a multiple of 16 from 16 to 1024; 0: from held-out recall */
     learnann_graph graph;

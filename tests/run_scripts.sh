@@ -178,6 +178,8 @@ printf '\1\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0' >"$T/two.fbin"
 check "a space of another dimension" ends 1 "2 elements" "$L" build "$T/rows.fbin" -o "$T/x.la" --spectral "$T/two.fbin"
 check "train with another dimension" ends 1 "2 elements" "$L" train "$T/l2.la" --queries "$T/two.fbin"
 check "cold and threads" ends 2 "query by query" "$L" search "$T/l2.la" "$T/queries.fbin" --cold --threads 2
+check "copy and resident" ends 2 "exclude" "$L" search "$T/l2.la" "$T/queries.fbin" --copy --resident
+check "too many threads" ends 2 "threads" "$L" search "$T/l2.la" "$T/queries.fbin" --threads 65
 check "k = 0" ends 2 "k" "$L" search "$T/l2.la" "$T/queries.fbin" -k 0
 check "folder that isn't there" ends 1 "" "$L" build "$T/rows.fbin" -o "$T/none/x.la"
 if [ -e /dev/full ] && [ -w /dev/shm ] && command -v mount >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -34,7 +34,7 @@ Syntax syntax_of(Settings &s) {
         {"--out", "HITS", "write the hits' row numbers, nearest first, k for each query, -1 for none:\n"
                           ".ivecs, .ibin or .npy", &s.out},
         {"--threads", "N", "threads for a batch, 0 for one for each core (default 1, query by query)",
-         Whole{&s.threads, 0, 4096}},
+         Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
         {"--interleave", "", "one thread, several queries in flight at once", &s.interleave},
         {"--resident", "", "copy the hot part of the index into memory, in large pages where the system grants them",
          &s.resident},
@@ -81,6 +81,7 @@ std::string table_of(const Figures &f) {
 
 std::string wrong_combination(const Settings &s) {
     if (s.effort != 0 && s.recall != 0) return "--recall and --effort exclude each other";
+    if (s.copy && (s.resident || s.flash)) return "--copy excludes --resident and --flash";
     if (s.interleave && s.threads != 1) return "--interleave is for one thread: leave out --threads";
     if (s.cold && (s.interleave || s.threads != 1 || s.repeat != 1)) return "--cold searches query by query, once";
     return "";

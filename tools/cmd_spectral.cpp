@@ -33,8 +33,8 @@ Syntax syntax_of(Settings &s) {
                   "Tells for each space (`learnann build --spectral`) and each width of its records (--code-bytes) how far\n"
                   "codes can be trusted: the share of the true 10 neighbours that the best 20 by code hold, and how well\n"
                   "codes order the nearest 100 (Spearman's rank correlation). Measured on a sample of the rows in INPUT,\n"
-                  "with 300 of them, or of --queries, that no build sees. The more rows, the harder: a share measured on\n"
-                  "a part of them is the most that all of them have.\n",
+                  "with 300 of them, of few rows a tenth, or of --queries, that no build sees. The more rows, the harder:\n"
+                  "a share measured on a part of them is the most that all of them have.\n",
                   {{"INPUT", &s.input}}, {}};
     syntax.options = {
         {"--metric", "l2|ip|cos", "squared Euclidean (default), inner product, or cosine distance",
@@ -42,7 +42,7 @@ Syntax syntax_of(Settings &s) {
         {"--queries", "SAMPLE", "real queries: half of them to learn from, half to measure by (default: rows)", &s.queries},
         {"--spectral", "FILE", "a map made elsewhere, besides: vectors, a direction each, as learnann build takes it", &s.directions},
         {"--rows", "N", "of the sample, spread evenly, 1,000 or more (default 20000)", Whole{&s.rows, least_rows, LEARNANN_MAX_EFFORT}},
-        {"--threads", "N", "0, the default: one for each core; the figures do not depend on it", Whole{&s.threads, 0, 4096}},
+        {"--threads", "N", "0, the default: one for each core; the figures do not depend on it", Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
         {"--json", "", "a JSON list on stdout", &s.json},
     };

@@ -77,6 +77,10 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
     return status;
 }
 
+inline u32 effort_of(const FileView &view, u32 k, const learnann_search_options &o) {
+    return o.effort ? o.effort : effort_for_recall(view, k, o.target_recall > 0 ? o.target_recall : 0.95f);
+}
+
 // What all searches check, and the request that their options mean.
 inline Status check_search(const learnann_index *index, const learnann_vectors *queries, u32 k,
                            const learnann_search_options *options, const void *hits, const void *counts,
@@ -95,13 +99,13 @@ inline Status check_search(const learnann_index *index, const learnann_vectors *
     if (o.filter) {
         const learnann_filter &f = *o.filter;
         const bool bitmap = f.kind == LEARNANN_FILTER_ROWS || f.kind == LEARNANN_FILTER_KEYS;
-        if (f.kind > LEARNANN_FILTER_PREDICATE || (bitmap && !f.bits && f.bit_count > 0) ||
-            (f.kind == LEARNANN_FILTER_PREDICATE && !f.accept))
+        if (f.kind > LEARNANN_FILTER_PREDICATE) return fail(error, LEARNANN_ARGUMENT, "the filter's kind is unknown");
+        if ((bitmap && !f.bits && f.bit_count > 0) || (f.kind == LEARNANN_FILTER_PREDICATE && !f.accept))
             return fail(error, LEARNANN_ARGUMENT, "the filter lacks what its kind needs");
     }
     request.k = k;
     request.filter = o.filter;
-    request.effort = o.effort ? o.effort : effort_for_recall(index->view, k, o.target_recall > 0 ? o.target_recall : 0.95f);
+    request.effort = larger(effort_of(index->view, k, o), k);
     return LEARNANN_OK;
 }
 
@@ -338,11 +342,12 @@ learnann_status learnann_search_range(const learnann_index *index, learnann_scra
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
+    if (limit == 0) return fail(error, LEARNANN_ARGUMENT, "limit must be at least 1");
     LEARNANN_RETURN_IF(check_search(index, query, limit, options, hits, count, o, request, error));
     if (query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
     if (!scratch || scratch->index != index) return fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
     if (!(max_distance == max_distance)) return fail(error, LEARNANN_ARGUMENT, "max_distance is not a number");
-    if (!o.effort) request.effort = effort_for_recall(index->view, 10, o.target_recall > 0 ? o.target_recall : 0.95f);
+    request.effort = effort_of(index->view, 10, o);
     const Status status = search_range(index->view, scratch->space, *query, max_distance, request, hits, *count, counted, error);
     return finish_search(status, count, query, request, counted, stats);
 }

@@ -115,6 +115,7 @@ learnann_status learnann_builder_train(learnann_builder *builder, const learnann
 learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error) {
     fail(error, LEARNANN_OK, "");
     if (!builder || !path) return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be");
+    if (!*path) return fail(error, LEARNANN_ARGUMENT, "the path is empty");
     if (builder->pipeline.writer().empty()) return nothing_built(error);
     return save_file(builder->pipeline.writer(), path, builder->pipeline.allocator(), error);
 }

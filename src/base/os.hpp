@@ -85,6 +85,6 @@ u32 core_count();
 // the system grants fewer threads, the ones it grants must do all the work: share it out by an atomic counter.
 void run_threads(u32 threads, void (*work)(void *context, u32 worker), void *context);
 
-constexpr u32 max_threads = 64;    // each costs a build about 1.5 KB of stack
+constexpr u32 max_threads = LEARNANN_MAX_THREADS;    // each costs a build about 1.5 KB of stack
 
 LEARNANN_END

@@ -94,7 +94,7 @@ constexpr u32 max_record_bytes = 1024;
 constexpr u32 max_code_dim = 4 * max_record_bytes;
 constexpr u32 max_out_degree = 255;
 constexpr u32 max_entries = 65536;
-constexpr u32 max_effort = 1u << 20;
+constexpr u32 max_effort = LEARNANN_MAX_EFFORT;
 
 enum SectionKind : u32 {
     section_about = 1,

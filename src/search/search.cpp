@@ -57,7 +57,7 @@ inline bool few_rows(u32 rows, u32 kept) { return rows <= 256 || kept >= rows / 
 inline Plan make_plan(const FileView &view, const SearchRequest &request, const RowFilter &filter) {
     const u32 n = view.rows();
     Plan plan;
-    plan.width = plan.kept = smaller(larger(request.effort, request.k), n);
+    plan.width = plan.kept = smaller(request.effort, n);
     const EffortRule rule = effort_rule(view, request.k, plan.kept);
     plan.horizon = rule.horizon;
     plan.rerank = rule.rerank;

@@ -613,6 +613,7 @@ TEST_CASE("wrong options and arguments") {
     wrong({values, 1ull << 33, UINT64_MAX / 4, 4, LEARNANN_F32});
     CHECK(learnann_builder_save(builder, nullptr, nullptr) == LEARNANN_ARGUMENT);
     CHECK(learnann_builder_save(nullptr, "x.la", nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_builder_save(builder, "", nullptr) == LEARNANN_ARGUMENT);
     CHECK(learnann_builder_write(builder, nullptr, 0, nullptr) == LEARNANN_ARGUMENT);
     CHECK(learnann_builder_report(builder, nullptr) == LEARNANN_ARGUMENT);
     CHECK(learnann_builder_report(nullptr, nullptr) == LEARNANN_ARGUMENT);

@@ -958,6 +958,21 @@ TEST_CASE("wrong arguments of searches") {
     // options and stats may be NULL.
     CHECK(learnann_search(i, s, &good, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_OK);
     CHECK(counts[0] == 5);
+    // What is told is what is wrong, and what was done.
+    learnann_error error{};
+    CHECK(learnann_search_range(i, s, &good, 1.0f, 0, nullptr, h, c, nullptr, &error) == LEARNANN_ARGUMENT);
+    CHECK(std::string(error.message).find("limit") != std::string::npos);
+    o = defaults;
+    o.filter = &bad[0];
+    CHECK(learnann_search(i, s, &good, 5, &o, h, c, nullptr, &error) == LEARNANN_ARGUMENT);
+    CHECK(std::string(error.message).find("kind") != std::string::npos);
+    o = defaults;
+    o.effort = 3;
+    learnann_search_stats stats = learnann_search_stats_default();
+    CHECK(learnann_search(i, s, &good, 5, &o, h, c, &stats, nullptr) == LEARNANN_OK);
+    CHECK(stats.effort == 5);
+    CHECK(learnann_search_range(i, s, &good, 1.0f, 5, &o, h, c, &stats, nullptr) == LEARNANN_OK);
+    CHECK(stats.effort == 3);
 }
 
 TEST_CASE("the error names the first wrong query of many, and every count is 0") {
