@@ -286,9 +286,9 @@ typedef struct learnann_search_options {
                                      * for queries like those calibrated with: rows held out, or the build's `queries`. Rows
                                      * kept in few bits rank some wrongly, which is counted in; asked for more than they
                                      * reach, a search takes the effort from which on next to nothing is gained. A file of
-                                     * fewer than 1,000 rows built without `queries` has no calibration: the effort is then
-                                     * 48, or 2k, whatever is asked for, which finds next to all there is in common rows */
-    uint32_t threads;               /* of learnann_search_batch; 0: one for each core; above LEARNANN_MAX_THREADS: so many */
+                                     * fewer than 1,000 rows, built and trained without queries, has no calibration: the
+                                     * effort is then 48, or 2k if that is more, and of what is kept all is reranked */
+    uint32_t threads;               /* of learnann_search_batch; 0: one for each core; more count as LEARNANN_MAX_THREADS */
     const learnann_filter *filter;  /* NULL: every row */
 } learnann_search_options;
 
@@ -307,7 +307,7 @@ typedef enum learnann_stop {
 /* What searches did. The counters are sums over the queries of a call. */
 typedef struct learnann_search_stats {
     uint32_t struct_size;
-    uint32_t effort;                /* the effort used, k at least; that which a range search began with */
+    uint32_t effort;                /* the effort used, k at least; of a range search, which widens it, the one asked for */
     uint64_t queries;
     uint64_t distances;             /* code distances of the walk, or of the rows that pass a filter */
     uint64_t entry_distances;       /* code distances of the entry scan, or of the descent through a graph's layers */
@@ -392,7 +392,7 @@ typedef enum learnann_spectral {
 typedef struct learnann_build_options {
     uint32_t struct_size;
     learnann_metric metric;         /* 0: L2 */
-    uint32_t threads;               /* 0: one for each core; above LEARNANN_MAX_THREADS: so many. The file's bytes do not
+    uint32_t threads;               /* 0: one for each core; more count as LEARNANN_MAX_THREADS. The file's bytes do not
                                      * depend on it */
     learnann_spectral spectral;
     uint32_t code_bytes;            /* bytes of a record, a multiple of 16 from 16 to 1024; 0: from held-out recall */

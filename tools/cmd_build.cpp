@@ -39,7 +39,7 @@ Syntax syntax_of(Settings &s) {
                            "Default: row numbers", &s.keys},
         {"--queries", "SAMPLE", "real queries to calibrate by, where queries differ from rows (default: rows held\n"
                                 "out); from some 1,500 on the graph learns from them, as `learnann train` does", &s.queries},
-        {"--threads", "N", "0, the default: one for each core; the file does not depend on it",
+        {"--threads", "N", "at most 64; 0, the default: one for each core; the file does not depend on it",
          Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
         {"--memory", "SIZE", "refuse at once what would need more memory than this, as 512M, for all it holds\n"
                              "and for what is mapped of INPUT at a time (some 20 MB, however large it is).\n"

@@ -33,7 +33,7 @@ Syntax syntax_of(Settings &s) {
                              "of them: .ivecs, .ibin, or .npy of i4 or i8. Reports the recall", &s.truth},
         {"--out", "HITS", "write the hits' row numbers, nearest first, k for each query, -1 for none:\n"
                           ".ivecs, .ibin or .npy", &s.out},
-        {"--threads", "N", "threads for a batch, 0 for one for each core (default 1, query by query)",
+        {"--threads", "N", "threads for a batch, at most 64, 0 for one for each core (default 1, query by query)",
          Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
         {"--interleave", "", "one thread, several queries in flight at once", &s.interleave},
         {"--resident", "", "copy the hot part of the index into memory, in large pages where the system grants them",

@@ -42,7 +42,7 @@ Syntax syntax_of(Settings &s) {
         {"--queries", "SAMPLE", "real queries: half of them to learn from, half to measure by (default: rows)", &s.queries},
         {"--spectral", "FILE", "a map made elsewhere, besides: vectors, a direction each, as learnann build takes it", &s.directions},
         {"--rows", "N", "of the sample, spread evenly, 1,000 or more (default 20000)", Whole{&s.rows, least_rows, LEARNANN_MAX_EFFORT}},
-        {"--threads", "N", "0, the default: one for each core; the figures do not depend on it", Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
+        {"--threads", "N", "at most 64; 0, the default: one for each core; the figures do not depend on it", Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
         {"--json", "", "a JSON list on stdout", &s.json},
     };

@@ -31,7 +31,7 @@ Syntax syntax_of(Settings &s) {
     syntax.options = {
         {"--queries", "LOG", "the queries, of any of these types", &s.queries},
         {"-o", "FILE", "write the new index there, complete or not at all (default: in place of the old)", &s.output},
-        {"--threads", "N", "0, the default: one for each core; the file does not depend on it", Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
+        {"--threads", "N", "at most 64; 0, the default: one for each core; the file does not depend on it", Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
         {"--seed", "N", "of all random choices (default 0)", Whole{&s.seed, 0, UINT64_MAX}},
         {"--json", "", "one JSON object on stdout", &s.json},
     };

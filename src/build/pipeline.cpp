@@ -159,7 +159,7 @@ Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 b
     if (takes_space()) return fit_codes(rows, learned_, record_bytes, best, error);
     const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
     if (basis_.count < smaller(wanted, rows_.dim()))
-        LEARNANN_RETURN_IF(fit_pca(rows_, holdout_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
+        LEARNANN_RETURN_IF(fit_pca(rows_, larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), threads(), options_.seed + 1, allocator_, basis_, error));
     const u64 dim = rows_.dim(), room = smaller<u64>(code_capacity(record_bytes), most_frame * dim);
     const bool spacious = basis_.count == dim && 4 * room >= 5 * dim;
     if (spacious) LEARNANN_RETURN_IF(make_frame(basis_, static_cast<u32>(room), allocator_, frame_, error));
@@ -190,14 +190,14 @@ Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
     basis_.count = learned_.count = 0;
     space_ = CodeSpace{};
-    if (takes_space()) LEARNANN_RETURN_IF(basis_of_map(rows_, holdout_, *options_.directions, threads(), options_.seed + 1, allocator_, learned_, error));
+    if (takes_space()) LEARNANN_RETURN_IF(basis_of_map(rows_, *options_.directions, threads(), options_.seed + 1, allocator_, learned_, error));
     u32 width = options_.code_bytes;
     static const u32 widths[] = {16, 32, 64, 128, 256};
     for (u32 i = 0; !options_.code_bytes && i < 5; ++i) {
         width = widths[i];
         const bool holds_all = code_capacity(width) >= rows_.dim();
         if (holds_all || width == 256) break;
-        if (width < 64) continue;       // a cache line is fetched whole
+        if (width < 64 || (rows_are_scarce() && width < 128)) continue;        // a cache line is fetched whole; of few rows two are cheap
         bool enough;
         LEARNANN_RETURN_IF(try_width(width, learns_space(), enough, error));
         if (enough) break;
@@ -386,6 +386,7 @@ Status Pipeline::choose_degree(learnann_error *error) {
 Status Pipeline::link(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("graph"));
     LEARNANN_RETURN_IF(choose_degree(error));
+    if (rows_are_scarce()) holdout_ = Holdout{};        // the graph needs every one
     LEARNANN_RETURN_IF(edges_.allocate(rows_.count(), edge_capacity(options_), allocator_, error));
     prefer_large_pages(edges_.ids.data(), edges_.ids.bytes());
     layers_.release();

@@ -31,10 +31,10 @@ constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned
 u64 space_bytes(u64 rows, u32 dim, const learnann_build_options &options);
 
 // The order in which rows are inserted: entries first, the rest at random, and those held out, once the calibration is done. Copies are
-// not inserted, but hang on the others, those held out last here too.
+// not inserted: they hang on the others, those of rows held out as late as those are inserted.
 struct InsertionOrder {
-    Array<u32> rows;
-    Array<Copy> copies;
+    Array<u32> rows;        // `inserted`, then `held`; what lies behind means nothing
+    Array<Copy> copies;     // `linked_copies`, then those held out
     u32 inserted = 0, held = 0, linked_copies = 0;
 
     explicit InsertionOrder(const Allocator &a) : rows(a), copies(a) {}
@@ -59,6 +59,7 @@ private:
     Status check_rows(learnann_error *error);
     Status measure_rows(learnann_error *error);
     Status fit(learnann_error *error);
+    bool rows_are_scarce() const { return holdout_.from_rows && rows_.count() < rows_to_calibrate_by; }
     Status fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error);
     Status encode(const Rows &rows, u32 best, learnann_error *error);
     Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);

@@ -348,7 +348,7 @@ private:
 Status calibrate(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
                  const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator, Calibration &calibration,
                  learnann_error *error) {
-    if (h.count == 0 || h.scarce) return LEARNANN_OK;
+    if (h.count == 0) return LEARNANN_OK;
     return Calibrator(space, edges, entries, rows, row_of_slot, h, threads, allocator).run(calibration, error);
 }
 

@@ -27,7 +27,7 @@ struct Calibration {
     double cost = 0;        // of a search, by a model: times at recall@10 of 0.95 and 0.99 multiplied; to compare graphs by
 };
 
-// Chooses the horizon, and searches as the reader will, at growing efforts; nothing where there is no holdout or rows are scarce. Rows of `space` are slots; row_of_slot leads back to the rows.
+// Chooses the horizon, and searches as the reader will, at growing efforts. Rows of `space` are slots; row_of_slot leads back to the rows.
 Status calibrate(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
                  const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator,
                  Calibration &calibration, learnann_error *error);

@@ -352,7 +352,7 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
     LEARNANN_RETURN_IF(set_projection(basis, smaller(basis.count, most_code_dims(record_bytes, basis.dim)), fitted, error));
     Array<u32> ids(allocator);
     if (rows.metric == LEARNANN_IP) LEARNANN_RETURN_IF(longest_rows(rows, smaller(rows.count(), 4096u), allocator, ids, error));
-    else LEARNANN_RETURN_IF(holdout.sample_others(rows, 4096, seed, ids, error));
+    else LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), 4096u), seed, ids, error));
     const float longest = farthest_row(rows, codec, basis.stretch);
     SampleCodes sample(allocator);
     LEARNANN_RETURN_IF(project_sample(rows, codec, ids, allocator, sample, error));

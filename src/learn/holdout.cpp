@@ -7,21 +7,10 @@
 
 LEARNANN_BEGIN
 
-constexpr u32 rows_to_measure_by = 257, rows_to_calibrate_by = 1000, least_share = 8;
+constexpr u32 rows_to_measure_by = 257;     // fewer are scanned
+constexpr u32 most_held = 8;                // one row in so many is held out at the most
 
 bool Holdout::holds(u32 row) const { return from_rows && std::binary_search(query_rows.begin(), query_rows.end(), row); }
-
-Status Holdout::sample_others(const Rows &rows, u32 most_rows, u64 seed, Array<u32> &sample, learnann_error *error) const {
-    const auto apart = [&](u32 row) { return !scarce && holds(row * rows.step); };
-    u32 left = 0;
-    for (u32 row = 0; row < rows.count(); ++row) left += !apart(row);
-    LEARNANN_RETURN_IF(sample.allocate(smaller(left, most_rows), error));
-    u32 taken = 0;      // selection sampling (Knuth, TAOCP 2, algorithm 3.4.2S)
-    Random random(seed);
-    for (u32 row = 0; taken < sample.size(); ++row)
-        if (!apart(row) && random.below(left--) < sample.size() - taken) sample[taken++] = row;
-    return LEARNANN_OK;
-}
 
 // By brute force: enough for a recall within a hundredth or two; fewer where it would take long.
 inline u32 measured_size(const Rows &rows) {
@@ -37,8 +26,7 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     h.from_rows = given == nullptr;
     h.count = holdout_size(rows);
     if (given) h.count = static_cast<u32>(smaller<u64>(h.count, given->count));
-    else h.count = rows.count() < rows_to_measure_by ? 0 : smaller(h.count, rows.count() / least_share);
-    h.scarce = h.from_rows && rows.count() < rows_to_calibrate_by;
+    else h.count = rows.count() < rows_to_measure_by ? 0 : smaller(h.count, rows.count() / most_held);
     if (h.count == 0) return LEARNANN_OK;
     h.measured = smaller(h.count, given ? 2 * measured_size(rows) : measured_size(rows));
     LEARNANN_RETURN_IF(h.queries.allocate(static_cast<u64>(h.count) * d, error));

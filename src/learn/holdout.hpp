@@ -7,6 +7,9 @@
 
 LEARNANN_BEGIN
 
+// Of fewer rows, where no queries are given, some are held out only to tell how wide codes and how long lists have to be.
+constexpr u32 rows_to_calibrate_by = 1000;
+
 struct Holdout {
     static constexpr u32 depth = 100;   // true neighbours known of each query
     static constexpr u32 shallow_depth = 10;
@@ -18,7 +21,6 @@ struct Holdout {
                                 // shallow_depth neighbours, once complete_holdout() found them by their codes
     u32 neighbours = 0;         // known of each: depth, or all rows there are
     bool from_rows = false;     // the queries are rows of the index
-    bool scarce = false;        // of so few that spaces are fitted to all of them: these tell how wide codes have to be, and don't calibrate
     u64 given_step = 1;         // where not: every so many-th of the queries given
     Array<u32> query_rows;      // where from_rows: their row numbers, ascending
     Array<float> queries;       // count x dim, as the codec wants them (normalised under cosine)
@@ -29,8 +31,6 @@ struct Holdout {
     // A hit at most this far away is one of the true k, or as near as the last of them.
     float reach(u32 i, u32 k) const { return truth[static_cast<u64>(i) * depth + k - 1]; }
     bool holds(u32 row) const;
-    // So many of the rows that are not held out, unless rows are scarce, or all of them; ascending, so that reading them is kind to the disk.
-    Status sample_others(const Rows &rows, u32 most, u64 seed, Array<u32> &sample, learnann_error *error) const;
     // Of the queries given that are not in here, which are the first of each given_step, the place of the r-th.
     u64 untested(u64 r) const {
         const u64 between = given_step - 1, among = count * between;

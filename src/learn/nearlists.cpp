@@ -50,9 +50,12 @@ struct Sources {
             return LEARNANN_OK;
         }
         Array<u32> sample(allocator);
-        LEARNANN_RETURN_IF(h.sample_others(rows, NearLists::most_queries, seed, sample, error));
-        LEARNANN_RETURN_IF(places.allocate(sample.size(), error));
-        for (u32 i = 0; i < sample.size(); ++i) places[i] = sample[i];
+        LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), NearLists::most_queries), seed, sample, error));
+        u32 count = 0;
+        for (const u32 row : sample)
+            if (!h.holds(row * rows.step)) sample[count++] = row;
+        LEARNANN_RETURN_IF(places.allocate(count, error));
+        for (u32 i = 0; i < count; ++i) places[i] = sample[i];
         return LEARNANN_OK;
     }
     bool load(u32 i, float *x) const {

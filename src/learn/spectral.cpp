@@ -8,6 +8,16 @@ LEARNANN_BEGIN
 constexpr u32 exact_eigen_dims = 256;
 constexpr u32 iterations = 4;
 
+// `count` distinct rows in ascending order, so that reading them is kind to the disk.
+Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, learnann_error *error) {
+    LEARNANN_RETURN_IF(sample.allocate(count, error));
+    u32 taken = 0;      // selection sampling (Knuth, TAOCP 2, algorithm 3.4.2S)
+    Random random(seed);
+    for (u32 row = 0; row < rows && taken < count; ++row)
+        if (random.below(rows - row) < count - taken) sample[taken++] = row;
+    return LEARNANN_OK;
+}
+
 // Outliers are no more than one row in so many: a few such would draw the mean to themselves, and take the first directions.
 constexpr u32 outlier_share = 50;
 
@@ -63,11 +73,10 @@ inline void scale_sample(Array<float> &x) {
 }
 
 // A sample of the rows as floats, scaled; but for inner product the mean is taken out.
-inline Status load_sample(const Rows &rows, const Holdout &holdout, u64 seed, const Allocator &allocator, Array<float> &x, Array<float> &mean,
-                          learnann_error *error) {
+inline Status load_sample(const Rows &rows, u64 seed, const Allocator &allocator, Array<float> &x, Array<float> &mean, learnann_error *error) {
+    const u32 d = rows.dim(), n = smaller(rows.count(), pca_sample(d));
     Array<u32> sample(allocator);
-    LEARNANN_RETURN_IF(holdout.sample_others(rows, pca_sample(rows.dim()), seed, sample, error));
-    const u32 d = rows.dim(), n = static_cast<u32>(sample.size());
+    LEARNANN_RETURN_IF(sample_rows(rows.count(), n, seed, sample, error));
     LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(n) * d, error));
     LEARNANN_RETURN_IF(mean.zeroes(d, error));
     rows.each(n, [&](u32 i) { return sample[i]; }, [&](u32 i) { rows.floats(sample[i], x.data() + static_cast<u64>(i) * d); });
@@ -167,11 +176,11 @@ private:
     Array<float> covariance_, product_;
 };
 
-Status fit_pca(const Rows &rows, const Holdout &holdout, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error) {
     const u32 d = rows.dim();
     Array<float> x(allocator);
-    LEARNANN_RETURN_IF(load_sample(rows, holdout, seed, allocator, x, basis.mean, error));
+    LEARNANN_RETURN_IF(load_sample(rows, seed, allocator, x, basis.mean, error));
     basis.dim = d;
     basis.count = smaller(count, d);
     SubspaceIteration iteration(x, static_cast<u32>(x.size() / d), d, threads, allocator);
@@ -218,11 +227,11 @@ inline Status load_map(const learnann_vectors &map, Basis &basis, learnann_error
     return LEARNANN_OK;
 }
 
-Status basis_of_map(const Rows &rows, const Holdout &holdout, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator,
-                    Basis &basis, learnann_error *error) {
+Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+                    learnann_error *error) {
     Array<float> x(allocator), columns(allocator), y(allocator);
     LEARNANN_RETURN_IF(load_map(map, basis, error));
-    LEARNANN_RETURN_IF(load_sample(rows, holdout, seed, allocator, x, basis.mean, error));
+    LEARNANN_RETURN_IF(load_sample(rows, seed, allocator, x, basis.mean, error));
     const u32 d = rows.dim(), n = static_cast<u32>(x.size() / d), m = basis.count;
     LEARNANN_RETURN_IF(columns.allocate(basis.directions.size(), error));
     transpose(basis.directions.data(), columns.data(), m, d);

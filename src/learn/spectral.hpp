@@ -1,8 +1,8 @@
 // spectral.hpp: the directions of a projection: fitted to the rows (PCA), or given.
 #pragma once
 
-#include "learn/holdout.hpp"
 #include "learn/linalg.hpp"
+#include "learn/rows.hpp"
 
 LEARNANN_BEGIN
 
@@ -29,11 +29,11 @@ constexpr u32 pca_sample(u32 dim) { return dim <= 256 ? 8192 : 4096; }
 // Of at most so many dimensions the covariance may be held: 16 MiB.
 constexpr u32 covariance_dims = 2048;
 
-// PCA of a sample of the rows that are not held out, whose codes would be better than a stranger's: up to 256 dimensions all eigenvectors of the covariance, above that block subspace iteration (Halko,
+// PCA of a sample of the rows: up to 256 dimensions all eigenvectors of the covariance, above that block subspace iteration (Halko,
 // Martinsson and Tropp 2011, algorithm 4.4) on it or on the sample itself, whichever costs less. Under inner product the second moment, not centred: distances
 // from the mean mean nothing there. `count` directions, or as many as there are dimensions; 0 where the rows span
 // fewer.
-Status fit_pca(const Rows &rows, const Holdout &holdout, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error);
 
 // A basis of all dimensions as a tight frame of `count` directions, more than there are dimensions: every vector keeps its length.
@@ -48,7 +48,10 @@ Status turn_basis(Array<float> &y, u32 sample, u32 threads, const Allocator &all
 constexpr float most_stretch = 8;
 
 // A linear map, a direction a vector, as a basis from the mean that PCA has by the same seed. ARGUMENT where it is not finite, or stretches more.
-Status basis_of_map(const Rows &rows, const Holdout &holdout, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator,
-                    Basis &basis, learnann_error *error);
+Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+                    learnann_error *error);
+
+// `count` of the rows, or all there are, ascending.
+Status sample_rows(u32 rows, u32 count, u64 seed, Array<u32> &sample, learnann_error *error);
 
 LEARNANN_END

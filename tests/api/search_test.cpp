@@ -861,6 +861,17 @@ static double gaussian_recall(uint64_t count, uint32_t d, learnann_metric metric
 
 TEST_CASE("calibration: under inner product too held-out rows are strangers to the graph") { CHECK(gaussian_recall(3000, 32, LEARNANN_IP) >= 0.92); }
 
+TEST_CASE("rows that were held out are found as well as others where a space of fewer dimensions has to know each of them") {
+    const uint32_t n = 1000;
+    Rows rows(n, n, LEARNANN_U8);
+    for (uint64_t i = 0; i < n; ++i) rows.set(i, static_cast<uint32_t>(i), 1);
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    uint32_t own = 0;
+    for (uint64_t i = 0; i < n; ++i) own += index.search(rows.one(i), 1, 48).at(0).row == i;
+    CHECK(own >= n * 97 / 100);
+}
+
 TEST_CASE("rows too few to calibrate by tell how wide their codes have to be") { CHECK(gaussian_recall(900, 384, LEARNANN_COS) >= 0.93); }
 
 TEST_CASE("calibration: of rows in few bits the recall is theirs, and more than they reach takes no endless effort") {
