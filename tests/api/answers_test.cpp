@@ -196,6 +196,17 @@ TEST_CASE("every row of every cluster is reached: it is its own nearest") {
     });
 }
 
+TEST_CASE("rows among copies that were held out are their own nearest" * doctest::skip(SANITIZED)) {
+    const uint32_t count = 20000;
+    Rows rows = clustered(count, dim, LEARNANN_I8, 13);
+    for (uint64_t i = 0; i < count; i += 2) rows.copy(1, i);
+    Index index(rows, build_options(LEARNANN_COS));
+    REQUIRE(index.status == LEARNANN_OK);
+    size_t lost = 0;
+    for (uint32_t i = 1; i < count; i += 2) lost += index.search(rows.one(i), 1, 100).at(0).distance > 1e-5f;
+    CHECK(lost == 0);
+}
+
 TEST_CASE("entries are found by walks that start at others: collinear rows, the longest are the answers") {
     const Rows rows = collinear(LEARNANN_F32);
     Index index(rows, build_options(LEARNANN_IP));
