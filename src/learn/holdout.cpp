@@ -7,7 +7,6 @@
 
 LEARNANN_BEGIN
 
-constexpr u32 rows_to_measure_by = 257;     // fewer are scanned
 constexpr u32 most_held = 8;                // one row in so many is held out at the most
 
 bool Holdout::holds(u32 row) const { return from_rows && std::binary_search(query_rows.begin(), query_rows.end(), row); }
@@ -26,7 +25,7 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     h.from_rows = given == nullptr;
     h.count = holdout_size(rows);
     if (given) h.count = static_cast<u32>(smaller<u64>(h.count, given->count));
-    else h.count = rows.count() < rows_to_measure_by ? 0 : smaller(h.count, rows.count() / most_held);
+    else h.count = rows.count() <= scanned_rows ? 0 : smaller(h.count, rows.count() / most_held);
     if (h.count == 0) return LEARNANN_OK;
     h.measured = smaller(h.count, given ? 2 * measured_size(rows) : measured_size(rows));
     LEARNANN_RETURN_IF(h.queries.allocate(static_cast<u64>(h.count) * d, error));

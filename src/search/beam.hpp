@@ -302,7 +302,9 @@ struct BeamCounts {
 
 class Beam {
 public:
-    static constexpr u32 most_fresh = 2 * max_out_degree;       // rows that a hop scores
+    // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
+    // memory is the other's.
+    static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
 
     Pool pool;
     BeamCounts counts;
@@ -392,11 +394,6 @@ public:
     }
 
 private:
-    // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
-    // memory is the other's.
-    static constexpr u32 settled_rank = 2, at_once = 2;
-    static_assert(most_fresh == at_once * max_out_degree, "a hop takes so many rows");
-
     // Adds those of a row's neighbours that weren't seen yet.
     template <class Graph> void gather_row(const Graph &graph, u32 row) {
         IdList list;

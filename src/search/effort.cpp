@@ -48,49 +48,35 @@ u32 effort_for_recall(const FileView &view, u32 k, float recall) {
     return static_cast<u32>(clamp(whole, 1.0, static_cast<double>(max_effort)));
 }
 
-// The recall that an effort reaches for one calibrated k, by linear interpolation; beyond the last point it is that one's.
-inline float calibrated_recall(const FileView &view, u32 k, u32 effort) {
-    CalibrationPoint before{};
-    for (u32 i = 0; i < view.calibration_points(); ++i) {
-        const CalibrationPoint p = view.calibration(i);
-        if (p.k != k) continue;
-        if (p.effort >= effort) {
-            if (before.k == 0 || p.effort <= before.effort) return p.recall;
-            const float t = static_cast<float>(effort - before.effort) / static_cast<float>(p.effort - before.effort);
-            return before.recall + t * (p.recall - before.recall);
-        }
-        before = p;
-    }
-    return before.recall;
-}
-
-double width_exponent(const FileView &view, u32 k, u32 effort) {
-    const float recall = calibrated_recall(view, k <= 31 ? 10 : 100, effort);
-    const double at10 = calibrated_effort(view, 10, recall), at100 = calibrated_effort(view, 100, recall);
-    return at10 > 0 && at100 > 0 ? clamp((1 + std::log10(at100 / at10)) / 2, 0.5, 1.0) : 1.0;
-}
-
-// The margin for one calibrated k at an effort, by linear interpolation; beyond the last point there is none.
-inline float calibrated_margin(const FileView &view, u32 k, u32 effort) {
+// What an effort reaches for one calibrated k, and with which margin, by linear interpolation; beyond the last point its recall, and no
+// margin.
+inline CalibrationPoint calibrated(const FileView &view, u32 k, u32 effort) {
     CalibrationPoint before{};
     for (u32 i = 0; i < view.calibration_points(); ++i) {
         const CalibrationPoint p = view.calibration(i);
         if (p.k > k) break;
         if (p.k < k) continue;
         if (p.effort >= effort) {
-            if (before.k == 0 || p.effort <= before.effort) return p.margin;
+            if (before.k == 0 || p.effort <= before.effort) return p;
             const float t = static_cast<float>(effort - before.effort) / static_cast<float>(p.effort - before.effort);
-            return before.margin + t * (p.margin - before.margin);
+            return CalibrationPoint{k, effort, before.recall + t * (p.recall - before.recall), before.margin + t * (p.margin - before.margin)};
         }
         before = p;
     }
-    return no_margin;
+    before.margin = no_margin;
+    return before;
+}
+
+double width_exponent(const FileView &view, u32 k, u32 effort) {
+    const float recall = calibrated(view, k <= 31 ? 10 : 100, effort).recall;
+    const double at10 = calibrated_effort(view, 10, recall), at100 = calibrated_effort(view, 100, recall);
+    return at10 > 0 && at100 > 0 ? clamp((1 + std::log10(at100 / at10)) / 2, 0.5, 1.0) : 1.0;
 }
 
 EffortRule effort_rule(const FileView &view, u32 k, u32 effort) {
-    float margin = calibrated_margin(view, 10, effort);
+    float margin = calibrated(view, 10, effort).margin;
     if (margin == no_margin) return EffortRule{effort, RerankRule{effort, no_margin}};
-    if (k > 10) margin = larger(margin, calibrated_margin(view, 100, effort));
+    if (k > 10) margin = larger(margin, calibrated(view, 100, effort).margin);
     return EffortRule{horizon_of(view.about().horizon, effort), RerankRule{rerank_anchor(k), margin}};
 }
 

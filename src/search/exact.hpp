@@ -7,6 +7,9 @@ LEARNANN_BEGIN
 
 struct RefinedQuery;
 
+// Of no more rows than these every search compares all.
+constexpr u32 scanned_rows = 256;
+
 // A query as exact rows want it. `bytes` is set where the query is representable in the rows' own byte type: then L2 and inner
 // product are computed in integers, exactly.
 struct ExactQuery {

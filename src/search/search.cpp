@@ -52,7 +52,7 @@ struct Plan {
 };
 
 // Where a walk costs as much as a scan of all rows: these are few, or half of them would be kept.
-inline bool few_rows(u32 rows, u32 kept) { return rows <= 256 || kept >= rows / 2; }
+inline bool few_rows(u32 rows, u32 kept) { return rows <= scanned_rows || kept >= rows / 2; }
 
 inline Plan make_plan(const FileView &view, const SearchRequest &request, const RowFilter &filter) {
     const u32 n = view.rows();
