@@ -16,7 +16,7 @@ Status Pipeline::choose_default_entries(learnann_error *error) {
 
 // Of a graph that holds all rows. While it is calibrated no edge leads to those held out.
 Status Pipeline::calibrate_without_held_out(learnann_error *error) {
-    if (!holdout_.from_rows) return calibrate_graph(error);
+    if (!holds_out_rows()) return calibrate_graph(error);
     EdgeLists all;
     LEARNANN_RETURN_IF(all.copy(edges_, allocator_, error));
     for (u32 slot = 0; slot < edges_.rows; ++slot) {

@@ -59,12 +59,18 @@ private:
     Status check_rows(learnann_error *error);
     Status measure_rows(learnann_error *error);
     Status fit(learnann_error *error);
+    bool holds_out_rows() const { return holdout_.from_rows && !knows_all_; }
     bool rows_are_scarce() const { return holdout_.from_rows && rows_.count() < rows_to_calibrate_by; }
+    // Where PCA cuts off dimensions and would take every row, it would know those held out better than it will know queries.
+    bool leaves_out_held() const {
+        return holds_out_rows() && rows_.count() <= pca_sample(rows_.dim()) && rows_.dim() > code_capacity(cache_line) && !takes_space();
+    }
+    Status fit_basis(u32 count, learnann_error *error);
     Status fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error);
     Status encode(const Rows &rows, u32 best, learnann_error *error);
     Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
     Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
-    bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED; }
+    bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED && !knows_all_; }
     bool takes_space() const { return options_.spectral == LEARNANN_SPECTRAL_GIVEN; }
     Status learn_space(learnann_error *error);
     Status keep_pca(const char *note);
@@ -72,6 +78,7 @@ private:
     Status arrange(learnann_error *error);
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
+    Status know_all(learnann_error *error);
     Status measure_dimension(double &dimension, learnann_error *error) const;
     Status choose_degree(learnann_error *error);
     Status link(learnann_error *error);
@@ -131,7 +138,8 @@ private:
     Basis frame_;           // of PCA's directions, where records have room for more of them than there are
     Basis learned_;         // the space asked for, learned or given; empty where PCA serves
     FittedCodec fitted_;
-    u32 record_bytes_ = 0;      // of the file
+    u32 record_bytes_ = 0, linked_bytes_ = 0;       // of the file, and of what the graph is linked by
+    bool knows_all_ = false;        // of the rows held out none is a stranger any more: see know_all()
     float code_recall_ = -1;
     Array<u8> records_;
     Array<u32> row_of_slot_, slot_of_row_, key_order_;

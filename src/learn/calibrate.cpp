@@ -70,6 +70,21 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, c
     return each_best(space, rows, h, h.measured, h.count, best, threads, allocator, note, error);
 }
 
+double familiarity(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &h) {
+    const Codec &codec = *space.codec;
+    double kept[2] = {}, whole[2] = {};     // of the others, of those held out
+    for (u32 slot = 0; slot < space.rows; ++slot) {
+        const u32 tail = space.tail(slot);
+        const double norm2 = std::ldexp(static_cast<double>(tail_norm(tail)), static_cast<int>(codec.norm_left));     // in squared steps
+        const double residual = tail_residual(tail) * static_cast<double>(codec.residual_unit);
+        const bool held = h.holds(row_of_slot[slot]);
+        whole[held] += norm2;
+        kept[held] += larger(norm2 - residual * residual, 0.0);
+    }
+    const double of_others = kept[0] * whole[1], of_held = kept[1] * whole[0];
+    return of_held > 0 ? of_others / of_held : of_others > 0 ? 1e9 : 1;
+}
+
 namespace {
 
 constexpr u32 calibrated_k[3] = {1, 10, 100};

@@ -19,6 +19,10 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &ho
 Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, const Allocator &allocator, Holdout &holdout,
                         learnann_error *error);
 
+// How much more a projection keeps of the squared lengths of the rows than of those held out: 1 where it knows the ones as well as the
+// others.
+double familiarity(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &holdout);
+
 struct Calibration {
     static constexpr u32 most = 64;
     CalibrationPoint points[most];

@@ -9,7 +9,10 @@ LEARNANN_BEGIN
 
 constexpr u32 most_held = 8;                // one row in so many is held out at the most
 
-bool Holdout::holds(u32 row) const { return from_rows && std::binary_search(query_rows.begin(), query_rows.end(), row); }
+bool Holdout::holds(u32 row) const {
+    constexpr auto before = [](u32 a, u32 b) { return a < b; };      // a type of our own: without it the library would export the template
+    return from_rows && std::binary_search(query_rows.begin(), query_rows.end(), row, before);
+}
 
 // By brute force: enough for a recall within a hundredth or two; fewer where it would take long.
 inline u32 measured_size(const Rows &rows) {
@@ -17,8 +20,10 @@ inline u32 measured_size(const Rows &rows) {
     return static_cast<u32>(clamp(1e10 / work, 32.0, 128.0));
 }
 
-// In all: for a recall within half a hundredth.
-inline u32 holdout_size(const Rows &rows) { return clamp(rows.count() / 32, measured_size(rows), Holdout::most); }
+// In all: for a recall within half a hundredth, or, where one in 32 rows are too few for that, within a whole one.
+inline u32 holdout_size(const Rows &rows) {
+    return clamp(rows.count() / 32, larger(measured_size(rows), smaller(rows.count() / 16, 256u)), Holdout::most);
+}
 
 inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 seed, Holdout &h, learnann_error *error) {
     const u32 d = rows.dim();

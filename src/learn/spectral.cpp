@@ -73,10 +73,13 @@ inline void scale_sample(Array<float> &x) {
 }
 
 // A sample of the rows as floats, scaled; but for inner product the mean is taken out.
-inline Status load_sample(const Rows &rows, u64 seed, const Allocator &allocator, Array<float> &x, Array<float> &mean, learnann_error *error) {
-    const u32 d = rows.dim(), n = smaller(rows.count(), pca_sample(d));
+inline Status load_sample(const Rows &rows, const Holdout &unknown, u64 seed, const Allocator &allocator, Array<float> &x, Array<float> &mean,
+                          learnann_error *error) {
+    const u32 d = rows.dim();
     Array<u32> sample(allocator);
-    LEARNANN_RETURN_IF(sample_rows(rows.count(), n, seed, sample, error));
+    LEARNANN_RETURN_IF(sample_rows(rows.count(), smaller(rows.count(), pca_sample(d)), seed, sample, error));
+    const u32 *const end = std::remove_if(sample.begin(), sample.end(), [&](u32 row) { return unknown.holds(row); });
+    const u32 n = static_cast<u32>(end - sample.begin());
     LEARNANN_RETURN_IF(x.allocate(static_cast<u64>(n) * d, error));
     LEARNANN_RETURN_IF(mean.zeroes(d, error));
     rows.each(n, [&](u32 i) { return sample[i]; }, [&](u32 i) { rows.floats(sample[i], x.data() + static_cast<u64>(i) * d); });
@@ -176,11 +179,11 @@ private:
     Array<float> covariance_, product_;
 };
 
-Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+Status fit_pca(const Rows &rows, const Holdout &unknown, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error) {
     const u32 d = rows.dim();
     Array<float> x(allocator);
-    LEARNANN_RETURN_IF(load_sample(rows, seed, allocator, x, basis.mean, error));
+    LEARNANN_RETURN_IF(load_sample(rows, unknown, seed, allocator, x, basis.mean, error));
     basis.dim = d;
     basis.count = smaller(count, d);
     SubspaceIteration iteration(x, static_cast<u32>(x.size() / d), d, threads, allocator);
@@ -231,7 +234,7 @@ Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, 
                     learnann_error *error) {
     Array<float> x(allocator), columns(allocator), y(allocator);
     LEARNANN_RETURN_IF(load_map(map, basis, error));
-    LEARNANN_RETURN_IF(load_sample(rows, seed, allocator, x, basis.mean, error));
+    LEARNANN_RETURN_IF(load_sample(rows, Holdout{}, seed, allocator, x, basis.mean, error));
     const u32 d = rows.dim(), n = static_cast<u32>(x.size() / d), m = basis.count;
     LEARNANN_RETURN_IF(columns.allocate(basis.directions.size(), error));
     transpose(basis.directions.data(), columns.data(), m, d);

@@ -1,8 +1,8 @@
 // spectral.hpp: the directions of a projection: fitted to the rows (PCA), or given.
 #pragma once
 
+#include "learn/holdout.hpp"
 #include "learn/linalg.hpp"
-#include "learn/rows.hpp"
 
 LEARNANN_BEGIN
 
@@ -32,8 +32,8 @@ constexpr u32 covariance_dims = 2048;
 // PCA of a sample of the rows: up to 256 dimensions all eigenvectors of the covariance, above that block subspace iteration (Halko,
 // Martinsson and Tropp 2011, algorithm 4.4) on it or on the sample itself, whichever costs less. Under inner product the second moment, not centred: distances
 // from the mean mean nothing there. `count` directions, or as many as there are dimensions; 0 where the rows span
-// fewer.
-Status fit_pca(const Rows &rows, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+// fewer. Of rows that `unknown` holds out nothing is known.
+Status fit_pca(const Rows &rows, const Holdout &unknown, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
                learnann_error *error);
 
 // A basis of all dimensions as a tight frame of `count` directions, more than there are dimensions: every vector keeps its length.

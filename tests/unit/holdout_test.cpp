@@ -26,7 +26,7 @@ TEST_CASE("holdout: brute force knows the first queries, codes find the others' 
     rows.norms = norms.data();
     Basis basis;
     FittedCodec fitted;
-    REQUIRE(fit_pca(rows, dim, 1, 1, Allocator(), basis, nullptr) == LEARNANN_OK);
+    REQUIRE(fit_pca(rows, Holdout{}, dim, 1, 1, Allocator(), basis, nullptr) == LEARNANN_OK);
     REQUIRE(fit_codec(rows, basis, 32, Holdout(), 2, Allocator(), fitted, nullptr) == LEARNANN_OK);
     std::vector<u8> records(count * size_t(32));
     REQUIRE(encode_rows(rows, fitted.codec, nullptr, 1, Progress{}, Allocator(), records.data(), nullptr) == LEARNANN_OK);

@@ -66,7 +66,7 @@ struct Coded {
     Coded(const testdata::Rows &data, learnann_metric metric, u32 record_bytes, bool in_frame = false) {
         std::vector<float> norms;
         const Rows rows = as_rows(data, metric, norms);
-        REQUIRE(fit_pca(rows, most_code_dims(record_bytes, data.dim), 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_pca(rows, Holdout{}, most_code_dims(record_bytes, data.dim), 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
         Basis frame;
         if (in_frame) REQUIRE(make_frame(basis, code_capacity(record_bytes), Allocator{}, frame, nullptr) == LEARNANN_OK);
         REQUIRE(fit_codec(rows, in_frame ? frame : basis, record_bytes, Holdout{}, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
@@ -149,8 +149,8 @@ TEST_CASE("PCA finds a planted 5-d subspace of 40, 400 and 1,500 dimensions, on 
             std::vector<float> norms;
             const Rows rows = as_rows(planted.rows, metric, norms);
             Basis basis, other;
-            REQUIRE(fit_pca(rows, 24, 1, 7, Allocator{}, basis, nullptr) == LEARNANN_OK);
-            REQUIRE(fit_pca(rows, 24, 3, 7, Allocator{}, other, nullptr) == LEARNANN_OK);
+            REQUIRE(fit_pca(rows, Holdout{}, 24, 1, 7, Allocator{}, basis, nullptr) == LEARNANN_OK);
+            REQUIRE(fit_pca(rows, Holdout{}, 24, 3, 7, Allocator{}, other, nullptr) == LEARNANN_OK);
             REQUIRE(basis.count >= 5);
             REQUIRE(basis.count == other.count);
             CHECK(std::equal(basis.directions.begin(), basis.directions.end(), other.directions.begin()));
@@ -296,12 +296,44 @@ TEST_CASE("the residual weight is what the residuals of neighbours have in commo
         Holdout h;
         FittedCodec fitted;
         REQUIRE(make_holdout(rows, nullptr, 1, 3, Progress{}, Allocator{}, h, nullptr) == LEARNANN_OK);
-        REQUIRE(fit_pca(rows, dim, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_pca(rows, Holdout{}, dim, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
         basis.count = strong;
         REQUIRE(fit_codec(rows, basis, 16, h, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         CAPTURE(shared);
         CHECK(std::fabs(fitted.codec.residual_weight - shared) < 0.35);      // the nearest of a group share a little more
     }
+}
+
+TEST_CASE("PCA knows rows held out no better than rows that never were there") {
+    constexpr u32 count = 1200, dim = 200, directions = 50, strangers = 200;
+    testdata::Random random(9);
+    testdata::Rows data(count + strangers, dim, LEARNANN_F32);
+    for (u64 r = 0; r < data.count; ++r)
+        for (u32 i = 0; i < dim; ++i) data.set(r, i, random.gaussian());
+    std::vector<float> norms;
+    Rows rows = as_rows(data, LEARNANN_L2, norms);
+    rows.vectors.count = count;
+    Holdout h;
+    Basis basis;
+    REQUIRE(make_holdout(rows, nullptr, 1, 3, Progress{}, Allocator{}, h, nullptr) == LEARNANN_OK);
+    REQUIRE(fit_pca(rows, h, directions, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+    const auto kept = [&](u64 row) {
+        double sum = 0;
+        for (u32 k = 0; k < directions; ++k) {
+            double dot = 0;
+            for (u32 i = 0; i < dim; ++i) dot += static_cast<double>(basis.directions[k * dim + i]) * (data.value(row, i) - static_cast<double>(basis.mean[i]));
+            sum += dot * dot;
+        }
+        return sum;
+    };
+    double seen = 0, held = 0, strange = 0;
+    for (u32 row = 0; row < count; ++row) (h.holds(row) ? held : seen) += kept(row);
+    for (u32 row = count; row < count + strangers; ++row) strange += kept(row);
+    seen /= count - h.count;
+    held /= h.count;
+    strange /= strangers;
+    CHECK(seen > 1.4 * strange);        // Gaussian rows have no strong directions: those found are of the sample
+    CHECK(held < 1.08 * strange);
 }
 
 TEST_CASE("codes are in [1, 255], and 128 behind the last dimension") {
