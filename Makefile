@@ -31,7 +31,7 @@ API_OBJECTS := $(patsubst tests/api/%.cpp,$B/api/%.o,$(wildcard tests/api/*.cpp)
 EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(filter-out examples/shards_mpi.cpp,$(wildcard examples/*.cpp))) \
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c)) $(if $(shell command -v mpicxx),$B/examples/shards_mpi)
 
-.PHONY: all help demo test amalgamate check-fresh unit api scripts examples asan tsan msan fuzz-targets fuzz-replay fuzz fuzz-afl \
+.PHONY: all help demo test amalgamate check-fresh unit api api-half api-others scripts examples asan tsan msan fuzz-targets fuzz-replay fuzz fuzz-afl \
         test-aarch64 test-armhf test-i386 test-s390x test-windows test-wasm web gates size coverage soak faults valgrind lint mpi clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
@@ -142,8 +142,13 @@ $B/api-tests: $(API_OBJECTS) $B/liblearnann.a
 
 unit: $B/unit-tests  ## unit and property tests, on the modules
 	$B/unit-tests
-api: $B/api-tests  ## tests of the public contract, on learnann.c++
-	$B/api-tests
+# In two halves that take as long, side by side under -j2.
+API_HALF := *answers_test*,*build_test*,*memory_test*
+api: api-half api-others  ## tests of the public contract, on learnann.c++
+api-half: $B/api-tests
+	$B/api-tests -sf="$(API_HALF)"
+api-others: $B/api-tests
+	$B/api-tests -sfe="$(API_HALF)"
 scripts: all examples $B/amalgamate  ## tests of the command line, the examples, the two-file compile and the amalgamation
 	CXX="$(CXX)" CC="$(CC)" XSIMD="$(XSIMD)" B="$B" tests/run_scripts.sh
 
