@@ -453,10 +453,11 @@ Status Pipeline::link_adaptive(learnann_error *error) {
         LEARNANN_RETURN_IF(begin("refine"));
         LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.inserted, progress(), error));
     }
-    if (options_.graph == LEARNANN_GRAPH_UNIFORM) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.inserted, progress(), error));
+    const bool uniform = options_.graph == LEARNANN_GRAPH_UNIFORM;
+    if (uniform) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.inserted, progress(), error));
     link_copies(edges_, order.copies.data(), order.linked_copies);
 
-    const bool taught = options_.queries && options_.graph != LEARNANN_GRAPH_UNIFORM;
+    const bool taught = options_.queries && !uniform;
     if (around.inner && !taught) {      // by angle all rows are linked already
         LEARNANN_RETURN_IF(insert_held_out(builder, order, error));
         return calibrate_without_held_out(error);

@@ -171,7 +171,8 @@ u32 GraphBuilder::join_candidates(Worker &w, u32 row) {
     return count;
 }
 
-// Links that others made to a row: taken in while there is room, else the row is pruned again.
+// Links that others made to a row: taken in while there is room. Else the row is pruned again, or, once lists are refined and full of
+// links back, which pruning would drop most of, the nearest stay.
 void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     u32 fresh[prune_candidates];
     u32 *list = edges_.of(row), degree = edges_.degrees[row], fresh_count = 0;
@@ -187,8 +188,9 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     const u32 pinned = edges_.pinned[row];
     const u32 candidates = gather_candidates(w, row, fresh, fresh_count);
     const u32 limit = options_.degree > pinned ? options_.degree - pinned : 0;
-    const u32 kept =
-        prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(), list + pinned);
+    u32 kept = smaller(candidates, edges_.capacity - pinned);
+    if (!refined_) kept = prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(), list + pinned);
+    else for (u32 i = 0; i < kept; ++i) list[pinned + i] = Pool::id_of(w.candidates[i]);
     edges_.degrees[row] = static_cast<u8>(pinned + kept);
 }
 
@@ -238,6 +240,7 @@ Status GraphBuilder::relink_all(const u32 *rows, u32 count, u32 most, OptionsOf 
 
 Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
     LEARNANN_RETURN_IF(relink_all(rows, count, options_.degree, [this](u64) { return options_; }, progress, error));
+    refined_ = true;
     // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
     Array<u8> own_count(allocator_);
     LEARNANN_RETURN_IF(own_count.allocate(edges_.rows, error));

@@ -75,7 +75,8 @@ public:
           workers_(), batch_(allocator), chosen_(allocator), chosen_count_(allocator), links_(allocator) {}
 
     // Inserts order[0..count). Rows linked before may be inserted again: they then get the edges that they lack.
-    // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already.
+    // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already. Into a graph that was
+    // refined few may be inserted: they are not, and of lists that are full only the farthest give way to them.
     Status insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error);
 
     // Links each of these rows anew, out of its neighbours and theirs: what insertion found early it found in a graph of few
@@ -107,6 +108,7 @@ private:
     GraphOptions options_;
     u32 threads_;
     Allocator allocator_;
+    bool refined_ = false;
     Worker workers_[max_threads];
     Array<u32> batch_;
     Array<u32> chosen_;         // of each row of the batch: its new edges
