@@ -481,15 +481,15 @@ LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 
 /* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
  * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row that is too long or not finite, or that has a neighbour
- * that is no row; or, as the message says, the first direction that is too long or not finite); NOMEM (`needed`);
- * CANCELLED; UNSUPPORTED. */
+ * that is no row; or, as the message says, the first direction or sample query that is too long or not finite); NOMEM (`needed`);
+ * CANCELLED; UNSUPPORTED. What was built before is forgotten, whatever it returns. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);
 
 /* Learns from a log of real queries what an index can learn with its rows as they are: edges (of those that the queries walked
  * over, what led to answers stays), under inner product entries, and the calibration. Some 500 queries, spread evenly, measure
  * and don't teach; from a thousand others on the graph is taught, and kept where it finds as much for less (lessons in the
- * report); fewer calibrate only. Queries unlike these may find less than before. The index is verified first. It and the queries
+ * report); fewer calibrate only, a hundred to a recall within some hundredths, a handful to none. Queries unlike these may find less than before. The index is verified first. It and the queries
  * (any element type) are borrowed until the builder is freed or runs again; then save, to the index's own path too. Of the
  * builder's options threads, seed, memory_limit and progress count.
  * OK; ARGUMENT (no queries, another dimension, too long or not finite: file_offset = the query); CORRUPT; UNSUPPORTED where the index

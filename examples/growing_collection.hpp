@@ -2,8 +2,8 @@
 // each, those removed are filtered out, and once in a while what is left becomes a new file in the old one's place. For one thread.
 #pragma once
 #include "learnann.h"
-
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <string>
 
@@ -53,10 +53,10 @@ private:
         live_.assign(size_t(rows_ + 63) / 64, ~uint64_t(0));
         return true;
     }
-    bool merge() {      // where it fails, all stays as it was
+    bool merge() {      // where it fails, as it does where the file is none of ours, all stays as it was
         std::map<uint64_t, Row> all = recent_;
-        Row stored(dim_), rows;
         std::vector<uint64_t> keys;
+        Row stored(dim_), rows;
         uint64_t key = 0;
         for (uint32_t row = 0; row < rows_; ++row) {
             if (!(live_[row / 64] >> row % 64 & 1)) continue;
@@ -64,6 +64,7 @@ private:
             all.emplace(key, stored);
         }
         for (const auto &[k, row] : all) keys.push_back(k), rows.insert(rows.end(), row.begin(), row.end());
+        if (!index_ && std::ifstream(path_)) return false;
         if (learnann::build(path_.c_str(), rows.data(), keys.size(), dim_, nullptr, keys.data()) || !open()) return false;
         recent_.clear();
         return true;

@@ -152,6 +152,13 @@ check "convert" bash -c "'$L' convert '$T/rows.fbin' '$T/rows.npy' && '$L' conve
 check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/s.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/t.ivecs' && cmp '$T/s.ivecs' '$T/t.ivecs'"
 
 # ---- what bad input gets ----
+for kept in l2.la queries.fbin l2.ivecs; do
+    check "a plot over $kept" ends 1 "is also an input" "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/$kept"
+done
+check "hits over the truth" ends 1 "is also an input" "$L" search "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --out "$T/l2.ivecs"
+check "hits as floats" ends 1 "row numbers" "$L" search "$T/l2.la" "$T/queries.fbin" --out "$T/hits.fvecs"
+cp "$T/queries.fbin" "$T/nan.fbin" && printf '\0\0\300\177' | dd of="$T/nan.fbin" bs=1 seek=8 conv=notrunc status=none
+check "a sample query of NaN" ends 1 "nan.fbin: query 0: .*NaN" "$L" build "$T/rows.fbin" -o "$T/none.la" --queries "$T/nan.fbin"
 check "missing input" ends 1 "no such file\|No such file" "$L" build "$T/none.fbin" -o "$T/x.la"
 check "unknown command" ends 2 "no command frobnicate" "$L" frobnicate
 check "unknown option" ends 2 "unknown option\|--frob" "$L" build "$T/rows.fbin" -o "$T/x.la" --frob

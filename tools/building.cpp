@@ -59,9 +59,12 @@ void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_buil
     }
 }
 
-Failure input_failure(const std::string &rows, const char *place, const std::string &directions, const learnann_error &error) {
-    const bool of_map = !directions.empty() && error.message != nullptr && std::strstr(error.message, "direction") != nullptr;
-    return of_map ? library_failure(directions, "direction", error) : library_failure(rows, place, error);
+Failure input_failure(const std::string &rows, const char *place, const std::string &queries, const std::string &directions,
+                      const learnann_error &error) {
+    const auto says = [&](const char *word) { return error.message != nullptr && std::strstr(error.message, word) != nullptr; };
+    if (!directions.empty() && says("direction")) return library_failure(directions, "direction", error);
+    if (!queries.empty() && says("sample query")) return library_failure(queries, "query", error);
+    return library_failure(rows, place, error);
 }
 
 const char *spectral_name(learnann_spectral spectral) {

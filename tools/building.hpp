@@ -43,7 +43,8 @@ void write_phases(JsonWriter &json, const learnann_build_report &report);
 void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_build_report &report);
 
 // What a failed build says is wrong with its rows, of which error.file_offset counts one as `place` says, or with the map in `directions`.
-Failure input_failure(const std::string &rows, const char *place, const std::string &directions, const learnann_error &error);
+Failure input_failure(const std::string &rows, const char *place, const std::string &queries, const std::string &directions,
+                      const learnann_error &error);
 
 // "pca", which auto is too, "learned", "given".
 const char *spectral_name(learnann_spectral spectral);

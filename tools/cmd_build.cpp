@@ -110,13 +110,8 @@ bool read_neighbours(const std::string &path, const std::string &rows, uint64_t 
 }
 
 bool open_inputs(const Settings &s, Inputs &in, Failure &failure) {
-    if (!check_output(s.output, failure) || !open_vectors(s.input, in.rows, failure)) return false;
+    if (!check_output(s.output, {s.input, s.keys, s.queries, s.directions, s.neighbours}, failure) || !open_vectors(s.input, in.rows, failure)) return false;
     in.row_vectors = as_vectors(in.rows.matrix);
-    for (const std::string *other : {&s.input, &s.keys, &s.queries, &s.directions, &s.neighbours}) {
-        if (!other->empty() && same_file(*other, s.output)) {
-            return fail(failure, s.output, "", "is also an input", "Name another output file.");
-        }
-    }
     if (!s.keys.empty()) {
         if (!read_keys(s.keys, in.keys, failure)) return false;
         if (in.keys.size() != in.row_vectors.count) {
@@ -164,7 +159,7 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
 // ---- the work
 
 Failure build_failure(const Settings &s, const Inputs &in, const AvailableMemory &memory, const learnann_error &error) {
-    Failure failure = input_failure(s.input, "row", s.directions, error);
+    Failure failure = input_failure(s.input, "row", s.queries, s.directions, error);
     if (error.status == LEARNANN_NOMEM && error.needed != 0) {
         failure.place.clear();
         failure.reason = format("building needs %s", size_text(error.needed).c_str());

@@ -99,7 +99,7 @@ int search(const Settings &s) {
     Failure failure;
     Figures figures;
     Measurement measurement;
-    const bool out_ok = s.out.empty() || (check_matrix_suffix(s.out, failure) && check_output(s.out, failure));
+    const bool out_ok = s.out.empty() || (check_numbers_suffix(s.out, failure) && check_output(s.out, {s.index, s.queries, s.truth}, failure));
     if (!out_ok || !measurement.open(s.index, s.queries, s.truth, plan.k, OpenHow{s.resident, s.flash, s.copy}, failure) ||
         !(s.cold ? measurement.run_cold(plan, figures, failure) : measurement.run(plan, figures, failure))) {
         return report(failure);

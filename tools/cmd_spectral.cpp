@@ -133,7 +133,7 @@ bool build_trial(const Settings &s, const Sample &sample, learnann_build_options
     }
     out.index.reset(index);
     if (status == LEARNANN_OK) return true;
-    failure = input_failure(s.input, "row of the sample", s.directions, error);
+    failure = input_failure(s.input, "row of the sample", s.queries, s.directions, error);
     return false;
 }
 

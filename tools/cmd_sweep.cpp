@@ -118,7 +118,7 @@ int sweep_command(const std::vector<std::string> &arguments) {
     Failure failure;
     Measurement measurement;
     std::vector<Figures> rows;
-    if ((!s.plot.empty() && !check_output(s.plot, failure)) ||
+    if ((!s.plot.empty() && !check_output(s.plot, {s.index, s.queries, s.truth}, failure)) ||
         !measurement.open(s.index, s.queries, s.truth, static_cast<uint32_t>(s.k), OpenHow{s.resident, false}, failure) ||
         !sweep(s, measurement, rows, failure)) {
         return report(failure);

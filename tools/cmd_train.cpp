@@ -48,8 +48,7 @@ bool train(const Settings &s, Outcome &done, Failure &failure) {
     Index index;
     MatrixFile log;
     const std::string &output = s.output;
-    if (!check_output(output, failure) || !open_index(s.index, {}, index, failure) || !open_vectors(s.queries, log, failure)) return false;
-    if (same_file(s.queries, output)) return fail(failure, output, "", "is also an input", "Name another output file.");
+    if (!check_output(output, {s.queries}, failure) || !open_index(s.index, {}, index, failure) || !open_vectors(s.queries, log, failure)) return false;
     const learnann_vectors queries = as_vectors(log.matrix);
     learnann_get_info(index.get(), &done.before);
     if (queries.dim != done.before.dim) {

@@ -158,7 +158,7 @@ bool AtomicFile::fail_write(int code, Failure &failure) {
 }
 
 bool AtomicFile::create(const std::string &path, Failure &failure) {
-    if (!check_output(path, failure)) return false;
+    if (!check_output(path, {}, failure)) return false;
     path_ = path;
     // "x" refuses what is there already, so no other file is ever followed or overwritten.
     for (int attempt = 0; attempt < 100 && stream_ == nullptr; ++attempt) {
@@ -190,12 +190,15 @@ bool write_file(const std::string &path, const std::string &text, Failure &failu
     return file.create(path, failure) && file.write(text.data(), text.size(), failure) && file.publish(failure);
 }
 
-bool check_output(const std::string &path, Failure &failure) {
+bool check_output(const std::string &path, std::initializer_list<std::string> inputs, Failure &failure) {
     std::error_code ignored;
     const fs::path target = fs::u8path(path);
     const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
     if (path.empty() || !target.has_filename()) {
         return fail(failure, path, "", "is not the name of a file", "Name the file to write.");
+    }
+    for (const std::string &input : inputs) {
+        if (fs::equivalent(fs::u8path(input), target, ignored)) return fail(failure, path, "", "is also an input", "Name another output file.");
     }
     // Renaming onto a device or a folder would replace it, or fail only after all the work.
     if (fs::exists(target, ignored) && !fs::is_regular_file(target, ignored)) {
@@ -211,11 +214,6 @@ bool check_output(const std::string &path, Failure &failure) {
     }
 #endif
     return true;
-}
-
-bool same_file(const std::string &a, const std::string &b) {
-    std::error_code ignored;
-    return fs::equivalent(fs::u8path(a), fs::u8path(b), ignored);
 }
 
 } // namespace tools

@@ -55,10 +55,7 @@ private:
 
 bool write_file(const std::string &path, const std::string &text, Failure &failure);
 
-// Says early what would go wrong when `path` is written at the end of long work.
-bool check_output(const std::string &path, Failure &failure);
-
-// Whether both paths name one existing file.
-bool same_file(const std::string &a, const std::string &b);
+// Says early what would go wrong when `path` is written at the end of long work. It must be none of the inputs; empty ones are none.
+bool check_output(const std::string &path, std::initializer_list<std::string> inputs, Failure &failure);
 
 } // namespace tools

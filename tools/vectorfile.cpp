@@ -416,6 +416,12 @@ bool check_matrix_suffix(const std::string &path, Failure &failure) {
     return format_of(path) != nullptr || fail_suffix(path, failure);
 }
 
+bool check_numbers_suffix(const std::string &path, Failure &failure) {
+    const Format *known = format_of(path);
+    if (known != nullptr && (known->container == Container::Npy || known->element == Element::I32)) return true;
+    return fail(failure, path, "", "its suffix names no format for row numbers", "Name it .ivecs, .ibin or .npy.");
+}
+
 bool write_matrix(const std::string &path, const Matrix &matrix, const std::string &source, bool (*stop)(),
                   Failure &failure) {
     const Format *known = format_of(path);

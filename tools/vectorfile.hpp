@@ -55,8 +55,9 @@ int64_t id_at(const Matrix &matrix, uint64_t row, uint32_t column);
 
 bool read_keys(const std::string &path, std::vector<uint64_t> &keys, Failure &failure);
 
-// Whether `path` has a suffix that write_matrix knows.
+// Whether `path` has a suffix that write_matrix knows; that it writes whole numbers of 32 bits to.
 bool check_matrix_suffix(const std::string &path, Failure &failure);
+bool check_numbers_suffix(const std::string &path, Failure &failure);
 
 // Writes what the suffix of `path` says. Values never change: one that the file's element type can't hold exactly is a
 // failure (`source` names the file it came from). .npy keeps the element type. `stop`, where there is one, is asked now

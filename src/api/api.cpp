@@ -241,7 +241,7 @@ learnann_status learnann_get_info(const learnann_index *index, learnann_index_in
 }
 
 learnann_status learnann_calibration(const learnann_index *index, uint32_t k, uint32_t point, uint32_t *effort, float *recall) {
-    if (!index || !effort || !recall) return LEARNANN_ARGUMENT;
+    if (!index || !effort || !recall || (k != 1 && k != 10 && k != 100)) return LEARNANN_ARGUMENT;
     for (u32 i = 0; i < index->view.calibration_points(); ++i) {
         const CalibrationPoint p = index->view.calibration(i);
         if (p.k != k || point-- != 0) continue;

@@ -84,6 +84,7 @@ learnann_status learnann_builder_run(learnann_builder *builder, const learnann_v
                                      learnann_error *error) {
     fail(error, LEARNANN_OK, "");
     if (!builder) return fail(error, LEARNANN_ARGUMENT, "the builder is NULL");
+    builder->pipeline.forget();
     LEARNANN_RETURN_IF(check_vectors(rows, error));
     if (rows->count == 0) return fail(error, LEARNANN_ARGUMENT, "there are no rows");
     if (rows->count >= no_row) return fail(error, LEARNANN_ARGUMENT, "there are more than 2^32 - 2 rows");
@@ -102,6 +103,7 @@ learnann_status learnann_builder_run(learnann_builder *builder, const learnann_v
 learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index, const learnann_vectors *queries,
                                        learnann_error *error) {
     fail(error, LEARNANN_OK, "");
+    if (builder) builder->pipeline.forget();
     if (!builder || !index) return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be");
     LEARNANN_RETURN_IF(check_vectors(queries, error));
     if (queries->count == 0) return fail(error, LEARNANN_ARGUMENT, "there are no queries");

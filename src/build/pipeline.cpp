@@ -74,7 +74,7 @@ Status Pipeline::begin(const char *phase) {
 }
 
 void Pipeline::start() {
-    writer_.clear();
+    forget();
     report_ = learnann_build_report_default();
     report_.threads = thread_count(options_);
     calibration_ = Calibration{};

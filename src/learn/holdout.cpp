@@ -28,9 +28,8 @@ inline u32 holdout_size(const Rows &rows) {
 inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 seed, Holdout &h, learnann_error *error) {
     const u32 d = rows.dim();
     h.from_rows = given == nullptr;
-    h.count = holdout_size(rows);
-    if (given) h.count = static_cast<u32>(smaller<u64>(h.count, given->count));
-    else h.count = rows.count() <= scanned_rows ? 0 : smaller(h.count, rows.count() / most_held);
+    if (given) h.count = static_cast<u32>(smaller<u64>(Holdout::most, given->count));
+    else h.count = rows.count() <= scanned_rows ? 0 : smaller(holdout_size(rows), rows.count() / most_held);
     if (h.count == 0) return LEARNANN_OK;
     h.measured = smaller(h.count, given ? 2 * measured_size(rows) : measured_size(rows));
     LEARNANN_RETURN_IF(h.queries.allocate(static_cast<u64>(h.count) * d, error));

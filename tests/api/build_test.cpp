@@ -596,8 +596,10 @@ TEST_CASE("wrong options and arguments") {
     const learnann_vectors rows{values, 5, 0, 4, LEARNANN_F32};
     const auto wrong = [&](learnann_vectors v) {
         learnann_error error{};
+        (void)learnann_builder_run(builder, &rows, nullptr, nullptr);
         CHECK(learnann_builder_run(builder, &v, nullptr, &error) == LEARNANN_ARGUMENT);
         CHECK(error.status == LEARNANN_ARGUMENT);
+        CHECK(learnann_builder_bytes(builder) == 0);        // not what was built before
     };
     CHECK(learnann_builder_run(nullptr, &rows, nullptr, nullptr) == LEARNANN_ARGUMENT);
     CHECK(learnann_builder_run(builder, nullptr, nullptr, nullptr) == LEARNANN_ARGUMENT);

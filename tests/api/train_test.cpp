@@ -93,7 +93,7 @@ TEST_CASE("queries teach a graph what they want: less work at the recall asked f
     REQUIRE(after.status == LEARNANN_OK);
     CHECK(learnann_verify(after.handle, nullptr) == LEARNANN_OK);
     const learnann_build_report report = builder.report();
-    CHECK(report.lessons == 5000 - 256);        // the others measure
+    CHECK(report.lessons == 5000 - 512);        // the others measure
     CHECK(report.entries == after.info().entries);
     CHECK(report.hot_bytes_per_row * 6000 == doctest::Approx(static_cast<double>(after.info().hot_bytes)));
 
