@@ -301,7 +301,7 @@ Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
         for (const u32 row : holdout_.query_rows) {
             const u32 slot = slot_of_row_[row];
             const bool entry = std::find(entries_.rows.begin(), entries_.rows.end(), slot) != entries_.rows.end();
-            if (entry) continue;        // an entry has to be in the graph: that query counts as easy
+            if (entry) continue;        // by inner product: it has to be in the graph, and counts as an easy query
             placed[slot] = as_held;
             order[n - ++held] = slot;
         }
@@ -355,7 +355,7 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     EntryTable entries;
     EdgeLists lists;
     Array<u32> order(allocator_);
-    LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), threads(), options_.seed + 6, allocator_, entries.rows, error));
+    LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), nullptr, threads(), options_.seed + 6, allocator_, entries.rows, error));
     LEARNANN_RETURN_IF(entries.arrange(angular, allocator_, error));
     LEARNANN_RETURN_IF(lists.allocate(n, angular_capacity, allocator_, error));
     LEARNANN_RETURN_IF(order.allocate(n, error));
@@ -380,7 +380,11 @@ Status Pipeline::link_by_angle(learnann_error *error) {
 
 Status Pipeline::choose_central_entries(learnann_error *error) {
     const CodeSpace around = link_space();
-    LEARNANN_RETURN_IF(choose_entries(around, entry_count(around.rows), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    Array<u8> held(allocator_);     // an entry finds itself
+    LEARNANN_RETURN_IF(held.zeroes(around.rows, error));
+    if (holds_out_rows())
+        for (const u32 row : holdout_.query_rows) held[slot_of_row_[row]] = 1;
+    LEARNANN_RETURN_IF(choose_entries(around, entry_count(around.rows), held.data(), threads(), options_.seed + 3, allocator_, entries_.rows, error));
     return entries_.arrange(around, allocator_, error);
 }
 

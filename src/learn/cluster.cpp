@@ -115,20 +115,21 @@ private:
 };
 
 // A random sample of the rows; all of them, in random order, where there are no more.
-inline Status shuffled_rows(u32 rows, u64 count, u64 seed, const Allocator &allocator, Array<u32> &sample, learnann_error *error) {
+inline Status shuffled_rows(u32 rows, u64 count, const u8 *left_out, u64 seed, const Allocator &allocator, Array<u32> &sample, learnann_error *error) {
     Array<u32> shuffled(allocator);
     LEARNANN_RETURN_IF(shuffled.allocate(rows, error));
     shuffle(shuffled.data(), rows, seed);
+    if (left_out) rows = static_cast<u32>(std::remove_if(shuffled.begin(), shuffled.end(), [&](u32 row) { return left_out[row] != 0; }) - shuffled.begin());
     LEARNANN_RETURN_IF(sample.allocate(smaller<u64>(rows, count), error));
     std::memcpy(sample.data(), shuffled.data(), sample.size() * sizeof(u32));
     return LEARNANN_OK;
 }
 
-Status choose_entries(const CodeSpace &space, u32 count, u32 threads, u64 seed, const Allocator &allocator,
+Status choose_entries(const CodeSpace &space, u32 count, const u8 *left_out, u32 threads, u64 seed, const Allocator &allocator,
                       Array<u32> &entries, learnann_error *error) {
-    count = smaller(count, space.rows);
     Array<u32> sample(allocator), rows(allocator);
-    LEARNANN_RETURN_IF(shuffled_rows(space.rows, 8ull * count, seed, allocator, sample, error));
+    LEARNANN_RETURN_IF(shuffled_rows(space.rows, 8ull * count, left_out, seed, allocator, sample, error));
+    count = smaller(count, static_cast<u32>(sample.size()));
     KMeans clusters(space, sample, count, threads, allocator);
     LEARNANN_RETURN_IF(clusters.run(3, error));
     LEARNANN_RETURN_IF(rows.allocate(count, error));
@@ -143,7 +144,7 @@ Status choose_inner_entries(const CodeSpace &inner, const CodeSpace &angular, u3
                             const Allocator &allocator, Array<u32> &entries, learnann_error *error) {
     const u32 n = inner.rows, overall = smaller(count, n), clustered = smaller(count, n);
     Array<u32> sample(allocator), order(allocator), longest(allocator);
-    LEARNANN_RETURN_IF(shuffled_rows(n, 256ull * clustered, seed, allocator, sample, error));
+    LEARNANN_RETURN_IF(shuffled_rows(n, 256ull * clustered, nullptr, seed, allocator, sample, error));
     KMeans clusters(angular, sample, clustered, threads, allocator);
     LEARNANN_RETURN_IF(clusters.run(4, error));
     LEARNANN_RETURN_IF(longest.allocate(clustered + overall, error));
