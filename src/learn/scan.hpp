@@ -18,7 +18,7 @@ struct QueryMemory {
         codec.use(a);
         code.use(a);
         bytes.use(a);
-        LEARNANN_RETURN_IF(codec.allocate(*space.codec, error));
+        LEARNANN_RETURN_IF(codec.allocate(*space.codec, error));    // NOLINT(clang-analyzer-core.NonNullParamChecker): set with records
         LEARNANN_RETURN_IF(code.allocate(query_bytes(space.stride()), error));
         return bytes.allocate(space.codec->dim, error);
     }
