@@ -153,8 +153,8 @@ int bench_command(const std::vector<std::string> &arguments) {
     std::vector<SetRun> runs;
     std::error_code ignored;
     std::filesystem::create_directories(s.cache, ignored);
-    if ((!s.json.empty() && !tools::check_output(s.json, failure)) ||
-        (!s.svg.empty() && !tools::check_output(s.svg, failure)) || !choose_systems(s.systems, kinds, failure) ||
+    if ((!s.json.empty() && !tools::check_output(s.json, {}, failure)) ||
+        (!s.svg.empty() && !tools::check_output(s.svg, {}, failure)) || !choose_systems(s.systems, kinds, failure) ||
         !open_runs(s, kinds, runs, failure)) {
         return tools::report(failure);
     }

@@ -64,8 +64,7 @@ private:
             all.emplace(key, stored);
         }
         for (const auto &[k, row] : all) keys.push_back(k), rows.insert(rows.end(), row.begin(), row.end());
-        if (!index_ && std::ifstream(path_)) return false;
-        if (learnann::build(path_.c_str(), rows.data(), keys.size(), dim_, nullptr, keys.data()) || !open()) return false;
+        if ((!index_ && std::ifstream(path_)) || learnann::build(path_.c_str(), rows.data(), keys.size(), dim_, nullptr, keys.data()) || !open()) return false;
         recent_.clear();
         return true;
     }

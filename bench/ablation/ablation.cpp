@@ -250,7 +250,7 @@ int ablation_command(const std::vector<std::string> &arguments) {
 
     Failure failure;
     std::vector<SetBuilds> runs(names.size());
-    if ((!s.json.empty() && !tools::check_output(s.json, failure)) || (!s.svg.empty() && !tools::check_output(s.svg, failure)))
+    if ((!s.json.empty() && !tools::check_output(s.json, {}, failure)) || (!s.svg.empty() && !tools::check_output(s.svg, {}, failure)))
         return tools::report(failure);
     for (size_t i = 0; i < names.size(); ++i) {
         if (!open_dataset(s.data, names[i], runs[i].set, failure)) return tools::report(failure);

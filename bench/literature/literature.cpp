@@ -118,7 +118,7 @@ int literature_command(const std::vector<std::string> &arguments) {
     std::string said;
     const auto begin = std::chrono::steady_clock::now();
     if (s.landmarks != 0 && s.landmarks <= s.nearest) return tools::usage_error("literature", "--landmarks must be more than --nearest");
-    if (!tools::check_matrix_suffix(s.output, failure) || !tools::check_output(s.output, failure) || !load(s.input, s.lists, s.metric, data, failure)) return tools::report(failure);
+    if (!tools::check_matrix_suffix(s.output, failure) || !tools::check_output(s.output, {s.input, s.lists}, failure) || !load(s.input, s.lists, s.metric, data, failure)) return tools::report(failure);
     if (!(map ? make_map(s, data, said, failure) : make_graph(s, data, said, failure))) return tools::report(failure);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return tools::finish(format("%s of %s: %.1f s%s\n", s.kind.c_str(), s.input.c_str(), seconds, said.c_str()));

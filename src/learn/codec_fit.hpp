@@ -25,5 +25,4 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
 Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, u32 threads, const Progress &progress,
                    const Allocator &allocator, u8 *records, learnann_error *error);
 
-
 LEARNANN_END

@@ -3,6 +3,8 @@
 
 #include "../../tools/file.hpp"
 
+#include <algorithm>
+
 namespace memoryfiles {
 std::vector<uint8_t> content, written;
 bool present = false;
@@ -52,8 +54,9 @@ bool write_file(const std::string &path, const std::string &text, Failure &failu
     return file.create(path, failure) && file.write(text.data(), text.size(), failure) && file.publish(failure);
 }
 
-bool check_output(const std::string &, Failure &) { return true; }
-
-bool same_file(const std::string &a, const std::string &b) { return memoryfiles::present && a == b; }
+bool check_output(const std::string &path, std::initializer_list<std::string> inputs, Failure &failure) {
+    const bool is_input = memoryfiles::present && std::find(inputs.begin(), inputs.end(), path) != inputs.end();
+    return !is_input || fail(failure, path, "", "is also an input", "Name another output file.");
+}
 
 }  // namespace tools
