@@ -187,10 +187,14 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     }
     const u32 pinned = edges_.pinned[row];
     const u32 candidates = gather_candidates(w, row, fresh, fresh_count);
-    const u32 limit = options_.degree > pinned ? options_.degree - pinned : 0;
-    u32 kept = smaller(candidates, edges_.capacity - pinned);
-    if (!refined_) kept = prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(), list + pinned);
-    else for (u32 i = 0; i < kept; ++i) list[pinned + i] = Pool::id_of(w.candidates[i]);
+    u32 kept;
+    if (refined_) {
+        kept = smaller(candidates, edges_.capacity - pinned);
+        for (u32 i = 0; i < kept; ++i) list[pinned + i] = Pool::id_of(w.candidates[i]);
+    } else {
+        const u32 limit = options_.degree > pinned ? options_.degree - pinned : 0;
+        kept = prune(space_, options_, w.candidates.data(), candidates, limit, w.other.data(), list + pinned);
+    }
     edges_.degrees[row] = static_cast<u8>(pinned + kept);
 }
 
