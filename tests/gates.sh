@@ -28,7 +28,7 @@ gate() {
     holds "$set recall@10 at effort 32" "$(number recall "$T/search.json")" ">=" 0.92
     [ "$6" = - ] || holds "$set hot bytes a row" "$(number hot_bytes_per_row "$T/build.json")" "<=" "$6"
     "$B/learnann" info "$T/$set.la" --json >"$T/info.json"
-    holds "$set heap bytes while open" "$(number private_bytes "$T/info.json")" "<=" 262144
+    holds "$set heap bytes while open" "$(number private_bytes "$T/info.json")" "<=" 1024
 }
 gate fashion-mnist base.u8bin query.u8bin truth.ibin l2 240 200
 gate bge-micro base.npy query.npy truth.npy cos 240 200

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 CXX=${CXX:-g++} XSIMD=${XSIMD:-}
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
-promise=98304
+promise=61440
 # text NAME FLAGS...: the row of a table; the bytes are left in $bytes.
 text() {
     local name=$1

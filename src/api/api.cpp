@@ -145,7 +145,7 @@ struct Batch {
             const u64 begin = b.next.fetch_add(run, std::memory_order_relaxed);
             if (begin >= b.queries->count) break;
             o.status = search_queries(b.index->view, scratch->space, *b.queries, begin, smaller(begin + run, b.queries->count),
-                                      Workspace::max_lanes, *b.request, b.hits, b.counts, o.stats, &o.error);
+                                      *b.request, b.hits, b.counts, o.stats, &o.error);
         }
         learnann_scratch_free(scratch);
     }
@@ -296,8 +296,7 @@ learnann_status learnann_search_interleaved(const learnann_index *index, learnan
     if (status == LEARNANN_OK && (!scratch || scratch->index != index))
         status = fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
     if (status == LEARNANN_OK && queries->count > 0)
-        status = search_queries(index->view, scratch->space, *queries, 0, queries->count, Workspace::max_lanes, request, hits,
-                                counts, counted, error);
+        status = search_queries(index->view, scratch->space, *queries, 0, queries->count, request, hits, counts, counted, error);
     return finish_search(status, counts, queries, request, counted, stats);
 }
 
@@ -310,7 +309,8 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
     SearchRequest request;
     Status status = check_search(index, queries, k, options, hits, counts, o, request, error);
     if (status != LEARNANN_OK) return finish_search(status, counts, queries, request, counted, stats);
-    const u32 threads = o.threads ? smaller(o.threads, max_threads) : core_count();
+    const u64 runs = (queries->count + Batch::run - 1) / Batch::run;
+    const u32 threads = static_cast<u32>(clamp<u64>(runs, 1, o.threads ? smaller(o.threads, max_threads) : core_count()));
     Batch batch;
     batch.index = index;
     batch.queries = queries;

@@ -31,7 +31,7 @@ struct ExactRows {
     static constexpr u32 ranked_k[3] = {1, 10, 50};
     Status measure_ranking(const Holdout &holdout, const u32 *slot_of_row, float share[3], learnann_error *error) const;
 
-    // Whether a bytes-only type can hold integer rows of the other sign; false with the row at fault.
+    // ARGUMENT, with the first row at fault, where half floats are asked for and can't hold a value.
     Status check(learnann_error *error) const;
 
 private:

@@ -14,10 +14,9 @@ struct CrcSink final : Sink {
         crc = crc32c(crc, bytes, size);
         return to.write(bytes, size, error);
     }
-    Status rewind(learnann_error *error) override { return to.rewind(error); }
 };
 
-struct MemorySink final : Sink {
+struct MemorySink final : FileSink {
     u8 *const start;
     u8 *to;
     explicit MemorySink(void *buffer) : start(static_cast<u8 *>(buffer)), to(start) {}
@@ -33,11 +32,11 @@ struct MemorySink final : Sink {
 };
 
 // Small writes are gathered, so that a producer may write row by row.
-struct FileSink final : Sink {
+struct DiskSink final : FileSink {
     AtomicFile &file;
     Array<u8> buffer;
     size_t filled = 0;
-    FileSink(AtomicFile &f, const Allocator &allocator) : file(f), buffer(allocator) {}
+    DiskSink(AtomicFile &f, const Allocator &allocator) : file(f), buffer(allocator) {}
     Status write(const void *bytes, size_t size, learnann_error *error) override {
         if (filled + size > buffer.size()) LEARNANN_RETURN_IF(flush(error));
         if (size > buffer.size()) return file.write(bytes, size, error);
@@ -64,7 +63,7 @@ u64 FileWriter::file_bytes() const {
     return size;
 }
 
-Status FileWriter::write(Sink &sink, learnann_error *error) const {
+Status FileWriter::write(FileSink &sink, learnann_error *error) const {
     FileHeader header{};
     std::memcpy(header.magic, file_magic, sizeof header.magic);
     header.writer_version = LEARNANN_VERSION;
@@ -94,7 +93,7 @@ Status FileWriter::write(Sink &sink, learnann_error *error) const {
 
 Status save_file(const FileWriter &writer, const char *path, const Allocator &allocator, learnann_error *error) {
     AtomicFile file(allocator);
-    FileSink sink(file, allocator);
+    DiskSink sink(file, allocator);
     LEARNANN_RETURN_IF(sink.buffer.allocate(1u << 20, error));
     LEARNANN_RETURN_IF(file.create(path, error));
     LEARNANN_RETURN_IF(writer.write(sink, error));

@@ -9,11 +9,18 @@ LEARNANN_BEGIN
 // Takes bytes, in order.
 struct Sink {
     virtual Status write(const void *bytes, size_t size, learnann_error *error) = 0;
+
+protected:
+    ~Sink() = default;
+};
+
+// Takes those of a whole file.
+struct FileSink : Sink {
     // What is written next replaces the first bytes.
     virtual Status rewind(learnann_error *error) = 0;
 
 protected:
-    ~Sink() = default;
+    ~FileSink() = default;
 };
 
 // A section: either plain bytes, or a producer that writes them to a sink.
@@ -48,7 +55,7 @@ public:
     }
     bool empty() const { return count_ == 0; }
     u64 file_bytes() const;
-    Status write(Sink &sink, learnann_error *error) const;
+    Status write(FileSink &sink, learnann_error *error) const;
 
 private:
     Section sections_[section_kinds];

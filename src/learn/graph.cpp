@@ -107,7 +107,7 @@ Status GraphBuilder::insert(const u32 *order, u32 count, u32 linked, const Progr
     u32 done = 0;
     if (linked == 0) {
         const u32 seeds = smaller(count, first_rows);
-        LEARNANN_RETURN_IF(link_batch(order, seeds, order, seeds, error));
+        link_batch(order, seeds, order, seeds);
         done = seeds;
     }
     while (done < count) {
@@ -116,7 +116,7 @@ Status GraphBuilder::insert(const u32 *order, u32 count, u32 linked, const Progr
         // Rows are in spatial order: ascending, one search leaves in cache what the next one needs.
         std::memcpy(batch_.data(), order + done, batch * sizeof(u32));
         std::sort(batch_.begin(), batch_.begin() + batch);
-        LEARNANN_RETURN_IF(link_batch(batch_.data(), batch, nullptr, 0, error));
+        link_batch(batch_.data(), batch, nullptr, 0);
         done += batch;
     }
     return LEARNANN_OK;
@@ -267,7 +267,7 @@ Status GraphBuilder::even_out(const u32 *rows, u32 count, const Progress &progre
     }, progress, error);
 }
 
-Status GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *) {
+void GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count) {
     const u32 degree = options_.degree, most = options_.chosen ? options_.chosen : degree;
     parallel(threads_, count, 16, [&](u64 i, u32 worker) {
         Worker &w = workers_[worker];
@@ -294,7 +294,6 @@ Status GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u3
         const u64 begin = chosen_[g], end = g + 1 < groups ? chosen_[g + 1] : links;
         add_links(workers_[worker], static_cast<u32>(links_[begin] >> 32), links_.data() + begin, static_cast<u32>(end - begin));
     });
-    return LEARNANN_OK;
 }
 
 LEARNANN_END

@@ -93,7 +93,7 @@ private:
         Array<i64> candidates;
     };
     Status prepare(u32 batch, learnann_error *error);
-    Status link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count, learnann_error *error);
+    void link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count);
     void find_candidates(Worker &w, u32 row, const u32 *seeds, u32 seed_count);
     u32 join_candidates(Worker &w, u32 row);
     u32 gather_candidates(Worker &w, u32 row, const u32 *more, u32 more_count);

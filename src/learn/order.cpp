@@ -46,7 +46,7 @@ u32 split(const CodeSpace &space, u32 *order, Cell cell) {
     return middle;
 }
 
-// Splits down to the leaves; the stack stays as deep as the tree because the larger half waits.
+// Splits down to the leaves. A half waits for each level of the tree, which halves: 64 are enough for any number of rows.
 void split_all(const CodeSpace &space, u32 *order, Cell cell) {
     Cell stack[64];
     u32 depth = 0;

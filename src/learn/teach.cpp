@@ -118,7 +118,7 @@ Status Teacher::note(const Trace &t, const EdgeLists &edges, learnann_error *err
     return LEARNANN_OK;
 }
 
-// The first two of a list, its pinned or nearest ones, stay where none led anywhere.
+// Two edges stay, whether or not they led anywhere: those that did, then others. What was pinned no longer comes first.
 void Teacher::drop_idle(EdgeLists &edges, u32 enough) const {
     for (u32 row = 0; row < space_.rows; ++row) {
         if (expanded_[row] < enough) continue;
@@ -126,6 +126,7 @@ void Teacher::drop_idle(EdgeLists &edges, u32 enough) const {
         u32 *list = edges.of(row), kept = 0;
         for (u32 i = 0; i < edges.degrees[row]; ++i)
             if (led[i]) std::swap(list[kept++], list[i]);
+        edges.pinned[row] = 0;
         edges.degrees[row] = static_cast<u8>(larger(kept, smaller<u32>(2, edges.degrees[row])));
     }
 }

@@ -36,7 +36,6 @@ public:
         std::sort_heap(hits_, hits_ + count_, Nearer());
         return count_;
     }
-    u32 count() const { return count_; }
 
 private:
     const FileView &view_;

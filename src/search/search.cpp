@@ -368,10 +368,10 @@ u32 Searcher::scan_exact(Lane &lane, learnann_hit *out, float radius) const {
 }
 
 Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
-                      u32 in_flight, const SearchRequest &request, learnann_hit *hits, u32 *counts,
-                      learnann_search_stats &stats, learnann_error *error) {
+                      const SearchRequest &request, learnann_hit *hits, u32 *counts, learnann_search_stats &stats,
+                      learnann_error *error) {
     const Searcher searcher(view, request, stats);
-    const u32 lanes = static_cast<u32>(smaller<u64>(clamp<u32>(in_flight, 1, Workspace::max_lanes), end - begin));
+    const u32 lanes = static_cast<u32>(smaller<u64>(Workspace::max_lanes, end - begin));
     u64 next = begin;
     u32 in_work = 0;
     for (u32 i = 0; i < lanes; ++i) space.lanes[i].stage = Lane::idle;

@@ -49,10 +49,10 @@ struct Workspace {
     }
 };
 
-// The queries [begin, end) with up to `in_flight` at once. Adds to stats. error->file_offset names the query at fault.
+// The queries [begin, end), a lane each at once. Adds to stats. error->file_offset names the query at fault.
 Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
-                      u32 in_flight, const SearchRequest &request, learnann_hit *hits, u32 *counts,
-                      learnann_search_stats &stats, learnann_error *error);
+                      const SearchRequest &request, learnann_hit *hits, u32 *counts, learnann_search_stats &stats,
+                      learnann_error *error);
 
 // All rows within a distance, nearest first, at most request.k of them.
 Status search_range(const FileView &view, Workspace &space, const learnann_vectors &query, float max_distance,

@@ -1,5 +1,5 @@
 // simd.hpp: the only includer of xsimd. Uses the subset that means the same from xsimd 8.1 to 14.3, with two shims.
-// Where the target has no batch type (riscv64, WebAssembly) LEARNANN_HAVE_XSIMD is 0 and scalar.cpp serves.
+// Where the target has no batch type (riscv64, WebAssembly) LEARNANN_HAVE_XSIMD is 0, and scalar.cpp or wasm.cpp serves.
 #pragma once
 
 #include "base/base.hpp"

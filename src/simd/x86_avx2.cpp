@@ -221,10 +221,6 @@ LEARNANN_AVX2 inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, 
     return first;
 }
 
-LEARNANN_AVX2 LEARNANN_INLINE __m256i widen_row(const i8 *p) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
-}
-
 template <u32 Rows> LEARNANN_AVX2 inline void axpy4_rows(float *y, u64 stride, const float *const x[4], const float *a, u32 n) {
     __m256 weights[Rows][4];
     for (u32 row = 0; row < Rows; ++row)
