@@ -10,8 +10,9 @@
  *     A learnann_scratch and a learnann_builder belong to one thread at a time.
  *   - Errors are values. Every fallible function returns a learnann_status and, where `error` is not NULL, fills it with
  *     the reason. On failure every output handle is NULL and every output count is 0. Nothing throws, aborts or prints.
+ *     (The vectors that the C++ wrapper returns may throw std::bad_alloc.)
  *   - Option structs begin with struct_size; get one from its ..._default() function, which sets it. Zero in any other
- *     field means "the default", so structs can grow without breaking callers.
+ *     field means "the default", so structs can grow without breaking callers. Fields named `reserved` are to stay 0.
  *   - Every ..._free / ..._close accepts NULL.
  *   - Whatever reads an index takes up to 32 KiB of stack, whatever builds or trains one up to 512 KiB (measured at -O2).
  *   - Sizes are bytes unless the name says otherwise. Vectors are dense, of `dim` elements, in the machine's byte order.
@@ -19,15 +20,23 @@
  *       L2   squared Euclidean distance          |q - x|^2
  *       IP   negated inner product              -<q, x>          (norms may differ as they like)
  *       COS  cosine distance                     1 - <q, x> / (|q| |x|);  1 where either is the zero vector
- *     They are computed on the exact rows as the file keeps them; only an index built with LEARNANN_EXACT_NONE reports
- *     estimates, and one built with LEARNANN_EXACT_I4, _I2 or _BINARY distances to rows that are roughly those given. For L2 and IP over rows kept as the bytes they were given in, and a query of such whole numbers, a distance is
- *     the true one, rounded once. Else sums are floats, whose order differs by instruction set: within (dim + 8) 2^-23 of
+ *     They are computed on the exact rows as the file keeps them. Two exceptions: an index built with LEARNANN_EXACT_NONE
+ *     reports estimates, and one built with LEARNANN_EXACT_I4, _I2 or _BINARY the distances to its rounded rows.
+ *     For L2 and IP over rows kept as the bytes they were given in, and a query of such whole numbers, a distance is the
+ *     true one, rounded once. Otherwise sums are floats, whose order differs by instruction set: within (dim + 8) 2^-23 of
  *     what was added up (L2: the distance; IP: the sum of |q_i x_i|; COS: 1; L2 of floats kept as bytes: |q|^2 + |x|^2), in
  *     practice a few 2^-24. Distances below 1e-37 may lose digits, or be 0.
- *   - Vectors are at most 1e18 long: longer ones, like NaN and infinity, are LEARNANN_ARGUMENT. (A query of COS may have any length.)
+ *   - Rows are at most 1e18 long: longer ones, like NaN and infinity, are LEARNANN_ARGUMENT. So are queries longer than
+ *     about 2e18 (under COS a query may have any length).
  *
  * The C API is C99. The C++17 wrapper at the end is inline, adds ownership, and compiles with -fno-exceptions.
  * In one translation unit, `#define LEARNANN_IMPLEMENTATION` before the include gives the single-include form.
+ *
+ * Switches, defined when learnann.c++ is compiled (or by whoever includes this with LEARNANN_IMPLEMENTATION):
+ *   LEARNANN_READ_ONLY   leaves building and training out
+ *   LEARNANN_NO_X86      leaves out the code for SSSE3, AVX2 and AVX-512, which is otherwise chosen at run time: a smaller reader
+ *   LEARNANN_NO_XSIMD    does without xsimd: plain C++ where there is no code of our own for the machine
+ *   LEARNANN_SHARED      on Windows, when the library and when its users are compiled: it is a DLL
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef LEARNANN_H
@@ -40,8 +49,12 @@
 #define LEARNANN_VERSION 100   /* major * 10000 + minor * 100 + patch */
 
 #ifndef LEARNANN_API
-#if defined(_WIN32) && defined(LEARNANN_SHARED)
+#if defined(_WIN32) && defined(LEARNANN_SHARED)     /* a DLL: by the library and by whoever uses it */
+#ifdef LEARNANN_AMALGAMATION
 #define LEARNANN_API __declspec(dllexport)
+#else
+#define LEARNANN_API __declspec(dllimport)
+#endif
 #elif defined(__GNUC__)
 #define LEARNANN_API __attribute__((visibility("default")))
 #else
@@ -86,8 +99,8 @@ LEARNANN_API const char *learnann_status_text(learnann_status status);
 /* LEARNANN_VERSION of the compiled library. */
 LEARNANN_API uint32_t learnann_version(void);
 
-/* The instruction set in use: "scalar", "sse2", "ssse3", "avx2", "avx512", "neon" or "dotprod". Chosen once, at first
- * use; the environment variable LEARNANN_ISA overrides it where the machine has what it names. A static string. */
+/* The instruction set in use: "scalar", "sse2", "ssse3", "avx2", "avx512", "neon", "dotprod" or "simd128". Chosen once, at
+ * first use; the environment variable LEARNANN_ISA overrides it where the machine has what it names. A static string. */
 LEARNANN_API const char *learnann_isa(void);
 
 /* ---- vectors, memory ---------------------------------------------------------------------------------------- */
@@ -95,10 +108,10 @@ LEARNANN_API const char *learnann_isa(void);
 typedef enum learnann_type { LEARNANN_F32 = 1, LEARNANN_F16 = 2, LEARNANN_I8 = 3, LEARNANN_U8 = 4 } learnann_type;
 typedef enum learnann_metric { LEARNANN_L2 = 1, LEARNANN_IP = 2, LEARNANN_COS = 3 } learnann_metric;
 
-/* How an index keeps its rows for the last ranking. The kinds of few bits hold what a row's code leaves of it, rounded: a quarter to
- * a sixteenth of the bytes of f16. Distances are those to the row so kept, not to the one given: a row is not at 0 from itself, and
- * some of the true neighbours are ranked wrongly, for which the recall that an effort promises allows: asked for more than they
- * reach, a search does what it can. */
+/* How an index keeps its rows for the final ranking. I4, I2 and BINARY store what a row's code leaves of it, rounded to so many
+ * bits: a quarter to a sixteenth of the bytes of f16. Distances are those to the stored row: a row is not at 0 from itself, and
+ * some neighbours change places. The calibrated recall takes that loss into account; asked for a recall that is out of reach,
+ * a search does the best that the kind allows. */
 typedef enum learnann_exact {
     LEARNANN_EXACT_AUTO = 0,    /* as the rows were given */
     LEARNANN_EXACT_F32 = 1,
@@ -129,11 +142,11 @@ typedef struct learnann_allocator {
     void *context;
 } learnann_allocator;
 
-/* The graph that searches walk on. All end in the same file and are searched alike. All but the default, and one that is given, are
- * there to be compared with it (`make ablation`); all but the default are not taught by queries: those calibrate them only. */
+/* The graph that searches walk on. All end in the same file and are searched alike. KNN, NSW, HNSW and UNIFORM are there to be
+ * compared with the default (`make ablation`). Only the default learns from queries; the others are merely calibrated by them. */
 typedef enum learnann_graph {
     LEARNANN_GRAPH_AUTO = 0,        /* adaptive */
-    LEARNANN_GRAPH_ADAPTIVE = 1,    /* as many edges a row as occlusion pruning leaves; under inner product with neighbours by angle */
+    LEARNANN_GRAPH_ADAPTIVE = 1,    /* as many edges a row as occlusion pruning leaves; under inner product also neighbours by angle */
     LEARNANN_GRAPH_KNN = 2,         /* each row's `degree` nearest rows, exactly, ties by smaller row number, and what makes all
                                      * rows reachable. Compares all pairs: UNSUPPORTED where rows^2 x dim is above 2e13 */
     LEARNANN_GRAPH_NSW = 3,         /* rows inserted at random, linked to and from the nearest degree / 2 that a walk from the one
@@ -143,8 +156,8 @@ typedef enum learnann_graph {
                                      * through the layers (Malkov and Yashunin, 2016) */
     LEARNANN_GRAPH_UNIFORM = 5,     /* adaptive, then linked anew with as many edges, the same number for every row: tells what it
                                      * is worth that rows have as many as they need */
-    LEARNANN_GRAPH_GIVEN = 6        /* the edges of `neighbours` in the build's options, made elsewhere (on a GPU, by a network), and what
-                                     * makes all rows reachable */
+    LEARNANN_GRAPH_GIVEN = 6        /* the edges of `neighbours` in the build's options, made elsewhere (on a GPU, by a network), and
+                                     * what makes all rows reachable */
 } learnann_graph;
 
 /* ---- open --------------------------------------------------------------------------------------------------- */
@@ -155,16 +168,15 @@ typedef struct learnann_index learnann_index;
  * servers, where translating the addresses of small pages costs a search some tenth of its time. */
 #define LEARNANN_OPEN_RESIDENT 1u
 
-/* For many queries to a file that the memory there is for it does not hold: a query asks for the exact rows that it will most
- * likely read while it still walks, so that the device reads them side by side and meanwhile, where it would wait for one after the
- * other; and the hot part is read ahead, and kept rather than exact rows. Some tenth more rows are read than needed. Rows that are in
- * memory already cost some 0.3 microseconds each for it. Not with learnann_open_memory. Without it the first queries read no more of
- * the file than they touch. */
+/* For many queries to a file larger than memory. A search requests the exact rows that it will probably need while it still walks,
+ * so that the device reads them side by side; the hot part is read ahead, and preferred when the system has to drop pages. About a
+ * tenth more rows are read than are needed, and each row costs 0.3 microseconds even where it is in memory already. Without this
+ * flag searches read no more of the file than they touch. Not with learnann_open_memory. */
 #define LEARNANN_OPEN_FLASH 2u
 
-/* Reads the whole file into private memory instead of mapping it: a file that another process truncates or changes meanwhile is a
- * status, and what happens to it later does not matter. Time and memory (in large pages, where the system grants them) are those of
- * the file's size. No other flag beside it. */
+/* Reads the whole file into private memory instead of mapping it. If another process truncates the file meanwhile, the open fails
+ * with a status; what happens to the file later does not matter. Time and memory (in large pages, where the system grants them)
+ * are proportional to the file's size. Excludes the other flags. */
 #define LEARNANN_OPEN_COPY 4u
 
 typedef struct learnann_open_options {
@@ -181,15 +193,16 @@ static inline learnann_open_options learnann_open_options_default(void) {
 }
 
 /* Maps an index file read-only and checks its header and section table: time and memory do not depend on its size, and
- * the data itself is read only where searches touch it (but see LEARNANN_OPEN_RESIDENT). `path` is UTF-8. options may be NULL. While the index is open the
- * file may be replaced by rename (as learnann_builder_save does) or removed, but not truncated in place: as with every
- * mapped file, reading a page that is gone raises SIGBUS (but see LEARNANN_OPEN_COPY). Where the system maps no files (WASI), every
- * open is with LEARNANN_OPEN_COPY.
+ * the data itself is read only where searches touch it (but see LEARNANN_OPEN_RESIDENT). `path` is UTF-8. options may be
+ * NULL. While the index is open the file may be replaced by rename (as learnann_builder_save does) or removed, but not
+ * truncated in place: as with every mapped file, reading a page that is gone raises SIGBUS (but see LEARNANN_OPEN_COPY).
+ * Where the system maps no files (WASI), every open is with LEARNANN_OPEN_COPY.
  * Returns OK, ARGUMENT, NOT_LEARNANN, TOO_NEW, CORRUPT, IO, NOMEM, UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
                                            learnann_error *error);
 
-/* The same for an index that is in memory already. `bytes` is borrowed until learnann_close and must be 64-byte aligned. */
+/* The same for an index that is in memory already. `bytes` is borrowed until learnann_close and must be 64-byte aligned.
+ * Returns OK, ARGUMENT, NOT_LEARNANN, TOO_NEW, CORRUPT, NOMEM, UNSUPPORTED. */
 LEARNANN_API learnann_status learnann_open_memory(const void *bytes, size_t size, const learnann_open_options *options,
                                                   learnann_index **index, learnann_error *error);
 
@@ -204,7 +217,7 @@ typedef struct learnann_index_info {
     learnann_metric metric;
     uint32_t exact_type;            /* a learnann_type, LEARNANN_EXACT_I4, _I2 or _BINARY; 0 where no exact rows are kept */
     uint32_t input_type;            /* the learnann_type that the rows were given in */
-    uint32_t code_dim;              /* spectral dimensions kept; more than dim where few are told in more directions */
+    uint32_t code_dim;              /* dimensions of the code: of rows with few, more than dim, along additional directions */
     uint32_t code_bytes;            /* bytes of a record: its code, norms and adjacency offset */
     uint32_t entries;
     uint32_t max_degree;
@@ -265,10 +278,10 @@ typedef enum learnann_filter_kind {
 
 /* Which rows may be hits. Bit i is (bits[i / 64] >> (i % 64)) & 1; bits from bit_count on count as 0. `accept` may be called
  * more than once for a key and, in a threaded batch, from several threads at once; it must answer alike each time.
- * A walk goes as wide as the share of rows that pass demands, and again and wider where fewer do around the query. Where few pass, so
- * that this costs more, no graph is walked: all their codes are compared, and the best four times the effort by their exact rows (if no
- * more pass, the hits are the true ones). Rows given by bits are told at once (KEYS: where the index has none but row numbers); else
- * each row has to be asked. */
+ * The fewer rows pass, the wider the beam; where fewer than expected pass near the query, the search walks once more in a wider one.
+ * Where comparing the codes of all rows that pass is cheaper, that is done instead, and the best 4 * effort of them are reranked: if
+ * no more pass, the hits are exact. Which rows pass is known at once from a bitmap of ROWS (and of KEYS, where keys are row numbers);
+ * otherwise each row has to be tested. */
 typedef struct learnann_filter {
     learnann_filter_kind kind;
     const uint64_t *bits;
@@ -279,15 +292,15 @@ typedef struct learnann_filter {
 
 typedef struct learnann_search_options {
     uint32_t struct_size;
-    uint32_t effort;                /* how far the beam goes: 1 to 2^20, more is slower and better. 0: from target_recall.
-                                     * So many candidates are kept; how many of them are expanded and reranked was learned
-                                     * at build, and is all of them beyond the efforts calibrated */
-    float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. It holds
-                                     * for queries like those calibrated with: rows held out, or the build's `queries`. Rows
-                                     * kept in few bits rank some wrongly, which is counted in; asked for more than they
-                                     * reach, a search takes the effort from which on next to nothing is gained. A file of
-                                     * fewer than 1,000 rows, built and trained without queries, has no calibration: the
-                                     * effort is then 48, or 2k if that is more, and of what is kept all is reranked */
+    uint32_t effort;                /* the beam's width: so many candidates are kept. 1 to 2^20, more is slower and better.
+                                     * 0: from target_recall. How many of the candidates are expanded and reranked was
+                                     * calibrated at build; beyond the efforts that were tried there, all are */
+    float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. The recall
+                                     * holds for queries like those that calibrated: held-out rows, or the build's `queries`.
+                                     * Where exact rows of few bits can't reach it, the effort is the one beyond which next
+                                     * to nothing is gained. A file of fewer than 1,000 rows, built and trained without
+                                     * queries, has no calibration: the effort is then 48, or 2k if that is more, and all
+                                     * candidates are reranked */
     uint32_t threads;               /* of learnann_search_batch; 0: one for each core; more count as LEARNANN_MAX_THREADS */
     const learnann_filter *filter;  /* NULL: every row */
 } learnann_search_options;
@@ -301,13 +314,13 @@ static inline learnann_search_options learnann_search_options_default(void) {
 
 typedef enum learnann_stop {
     LEARNANN_STOP_BEAM = 1,     /* the rows of the beam worth expanding were expanded */
-    LEARNANN_STOP_SCAN = 2      /* the rows were few, or few passed the filter, or not where the walk went: they were scanned */
+    LEARNANN_STOP_SCAN = 2      /* all rows (that pass) were compared, as there are few, or the walk found too few */
 } learnann_stop;
 
-/* What searches did. The counters are sums over the queries of a call. */
+/* What searches did. The counters are sums over the queries of a call. After a failure they mean nothing. */
 typedef struct learnann_search_stats {
     uint32_t struct_size;
-    uint32_t effort;                /* the effort used, k at least; of a range search, which widens it, the one asked for */
+    uint32_t effort;                /* the effort used, k at least; of a range search, which widens it, the first one */
     uint64_t queries;
     uint64_t distances;             /* code distances of the walk, or of the rows that pass a filter */
     uint64_t entry_distances;       /* code distances of the entry scan, or of the descent through a graph's layers */
@@ -327,9 +340,9 @@ static inline learnann_search_stats learnann_search_stats_default(void) {
 
 /* The k nearest rows of one query (queries->count must be 1), nearest first, ties by key. hits has room for k; *count gets
  * how many there are, fewer than k only where fewer rows exist or pass the filter. k may exceed the rows. An effort
- * below k counts as k, and from half the rows on every row is compared: the hits are the true ones. At equal effort the hits
- * for k up to 10 are prefixes of each other; a larger k reranks more candidates, so that its first hits are those as well,
- * or nearer ones. The query's type is free: it need not be that of the rows. options and stats may be NULL.
+ * below k counts as k; with an effort of half the rows or more every row is compared, and the hits are exact. At equal effort
+ * the hits for k up to 10 are prefixes of each other; a larger k reranks more candidates, so its first hits are the same or
+ * nearer. The query's type is free: it need not be that of the rows. options and stats may be NULL.
  * OK; ARGUMENT (NULL, k = 0, wrong dimension, a query that is too long or not finite, effort out of range, scratch of another
  * index); NOMEM. */
 LEARNANN_API learnann_status learnann_search(const learnann_index *index, learnann_scratch *scratch,
@@ -338,21 +351,23 @@ LEARNANN_API learnann_status learnann_search(const learnann_index *index, learna
                                              learnann_search_stats *stats, learnann_error *error);
 
 /* Many queries on the calling thread, several in flight at once so that one's cache miss is another's work. Hits and counts
- * are those of learnann_search for each; those of query i are at hits[i * k] and counts[i]. error->file_offset names the
- * query that an ARGUMENT is about. */
+ * are those of learnann_search for each; those of query i are at hits[i * k] and counts[i]. Statuses as learnann_search;
+ * error->file_offset names the query that an ARGUMENT is about. */
 LEARNANN_API learnann_status learnann_search_interleaved(const learnann_index *index, learnann_scratch *scratch,
                                                          const learnann_vectors *queries, uint32_t k,
                                                          const learnann_search_options *options, learnann_hit *hits,
                                                          uint32_t *counts, learnann_search_stats *stats,
                                                          learnann_error *error);
 
-/* The same on options->threads threads, interleaved on each, with scratches of their own that live for the call. */
+/* The same on options->threads threads (fewer for less than 64 queries each), interleaved on each, with scratches of their own
+ * that live for the call. */
 LEARNANN_API learnann_status learnann_search_batch(const learnann_index *index, const learnann_vectors *queries, uint32_t k,
                                                    const learnann_search_options *options, learnann_hit *hits,
                                                    uint32_t *counts, learnann_search_stats *stats, learnann_error *error);
 
 /* Every row with distance <= max_distance that the search finds, nearest first, at most `limit` (hits has room for that
- * many). The beam grows until the radius lies within it. As learnann_search otherwise. */
+ * many). The beam grows until the radius lies within it. ARGUMENT where max_distance is NaN or limit is 0; otherwise as
+ * learnann_search. */
 LEARNANN_API learnann_status learnann_search_range(const learnann_index *index, learnann_scratch *scratch,
                                                    const learnann_vectors *query, float max_distance, uint32_t limit,
                                                    const learnann_search_options *options, learnann_hit *hits,
@@ -360,10 +375,11 @@ LEARNANN_API learnann_status learnann_search_range(const learnann_index *index, 
 
 /* ---- keys and stored rows ----------------------------------------------------------------------------------- */
 
-/* The input row number of a key; the smallest where a key was given more than once. OK, NOT_FOUND, ARGUMENT, CORRUPT. */
+/* The input row number of a key; the smallest where a key was given more than once, UINT32_MAX where there is none. OK;
+ * NOT_FOUND (of a damaged file also for keys that it holds); ARGUMENT. */
 LEARNANN_API learnann_status learnann_find(const learnann_index *index, uint64_t key, uint32_t *row);
 
-/* The key of an input row. OK, NOT_FOUND, ARGUMENT, CORRUPT. */
+/* The key of an input row. OK, NOT_FOUND, ARGUMENT. */
 LEARNANN_API learnann_status learnann_key(const learnann_index *index, uint32_t row, uint64_t *key);
 
 /* The stored exact row of a key as dim floats. OK; NOT_FOUND; UNSUPPORTED where the index keeps no exact rows; ARGUMENT
@@ -382,11 +398,11 @@ typedef struct learnann_builder learnann_builder;
 typedef enum learnann_spectral {
     LEARNANN_SPECTRAL_AUTO = 0,         /* PCA: no other is worth its build time unasked */
     LEARNANN_SPECTRAL_PCA = 1,
-    LEARNANN_SPECTRAL_LEARNED = 2,      /* a map trained so that codes tell near rows apart as their true distances do: more recall
-                                         * from narrow records, for some 5 to 20 seconds more of build on two cores. With `queries`
-                                         * it is trained for such. PCA stays where this keeps no more of the held-out neighbours */
-    LEARNANN_SPECTRAL_GIVEN = 3         /* the map of `directions` in the build's options, made elsewhere. It is taken whatever it keeps:
-                                         * code_recall of the report tells what it is worth */
+    LEARNANN_SPECTRAL_LEARNED = 2,      /* a map trained so that distances between codes rank near rows as true distances do: more
+                                         * recall from narrow records, for 5 to 20 seconds more of build on two cores. With `queries`
+                                         * it is trained for those. Where it keeps no more of the held-out neighbours, PCA stays */
+    LEARNANN_SPECTRAL_GIVEN = 3         /* the map of `directions` in the build's options, made elsewhere. It is used however little it
+                                         * keeps: code_recall of the report says how much */
 } learnann_spectral;
 
 typedef struct learnann_build_options {
@@ -397,33 +413,33 @@ typedef struct learnann_build_options {
     learnann_spectral spectral;
     uint32_t code_bytes;            /* bytes of a record, a multiple of 16 from 16 to 1024; 0: from held-out recall */
     learnann_graph graph;
-    uint32_t degree;                /* out-edges that pruning leaves a row at most, 4 to 128. 0: 32; where `graph` is adaptive or uniform,
-                                     * 48 under inner product of rows of different lengths, and 64 where the rows' local dimension is
-                                     * 20 or more. Most keep fewer. Where `graph` is given: numbers a row in `neighbours`, never 0 */
+    uint32_t degree;                /* the most out-edges that pruning leaves a row, 4 to 128; most rows keep fewer. 0 chooses: 32, but
+                                     * of the graphs adaptive and uniform 48 under inner product of rows of different lengths, and 64
+                                     * where the local dimension is 20 or more. For a given graph: ids a row in `neighbours`, not 0 */
     learnann_exact exact;
     uint64_t seed;
-    uint64_t memory_limit;          /* refuse with NOMEM, before the work, a build for which learnann_build_bytes tells more; 0: none */
-    const learnann_vectors *queries;/* sample queries, borrowed: they measure codes and calibration instead of held-out rows,
-                                     * and from some 1,500 on they teach the graph, as learnann_builder_train does */
+    uint64_t memory_limit;          /* refuse with NOMEM, before the work, a build for which learnann_build_bytes says more; 0: none */
+    const learnann_vectors *queries;/* sample queries: they choose the codes' width and calibrate in place of held-out rows, and about
+                                     * 1,500 and more teach the graph, as learnann_builder_train does. Struct and vectors are
+                                     * borrowed until the builder is freed */
     const learnann_allocator *allocator;
     /* Called now and then from the thread that builds; `done` goes from 0 to 1 within each phase, whose name is a static
      * string. Non-zero cancels. */
     int (*progress)(void *context, const char *phase, double done);
     void *progress_context;
-    uint32_t rows_mapped;           /* 1: the rows lie in a mapping of a file that nobody wrote to. They are asked for ahead, and their
-                                     * pages given back to the system once read (madvise): some 20 MB of them are resident at a time
-                                     * (with LEARNANN_GRAPH_KNN, which reads them again and again, all) */
+    uint32_t rows_mapped;           /* 1: the rows lie in a read-only mapping of a file. They are requested ahead, and their pages given
+                                     * back to the system once read (madvise): some 20 MB of them are resident at a time (all, with
+                                     * LEARNANN_GRAPH_KNN, which reads them again and again). Never for other memory: it would lose
+                                     * its contents */
     uint32_t reserved;
-    const learnann_vectors *directions; /* of LEARNANN_SPECTRAL_GIVEN: 1 to 1,024 vectors of as many elements as the rows have. A row's
-                                     * products with them stand for it: near rows should lie as far apart there as they do in truth, so
-                                     * directions of length 1 at right angles serve best; no vector may become longer than 8 times its
-                                     * length. Of more than a record has room for, turned so that the strongest come first, the first
-                                     * are kept; where code_bytes is 0, the records' width is chosen by what this map keeps. (Rows are
-                                     * made of length 1 first under cosine; but for inner product their mean is taken off.) Borrowed
-                                     * until the builder is freed */
-    const uint32_t *neighbours;     /* of LEARNANN_GRAPH_GIVEN: `degree` row numbers for each row, dense; in the place of one that is
-                                     * missing UINT32_MAX. A row's own number, and one that comes twice, are passed over. Borrowed until
-                                     * the builder is freed */
+    const learnann_vectors *directions; /* of LEARNANN_SPECTRAL_GIVEN: 1 to 1,024 vectors of the rows' dimension. A row is represented by
+                                     * its dot products with them (under cosine made of length 1 first; but for inner product, minus
+                                     * the mean of the rows), so these should lie as far apart as the rows do: orthonormal directions
+                                     * are best, and none may make a vector more than 8 times longer. If a record has no room for all,
+                                     * they are rotated so that the strongest come first, and the rest is dropped. Struct and vectors
+                                     * are borrowed until the builder is freed */
+    const uint32_t *neighbours;     /* of LEARNANN_GRAPH_GIVEN: `degree` row numbers for each row, dense, UINT32_MAX where there are fewer.
+                                     * A row's own number and repeated ones are ignored. Borrowed until the builder is freed */
 } learnann_build_options;
 
 static inline learnann_build_options learnann_build_options_default(void) {
@@ -451,15 +467,15 @@ typedef struct learnann_build_report {
     double mean_degree;
     uint32_t code_bytes;
     uint32_t code_dim;
-    uint64_t repaired;              /* rows that no path reached at first, and that got one */
+    uint64_t repaired;              /* rows that no path led to before an edge was added for them */
     float code_recall;              /* as in learnann_index_info */
     float residual_weight;
     uint32_t phase_count;
     learnann_phase phases[12];
     uint32_t entries;
-    learnann_spectral spectral;     /* the space that the file has; AUTO after a training, which leaves it as it is */
-    uint64_t lessons;               /* queries that the graph was taught by; 0 where there were too few, or it was no better for it */
-    const char *spectral_note;      /* static: why PCA serves where another space was asked for; else NULL */
+    learnann_spectral spectral;     /* the space that was built; AUTO after a training, which changes none */
+    uint64_t lessons;               /* queries that taught the graph; 0 where there were too few, or it was no better for them */
+    const char *spectral_note;      /* static: why it is PCA where another space was asked for; else NULL */
 } learnann_build_report;
 
 static inline learnann_build_report learnann_build_report_default(void) {
@@ -469,12 +485,14 @@ static inline learnann_build_report learnann_build_report_default(void) {
     return r;
 }
 
-/* The most bytes of memory that learnann_builder_run needs at once for such rows, besides the rows themselves (with rows_mapped: and
- * what is resident of them); 0 for bad arguments. Where code_bytes is 0 it takes 128, where degree is 0, 32 or, under inner product, 48: rows that
- * turn out to want wider records or more edges are refused with NOMEM before the graph is built, if those don't fit memory_limit. The file's bytes don't depend on the limit. */
+/* Peak memory of learnann_builder_run in bytes, without the rows themselves (with rows_mapped: with what is resident of them); 0 for
+ * bad arguments. It assumes 128 for code_bytes 0, and 32 (inner product: 48) for degree 0. If the rows turn out to want wider
+ * records or more edges than memory_limit has room for, the build ends with NOMEM before the graph. The file's bytes don't depend
+ * on the limit. */
 LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
 
-/* OK, ARGUMENT (an option out of range), NOMEM. options may be NULL and are copied; what they point to is borrowed. */
+/* OK, ARGUMENT (an option out of range), NOMEM. options may be NULL and are copied; what they point to is borrowed until the
+ * builder is freed (the allocator is copied). */
 LEARNANN_API learnann_status learnann_builder_create(const learnann_build_options *options, learnann_builder **builder,
                                                      learnann_error *error);
 LEARNANN_API void learnann_builder_free(learnann_builder *builder);
@@ -486,12 +504,13 @@ LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);
 
-/* Learns from a log of real queries what an index can learn with its rows as they are: edges (of those that the queries walked
- * over, what led to answers stays), under inner product entries, and the calibration. Some 500 queries, spread evenly, measure
- * and don't teach; from a thousand others on the graph is taught, and kept where it finds as much for less (lessons in the
- * report); fewer calibrate only, a hundred to a recall within some hundredths, a handful to none. Queries unlike these may find less than before. The index is verified first. It and the queries
- * (any element type) are borrowed until the builder is freed or runs again; then save, to the index's own path too. Of the
- * builder's options threads, seed, memory_limit and progress count.
+/* Learns from a log of real queries, with the rows as they are: edges (of a row that the queries walked over, those that led to
+ * answers stay), entries (under inner product) and the calibration. About 500 queries, spread evenly over the log, are kept for
+ * measuring. With a thousand others or more the graph is taught, and the taught one is kept if it finds as much for less work (see
+ * `lessons` of the report). Fewer only calibrate: a hundred tell a recall to a few hundredths, a handful tells nothing. Queries
+ * unlike these may find less than before. The index is verified first. It and the queries (any element type) are borrowed until the
+ * builder is freed or runs again; save next, to the index's own path if you like. Of the builder's options threads, seed,
+ * memory_limit and progress count.
  * OK; ARGUMENT (no queries, another dimension, too long or not finite: file_offset = the query); CORRUPT; UNSUPPORTED where the index
  * keeps no exact rows or those of I4, I2 and BINARY (give such a build its queries), or where its graph is not the adaptive one; NOMEM; CANCELLED. */
 LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index,
@@ -503,8 +522,10 @@ LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, c
  * OK; ARGUMENT (nothing was built); IO; NOMEM. */
 LEARNANN_API learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error);
 
-/* Bytes of the built index (0: nothing was built), and the same bytes into a buffer of at least that size. */
+/* Bytes of the built index; 0 where nothing was built. */
 LEARNANN_API uint64_t learnann_builder_bytes(const learnann_builder *builder);
+
+/* Writes the index, learnann_builder_bytes() of it, to a buffer of at least that size. OK, ARGUMENT. */
 LEARNANN_API learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size,
                                                     learnann_error *error);
 

@@ -34,7 +34,7 @@ struct Floor {
     bool in_reader;     // false: left out of a LEARNANN_READ_ONLY build
 };
 
-// Lowest first. A file may include its own floor and the floors above it in this list.
+// Lowest first. A file may include its own floor and those that stand before it here.
 constexpr Floor FLOORS[] = {
     {"base", true}, {"simd", true}, {"format", true}, {"search", true},
     {"learn", false}, {"build", false}, {"api", true},

@@ -1,81 +1,11 @@
-// api.cpp: the reading half of the C API: argument checks, nothing else.
+// api.cpp: searches and lookups of the C API: argument checks, nothing else.
 #include "api/api.hpp"
 
-#include <atomic>
+#include "search/batch.hpp"
 
 using namespace learnann;
 
 LEARNANN_BEGIN
-
-inline void clear(learnann_error *error) {
-    if (error) *error = learnann_error{LEARNANN_OK, 0, LEARNANN_NO_OFFSET, 0, ""};
-}
-
-inline Status null_argument(learnann_error *error) { return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be"); }
-
-inline Status make_resident(learnann_index &index, learnann_error *error) {
-    u64 bytes = 0;
-    for (const SectionKind kind : hot_sections) bytes += round_up(index.view.section_bytes(kind), section_alignment);
-    index.resident.use(index.allocator);
-    LEARNANN_RETURN_IF(index.resident.allocate(bytes, error));
-    prefer_large_pages(index.resident.data(), index.resident.size());
-    u8 *to = index.resident.data();
-    for (const SectionKind kind : hot_sections) {
-        const u8 *mapped = index.view.section(kind);
-        const u64 size = index.view.section_bytes(kind);
-        if (!mapped) continue;      // the layers that most graphs don't have
-        read_in_order(mapped, size, [&](const u8 *part, size_t part_size) { std::memcpy(to + (part - mapped), part, part_size); });
-        index.view.use_copy(kind, to);
-        to += round_up(size, section_alignment);
-    }
-    return LEARNANN_OK;
-}
-
-// Tells the system what searches will do with a mapped file.
-inline void advise(FileView &view, bool flash) {
-    if (flash) {
-        view.ask_ahead();
-        for (const SectionKind kind : hot_sections)
-            if (view.section(kind)) expect_rereads(view.section(kind), view.section_bytes(kind));
-    }
-    for (const u32 kind : {section_projection, section_entries})    // every search reads them
-        expect_reads(view.section(kind), view.section_bytes(kind));
-}
-
-// One open for both sources of bytes: `path` is NULL where bytes are given.
-inline Status open_index(const char *path, const void *bytes, size_t size, const learnann_open_options *options,
-                         learnann_index **out, learnann_error *error) {
-    learnann_open_options o = learnann_open_options_default();
-    LEARNANN_RETURN_IF(take_options(options, o, error));
-    if (o.flags & ~(LEARNANN_OPEN_RESIDENT | LEARNANN_OPEN_FLASH | LEARNANN_OPEN_COPY))
-        return fail(error, LEARNANN_ARGUMENT, "a flag of the open options is unknown");
-    if ((o.flags & LEARNANN_OPEN_COPY) && o.flags != LEARNANN_OPEN_COPY)
-        return fail(error, LEARNANN_ARGUMENT, "a copy of the file takes no other flag");
-    if (!path && (o.flags & (LEARNANN_OPEN_COPY | LEARNANN_OPEN_FLASH))) return fail(error, LEARNANN_ARGUMENT, "the index is in memory already");
-    const bool copy = path && (!maps_files || o.flags == LEARNANN_OPEN_COPY);
-    Allocator allocator;
-    LEARNANN_RETURN_IF(take_allocator(o.allocator, allocator, error));
-    learnann_index *index = make_handle<learnann_index>(allocator);
-    if (!index) return fail_nomem(error, sizeof(learnann_index));
-    index->allocator = allocator;
-    Status status = LEARNANN_OK;
-    if (copy) {
-        index->resident.use(allocator);
-        status = read_file(path, index->resident, error);
-        bytes = index->resident.data();
-        size = static_cast<size_t>(index->resident.size());
-    } else if (path) {
-        status = index->map.open(path, error);
-        bytes = index->map.data();
-        size = static_cast<size_t>(index->map.size());
-    }
-    if (status == LEARNANN_OK) status = index->view.open(static_cast<const u8 *>(bytes), size, error);
-    if (status == LEARNANN_OK && path && !copy) advise(index->view, (o.flags & LEARNANN_OPEN_FLASH) != 0);
-    if (status == LEARNANN_OK && !copy && (o.flags & LEARNANN_OPEN_RESIDENT)) status = make_resident(*index, error);
-    if (status != LEARNANN_OK) free_handle(index, allocator);
-    else *out = index;
-    return status;
-}
 
 inline u32 effort_of(const FileView &view, u32 k, const learnann_search_options &o) {
     return o.effort ? o.effort : effort_for_recall(view, k, o.target_recall > 0 ? o.target_recall : 0.95f);
@@ -119,49 +49,6 @@ inline Status finish_search(Status status, u32 *counts, const learnann_vectors *
     return status;
 }
 
-// A batch shared out over threads in runs of queries.
-struct Batch {
-    const learnann_index *index;
-    const learnann_vectors *queries;
-    const SearchRequest *request;
-    learnann_hit *hits;
-    u32 *counts;
-    std::atomic<u64> next{0};
-    struct Outcome {
-        Status status;
-        learnann_error error;
-        learnann_search_stats stats;
-    };
-    Array<Outcome> outcomes;
-
-    static constexpr u64 run = 64;
-
-    static void work(void *self, u32 worker) {
-        Batch &b = *static_cast<Batch *>(self);
-        Outcome &o = b.outcomes[worker];
-        learnann_scratch *scratch = nullptr;
-        o.status = learnann_scratch_create(b.index, &scratch, &o.error);
-        while (o.status == LEARNANN_OK) {
-            const u64 begin = b.next.fetch_add(run, std::memory_order_relaxed);
-            if (begin >= b.queries->count) break;
-            o.status = search_queries(b.index->view, scratch->space, *b.queries, begin, smaller(begin + run, b.queries->count),
-                                      *b.request, b.hits, b.counts, o.stats, &o.error);
-        }
-        learnann_scratch_free(scratch);
-    }
-};
-
-inline void add_stats(learnann_search_stats &sum, const learnann_search_stats &s) {
-    sum.queries += s.queries;
-    sum.distances += s.distances;
-    sum.entry_distances += s.entry_distances;
-    sum.reranked += s.reranked;
-    sum.hops += s.hops;
-    sum.scanned += s.scanned;
-    sum.bad_ids += s.bad_ids;
-    if (s.queries) sum.stop = s.stop;
-}
-
 LEARNANN_END
 
 extern "C" {
@@ -185,30 +72,6 @@ const char *learnann_status_text(learnann_status status) {
 uint32_t learnann_version(void) { return LEARNANN_VERSION; }
 
 const char *learnann_isa(void) { return kernels().name; }
-
-learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
-                              learnann_error *error) {
-    clear(error);
-    if (index) *index = nullptr;
-    if (!path || !index) return null_argument(error);
-    return open_index(path, nullptr, 0, options, index, error);
-}
-
-learnann_status learnann_open_memory(const void *bytes, size_t size, const learnann_open_options *options,
-                                     learnann_index **index, learnann_error *error) {
-    clear(error);
-    if (index) *index = nullptr;
-    if (!index || (!bytes && size > 0)) return null_argument(error);
-    if (reinterpret_cast<std::uintptr_t>(bytes) % cache_line != 0)
-        return fail(error, LEARNANN_ARGUMENT, "an index in memory must be 64-byte aligned");
-    return open_index(nullptr, bytes, size, options, index, error);
-}
-
-void learnann_close(learnann_index *index) {
-    if (!index) return;
-    const Allocator allocator = index->allocator;
-    free_handle(index, allocator);
-}
 
 learnann_status learnann_get_info(const learnann_index *index, learnann_index_info *info) {
     if (!index || !info) return LEARNANN_ARGUMENT;
@@ -256,7 +119,7 @@ learnann_status learnann_scratch_create(const learnann_index *index, learnann_sc
     clear(error);
     if (scratch) *scratch = nullptr;
     if (!index || !scratch) return null_argument(error);
-    learnann_scratch *s = make_handle<learnann_scratch>(index->allocator);
+    learnann_scratch *s = make<learnann_scratch>(index->allocator);
     if (!s) return fail_nomem(error, sizeof(learnann_scratch));
     s->allocator = index->allocator;
     s->index = index;
@@ -268,7 +131,7 @@ learnann_status learnann_scratch_create(const learnann_index *index, learnann_sc
 void learnann_scratch_free(learnann_scratch *scratch) {
     if (!scratch) return;
     const Allocator allocator = scratch->allocator;
-    free_handle(scratch, allocator);
+    destroy(scratch, allocator);
 }
 
 size_t learnann_scratch_bytes(const learnann_scratch *scratch) {
@@ -308,29 +171,9 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
     Status status = check_search(index, queries, k, options, hits, counts, o, request, error);
-    if (status != LEARNANN_OK) return finish_search(status, counts, queries, request, counted, stats);
-    const u64 runs = (queries->count + Batch::run - 1) / Batch::run;
-    const u32 threads = static_cast<u32>(clamp<u64>(runs, 1, o.threads ? smaller(o.threads, max_threads) : core_count()));
-    Batch batch;
-    batch.index = index;
-    batch.queries = queries;
-    batch.request = &request;
-    batch.hits = hits;
-    batch.counts = counts;
-    batch.outcomes.use(index->allocator);
-    status = batch.outcomes.zeroes(threads, error);
-    if (status != LEARNANN_OK) return finish_search(status, counts, queries, request, counted, stats);
-    run_threads(threads, Batch::work, &batch);
-    for (u32 t = 0; t < threads; ++t) {
-        const Batch::Outcome &outcome = batch.outcomes[t];
-        add_stats(counted, outcome.stats);
-        if (outcome.status == LEARNANN_OK) continue;
-        // Of several failures the one about the first query is told.
-        if (status == LEARNANN_OK || (error && outcome.error.file_offset < error->file_offset)) {
-            status = outcome.status;
-            if (error) *error = outcome.error;
-        }
-    }
+    const u32 threads = o.threads ? smaller(o.threads, max_threads) : core_count();
+    if (status == LEARNANN_OK)
+        status = search_batch(index->view, *queries, request, threads, index->allocator, hits, counts, counted, error);
     return finish_search(status, counts, queries, request, counted, stats);
 }
 

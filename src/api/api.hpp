@@ -19,16 +19,9 @@ struct learnann_scratch {
 
 LEARNANN_BEGIN
 
-// A handle in memory of the caller's allocator; NULL where there is none left.
-template <class T, class... Arguments> T *make_handle(const Allocator &allocator, Arguments &&...arguments) {
-    void *memory = allocator.allocate(sizeof(T));
-    return memory ? new (memory) T(std::forward<Arguments>(arguments)...) : nullptr;
-}
+inline void clear(learnann_error *error) { fail(error, LEARNANN_OK, ""); }
 
-template <class T> void free_handle(T *handle, const Allocator &allocator) {
-    handle->~T();
-    allocator.release(handle, sizeof(T));
-}
+inline Status null_argument(learnann_error *error) { return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be"); }
 
 inline Status take_allocator(const learnann_allocator *hooks, Allocator &out, learnann_error *error) {
     if (!hooks) return LEARNANN_OK;

@@ -50,7 +50,7 @@ LEARNANN_END
 extern "C" {
 
 learnann_status learnann_verify(const learnann_index *index, learnann_error *error) {
-    fail(error, LEARNANN_OK, "");
+    clear(error);
     if (!index) return fail(error, LEARNANN_ARGUMENT, "the index is NULL");
     return verify_file(index->view, index->allocator, error);
 }
@@ -63,26 +63,26 @@ uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_
 
 learnann_status learnann_builder_create(const learnann_build_options *options, learnann_builder **builder,
                                         learnann_error *error) {
-    fail(error, LEARNANN_OK, "");
+    clear(error);
     if (!builder) return fail(error, LEARNANN_ARGUMENT, "there is no place for the builder");
     *builder = nullptr;
     learnann_build_options o;
     Allocator allocator;
     LEARNANN_RETURN_IF(take_build_options(options, o, error));
     LEARNANN_RETURN_IF(take_allocator(o.allocator, allocator, error));
-    *builder = make_handle<learnann_builder>(allocator, o, allocator);
+    *builder = make<learnann_builder>(allocator, o, allocator);
     return *builder ? LEARNANN_OK : fail_nomem(error, sizeof(learnann_builder));
 }
 
 void learnann_builder_free(learnann_builder *builder) {
     if (!builder) return;
     const Allocator allocator = builder->pipeline.allocator();
-    free_handle(builder, allocator);
+    destroy(builder, allocator);
 }
 
 learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows, const uint64_t *keys,
                                      learnann_error *error) {
-    fail(error, LEARNANN_OK, "");
+    clear(error);
     if (!builder) return fail(error, LEARNANN_ARGUMENT, "the builder is NULL");
     builder->pipeline.forget();
     LEARNANN_RETURN_IF(check_vectors(rows, error));
@@ -102,9 +102,9 @@ learnann_status learnann_builder_run(learnann_builder *builder, const learnann_v
 
 learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index, const learnann_vectors *queries,
                                        learnann_error *error) {
-    fail(error, LEARNANN_OK, "");
+    clear(error);
     if (builder) builder->pipeline.forget();
-    if (!builder || !index) return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be");
+    if (!builder || !index) return null_argument(error);
     LEARNANN_RETURN_IF(check_vectors(queries, error));
     if (queries->count == 0) return fail(error, LEARNANN_ARGUMENT, "there are no queries");
     if (queries->dim != index->view.about().dim)
@@ -115,8 +115,8 @@ learnann_status learnann_builder_train(learnann_builder *builder, const learnann
 }
 
 learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error) {
-    fail(error, LEARNANN_OK, "");
-    if (!builder || !path) return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be");
+    clear(error);
+    if (!builder || !path) return null_argument(error);
     if (!*path) return fail(error, LEARNANN_ARGUMENT, "the path is empty");
     if (builder->pipeline.writer().empty()) return nothing_built(error);
     return save_file(builder->pipeline.writer(), path, builder->pipeline.allocator(), error);
@@ -127,8 +127,8 @@ uint64_t learnann_builder_bytes(const learnann_builder *builder) {
 }
 
 learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size, learnann_error *error) {
-    fail(error, LEARNANN_OK, "");
-    if (!builder || !buffer) return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be");
+    clear(error);
+    if (!builder || !buffer) return null_argument(error);
     if (builder->pipeline.writer().empty()) return nothing_built(error);
     if (size < builder->pipeline.writer().file_bytes())
         return fail(error, LEARNANN_ARGUMENT, "the buffer is smaller than learnann_builder_bytes");

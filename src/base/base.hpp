@@ -117,6 +117,17 @@ struct Allocator {
     }
 };
 
+// An object in memory of an allocator; NULL where there is none left. destroy() gives it back.
+template <class T, class... Arguments> T *make(const Allocator &allocator, Arguments &&...arguments) {
+    void *memory = allocator.allocate(sizeof(T));
+    return memory ? new (memory) T(std::forward<Arguments>(arguments)...) : nullptr;
+}
+
+template <class T> void destroy(T *object, const Allocator &allocator) {
+    object->~T();
+    allocator.release(object, sizeof(T));
+}
+
 // Brings the cache line of an address near, where the compiler knows how.
 inline void prefetch(const void *address) {
 #if defined(__GNUC__)
