@@ -4,6 +4,7 @@
 
 #include "base/os.hpp"
 #include "search/hits.hpp"
+#include "search/plan.hpp"
 
 #include <limits>
 
@@ -18,62 +19,6 @@ void Lane::use(const Allocator &allocator) {
 }
 
 u64 Lane::memory() const { return codec.memory() + code.bytes() + bytes.bytes() + beam.bytes() + accepted.bytes(); }
-
-// ---- how a request is answered ----
-
-// By walking the graph; or where few rows pass a filter, by their codes, all of them, and the best by their exact rows; or by the exact
-// rows of all that pass.
-enum class Way { walk, scan_codes, scan_exact };
-
-// Decided once for all queries of a request.
-struct Plan {
-    Way way = Way::walk;
-    u32 kept = 0;           // candidates that survive the walk
-    u32 horizon = 0;        // of those, how many of the nearest are expanded
-    RerankRule rerank;      // and how many of them are reranked
-    u32 width = 0;          // of the beam: kept, or more with a filter
-    // With a filter:
-    double passing = 0;     // rows that pass, roughly
-    double exponent = 1;    // see width_exponent()
-    double scan_cost = 0;   // of all rows that pass, by their codes: in codes
-    u32 scanned = 0;        // candidates that such a scan leaves, all of which are reranked
-
-    // Where this share of the rows passes, k of those are found as well as without a filter by a beam that finds k / share neighbours.
-    u32 width_for(double share, u32 rows) const {
-        return static_cast<u32>(clamp(kept * std::pow(1 / share, exponent), static_cast<double>(kept), static_cast<double>(rows)));
-    }
-    // The share of the beam that is expanded was learned from near neighbours: of what a beam is wider by, a mean of it and of all is.
-    u32 horizon_at(u32 beam_width) const {
-        const u64 more = (static_cast<u64>(kept) + horizon) * (beam_width - kept);
-        return smaller(horizon + static_cast<u32>((more / 2 + kept - 1) / kept), beam_width);
-    }
-    // A row that is expanded costs as much as some 25 codes here and there.
-    bool scan_is_cheaper(u32 beam_width) const { return scan_cost < 25.0 * horizon_at(beam_width); }
-};
-
-// Where a walk costs as much as a scan of all rows: these are few, or half of them would be kept.
-inline bool few_rows(u32 rows, u32 kept) { return rows <= scanned_rows || kept >= rows / 2; }
-
-inline Plan make_plan(const FileView &view, const SearchRequest &request, const RowFilter &filter) {
-    const u32 n = view.rows();
-    Plan plan;
-    plan.width = plan.kept = smaller(request.effort, n);
-    const EffortRule rule = effort_rule(view, request.k, plan.kept);
-    plan.horizon = rule.horizon;
-    plan.rerank = rule.rerank;
-    if (few_rows(n, plan.kept)) plan.way = Way::scan_exact;
-    if (!filter.active() || plan.way != Way::walk) return plan;
-    plan.passing = clamp(filter.expected_passes(), 1.0, static_cast<double>(n));
-    plan.exponent = width_exponent(view, request.k, plan.kept);
-    plan.width = plan.width_for(plan.passing / n, n);
-    // Neighbours that pass lie farther away, where codes tell rows apart less well than those that all this was calibrated with.
-    if (plan.rerank.margin != no_margin) plan.rerank.margin *= 1.5f;
-    plan.scan_cost = plan.passing + filter.asked() / 6.0;       // a code costs as much as 6 rows that are asked whether they pass
-    plan.scanned = static_cast<u32>(smaller<u64>(4ull * plan.kept, n));
-    if (plan.passing <= plan.scanned) plan.way = Way::scan_exact;
-    else if (plan.scan_is_cheaper(plan.width)) plan.way = Way::scan_codes;
-    return plan;
-}
 
 // Shorter ones are fetched in no time, and a walk that needs many hops expands more rows than it reranks.
 inline bool long_exact_rows(const FileView &view) { return view.has_exact() && view.about().exact_stride > 8 * cache_line; }
@@ -93,8 +38,9 @@ struct Searcher {
 
     Searcher(const FileView &v, const SearchRequest &r, learnann_search_stats &s)
         : view(v), codec(Codec::of(v)), graph{&v}, filter(v, r.filter), prefetches(long_exact_rows(v) && !v.asks_ahead() && !filter.active()),
-          asks_ahead(v.has_exact() && v.asks_ahead() && !filter.active()), request(r), plan(make_plan(v, r, filter)), stats(s) {}
+          asks_ahead(v.has_exact() && v.asks_ahead() && !filter.active()), request(r), plan(Plan::of(v, r, filter)), stats(s) {}
 
+    Status begin(Lane &lane, const learnann_vectors &queries, u64 i, learnann_hit *hits, u32 *counts, learnann_error *error) const;
     Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
     Status prepare_accepted(Lane &lane, learnann_error *error) const;
     Status start(Lane &lane, u32 width, learnann_error *error) const;
@@ -119,11 +65,6 @@ struct Searcher {
     u32 scan_exact(Lane &lane, learnann_hit *out, float radius) const;
     void rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hits &hits) const;
     Pool &found(Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
-    // How a range search goes: as a walk expands about kept * n / passing rows of some 20 edges, and an exact row costs about three code
-    // distances.
-    bool scans_range() const {
-        return few_rows(view.rows(), plan.kept) || (filter.active() && plan.passing * plan.passing < 7.0 * plan.kept * view.rows());
-    }
 };
 
 Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const {
@@ -367,6 +308,26 @@ u32 Searcher::scan_exact(Lane &lane, learnann_hit *out, float radius) const {
     return hits.finish();
 }
 
+// The next query takes an idle lane: it walks or, its codes scanned, fetches exact rows; or it is answered at once, and the lane stays idle.
+Status Searcher::begin(Lane &lane, const learnann_vectors &queries, u64 i, learnann_hit *hits, u32 *counts, learnann_error *error) const {
+    ++stats.queries;
+    LEARNANN_RETURN_IF(encode(lane, queries, i, error));
+    switch (plan.way) {
+    case Way::scan_exact: counts[i] = scan_exact(lane, hits + i * request.k, no_radius); break;
+    case Way::scan_codes:
+        LEARNANN_RETURN_IF(prepare_accepted(lane, error));
+        scan_codes(lane);
+        ask_for_rows(lane, 0);
+        break;
+    case Way::walk:
+        LEARNANN_RETURN_IF(start(lane, plan.width, error));
+        gather(lane);
+        break;
+    }
+    return LEARNANN_OK;
+}
+
+// Each round takes every lane one step on: one that fetched finishes, one that walks goes a hop further, an idle one begins the next query.
 Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
                       const SearchRequest &request, learnann_hit *hits, u32 *counts, learnann_search_stats &stats,
                       learnann_error *error) {
@@ -385,21 +346,8 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
                 LEARNANN_RETURN_IF(searcher.end_walk(lane, error));
             }
             while (lane.stage == Lane::idle && next < end) {
-                ++stats.queries;
-                LEARNANN_RETURN_IF(searcher.encode(lane, queries, next++, error));
-                if (searcher.plan.way == Way::scan_exact) {
-                    counts[lane.query] = searcher.scan_exact(lane, hits + lane.query * request.k, no_radius);
-                    continue;
-                }
-                ++in_work;
-                if (searcher.plan.way == Way::scan_codes) {
-                    LEARNANN_RETURN_IF(searcher.prepare_accepted(lane, error));
-                    searcher.scan_codes(lane);
-                    searcher.ask_for_rows(lane, 0);
-                    continue;
-                }
-                LEARNANN_RETURN_IF(searcher.start(lane, searcher.plan.width, error));
-                searcher.gather(lane);
+                LEARNANN_RETURN_IF(searcher.begin(lane, queries, next++, hits, counts, error));
+                in_work += lane.stage != Lane::idle;
             }
         }
         for (u32 i = 0; i < lanes; ++i)
@@ -417,10 +365,9 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
     ++stats.queries;
     for (;;) {
         Searcher searcher(view, wider, stats);
-        // k is the limit here, not a number that must be found: the beam's width comes from the effort alone.
-        searcher.plan.kept = searcher.plan.width = searcher.plan.horizon = smaller(wider.effort, view.rows());
+        searcher.plan.find_range(wider.effort, view.rows());
         LEARNANN_RETURN_IF(searcher.encode(lane, query, 0, error));
-        if (searcher.scans_range()) {
+        if (searcher.plan.way == Way::scan_exact) {
             count = searcher.scan_exact(lane, hits, max_distance);
             return LEARNANN_OK;
         }
