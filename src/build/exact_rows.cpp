@@ -1,5 +1,7 @@
-// exact_rows.cpp: see exact_rows.hpp.
+// exact_rows.cpp: see exact_rows.hpp. What is written.
 #include "build/exact_rows.hpp"
+
+#include "build/refiner.hpp"
 
 #include <algorithm>
 
@@ -63,112 +65,6 @@ void ExactRows::encode(u32 row, float *x, u8 *out) const {
     store(out + stride() - sizeof t, t);
 }
 
-// ---- refined rows ----
-
-constexpr u32 refined_together = 16;
-
-// Some rows at a time, so that a direction of the projection is made floats once for all of them.
-struct Refiner {
-    const Codec &codec;
-    const u32 bits, dim = codec.dim;
-    Array<float> spoken, rest, directions;      // what the codes stand for; what they leave; four directions
-    Array<i8> codes;                            // of records, max_code_dim each
-    Array<u8> levels;
-
-    Refiner(const Codec &c, u32 b, const Allocator &a) : codec(c), bits(b), spoken(a), rest(a), directions(a), codes(a), levels(a) {}
-    Status allocate(learnann_error *error) {
-        LEARNANN_RETURN_IF(spoken.allocate(static_cast<u64>(refined_together) * dim, error));
-        LEARNANN_RETURN_IF(rest.allocate(dim, error));
-        LEARNANN_RETURN_IF(directions.allocate(4ull * dim, error));
-        LEARNANN_RETURN_IF(codes.zeroes(static_cast<u64>(refined_together) * max_code_dim, error));
-        return levels.zeroes(refined_room(dim), error);
-    }
-    void read_codes(const u8 *records, u32 count);
-    // Leaves what is then known of the row, less the mean, in `spoken`.
-    void encode(const float *row, u32 i, bool zero, u8 *out);
-
-private:
-    struct Fit {
-        float scale;    // that fits the levels best
-        double held;    // of |rest|^2, then
-    };
-    Fit round(float scale);
-    float fit();
-    float sum = 0;      // of `rest`
-};
-
-// spoken = P^T code, of `count` rows whose records lie side by side.
-void Refiner::read_codes(const u8 *records, u32 count) {
-    std::memset(spoken.data(), 0, spoken.size() * sizeof(float));
-    for (u32 r = 0; r < count; ++r) get_code(codec, records + static_cast<u64>(r) * codec.record_bytes, codes.data() + static_cast<u64>(r) * max_code_dim);
-    const float *const four[4] = {directions.data(), directions.data() + dim, directions.data() + 2ull * dim, directions.data() + 3ull * dim};
-    for (u32 i = 0; i < codec.code_dim; i += 4) {
-        const u32 here = smaller(4u, codec.code_dim - i);
-        float units[4] = {};
-        for (u32 j = 0; j < here; ++j) {
-            const u8 *direction = codec.matrix + static_cast<u64>(i + j) * projection_cols(dim);
-            float *to = directions.data() + static_cast<u64>(j) * dim;
-            for (u32 k = 0; k < dim; ++k) to[k] = static_cast<float>(direction[k] - 128);
-            units[j] = codec.unit[i + j];
-        }
-        float lengths[refined_together * 4] = {};
-        for (u32 r = 0; r < count; ++r) {
-            const float step = code_step_of(codec, records + static_cast<u64>(r) * codec.record_bytes);
-            for (u32 j = 0; j < here; ++j) lengths[4 * r + j] = step * units[j] * static_cast<float>(codes[r * max_code_dim + i + j]);
-        }
-        for (u32 r = 0; r < count; r += 4) kernels().axpy4(spoken.data() + static_cast<u64>(r) * dim, dim, smaller(4u, count - r), four, lengths + 4ull * r, dim);
-    }
-}
-
-constexpr float least_scale = 1e-35f;
-constexpr float tiny = 1e-18f, enlarged = 0x1p120f;     // a rest of tiny values is enlarged, or its squares would vanish
-
-// Rounds `rest` to levels of that scale.
-Refiner::Fit Refiner::round(float scale) {
-    const i32 top = (1 << bits) - 1;
-    const double squares = kernels().loops.levels(rest.data(), dim, 0.5f / scale, top, levels.data());
-    const double product = 2.0 * static_cast<double>(kernels().dot[LEARNANN_U8](rest.data(), levels.data(), dim)) - static_cast<double>(top) * sum;
-    return Fit{larger(static_cast<float>(product / squares), least_scale), product * product / squares};
-}
-
-// Levels for `rest`, and their scale. The steps that lose least of normal values, and of those with more outliers, each twice
-// corrected: the best of them.
-float Refiner::fit() {
-    static const float steps[3][3] = {{0.8f}, {0.4f, 0.55f}, {0.14f, 0.2f, 0.28f}};
-    const float root = std::sqrt(kernels().loops.square_sum(rest.data(), dim) / static_cast<float>(dim));
-    sum = kernels().loops.sum(rest.data(), dim);
-    Fit best{least_scale, -1};
-    for (const float step : steps[bits / 2]) {
-        if (step == 0) continue;
-        Fit here{larger(root * step, least_scale), 0};
-        for (u32 pass = 0; pass < 2; ++pass) here = round(here.scale);
-        if (here.held > best.held) best = here;
-    }
-    return round(best.scale).scale;
-}
-
-// `row` is as the codec takes it; it is row i of those read.
-void Refiner::encode(const float *row, u32 i, bool zero, u8 *out) {
-    const u32 bytes = refined_bytes(dim, bits), stride = static_cast<u32>(round_up(bytes, 4));
-    const i32 top = (1 << bits) - 1;
-    float *const said = spoken.data() + static_cast<u64>(i) * dim;
-    for (u32 j = 0; j < dim; ++j) rest[j] = row[j] - codec.mean[j] - said[j];
-    const float up = kernels().loops.peak(rest.data(), dim) < tiny ? enlarged : 1;
-    for (u32 j = 0; j < dim; ++j) rest[j] *= up;
-    RefinedTail tail{fit() / up, 0};
-    if (zero) tail.scale = 0;
-    double norm2 = 0;
-    for (u32 j = 0; j < dim; ++j) {
-        const double v = static_cast<double>(said[j]) + static_cast<double>(tail.scale) * (2 * levels[j] - top);
-        norm2 += v * v;
-        said[j] = static_cast<float>(v);
-    }
-    tail.norm2 = static_cast<float>(smaller(norm2, 3e38));
-    std::memset(out, 0, stride);
-    for (u32 j = 0; j < dim; ++j) out[j % bytes] |= static_cast<u8>(levels[j] << (j / bytes * bits));
-    store(out + stride, tail);
-}
-
 Status ExactRows::produce_refined(Sink &sink, learnann_error *error) const {
     const u32 n = rows->count(), d = rows->dim();
     Refiner refiner(*codec, refined_bits(type), allocator);
@@ -176,9 +72,9 @@ Status ExactRows::produce_refined(Sink &sink, learnann_error *error) const {
     Array<u8> out(allocator);
     LEARNANN_RETURN_IF(refiner.allocate(error));
     LEARNANN_RETURN_IF(x.allocate(d, error));
-    LEARNANN_RETURN_IF(out.allocate(static_cast<u64>(refined_together) * stride(), error));
-    for (u32 begin = 0; begin < n; begin += refined_together) {
-        const u32 count = smaller(refined_together, n - begin);
+    LEARNANN_RETURN_IF(out.allocate(static_cast<u64>(Refiner::together) * stride(), error));
+    for (u32 begin = 0; begin < n; begin += Refiner::together) {
+        const u32 count = smaller(Refiner::together, n - begin);
         refiner.read_codes(records + static_cast<u64>(begin) * codec->record_bytes, count);
         rows->each(count, [&](u32 i) { return row_of_slot[begin + i]; }, [&](u32 i) {
             (void)rows->floats(row_of_slot[begin + i], x.data());       // finite: checked before
@@ -187,73 +83,6 @@ Status ExactRows::produce_refined(Sink &sink, learnann_error *error) const {
         });
         LEARNANN_RETURN_IF(sink.write(out.data(), static_cast<size_t>(count) * stride(), error));
     }
-    return LEARNANN_OK;
-}
-
-// ---- how what is kept ranks ----
-
-// By which hits are ranked, up to a constant.
-float ExactRows::distance(const float *query, const float *row) const {
-    const Kernels &k = kernels();
-    if (rows->metric == LEARNANN_L2) return static_cast<float>(k.l2[LEARNANN_F32](query, row, rows->dim()));
-    const double dot = k.dot[LEARNANN_F32](query, row, rows->dim());
-    if (rows->metric == LEARNANN_IP) return static_cast<float>(-dot);
-    const float norm2 = k.loops.square_sum(row, rows->dim());
-    return norm2 > 0 ? static_cast<float>(-dot / std::sqrt(norm2)) : 0.0f;
-}
-
-// Of the first k, how many are among the k least.
-inline u32 still_first(const float *distances, u32 count, u32 k) {
-    float sorted[Holdout::depth];
-    std::memcpy(sorted, distances, count * sizeof(float));
-    std::nth_element(sorted, sorted + k - 1, sorted + count);
-    return static_cast<u32>(std::count_if(distances, distances + k, [&](float d) { return d <= sorted[k - 1]; }));
-}
-
-Status ExactRows::measure_ranking(const Holdout &h, const u32 *slot_of_row, float share[3], learnann_error *error) const {
-    const CodeSpace space{codec, records, rows->count(), rows->metric == LEARNANN_IP};
-    const u32 d = rows->dim(), near = smaller(Holdout::depth, h.neighbours);
-    Refiner refiner(*codec, refined_bits(type), allocator);
-    QueryMemory memory;
-    Array<float> x(allocator);
-    Array<u8> out(allocator);
-    LEARNANN_RETURN_IF(refiner.allocate(error));
-    LEARNANN_RETURN_IF(memory.prepare(space, allocator, error));
-    LEARNANN_RETURN_IF(x.allocate(d, error));
-    LEARNANN_RETURN_IF(out.allocate(stride(), error));
-    u64 kept[3] = {}, all[3] = {};
-    for (u32 q = 0; q < h.measured; ++q) {
-        const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
-        float distances[Holdout::depth] = {};
-        EncodedQuery query{};
-        if (!type) {
-            std::memcpy(memory.codec.x.data(), h.query(q, d), d * sizeof(float));
-            query = memory.encode(space);
-        }
-        rows->each(near, [&](u32 i) { return truth[i]; }, [&](u32 i) {
-            const u32 slot = slot_of_row[truth[i]];
-            if (!type) {
-                i32 estimate;
-                kernels().score(query.code, space.records, space.stride(), &slot, 1, &estimate);
-                distances[i] = static_cast<float>(estimate);
-            } else if (refined_bits(type)) {
-                refiner.read_codes(space.record(slot), 1);
-                (void)rows->floats(truth[i], x.data());
-                refiner.encode(x.data(), 0, false, out.data());
-                for (u32 j = 0; j < d; ++j) x[j] = codec->mean[j] + refiner.spoken[j];
-                distances[i] = distance(h.query(q, d), x.data());
-            } else {
-                encode(truth[i], x.data(), out.data());
-                distances[i] = distance(h.query(q, d), x.data());
-            }
-        });
-        for (u32 j = 0; j < 3; ++j) {
-            const u32 k = smaller(ranked_k[j], near);
-            kept[j] += still_first(distances, near, k);
-            all[j] += k;
-        }
-    }
-    for (u32 j = 0; j < 3; ++j) share[j] = all[j] ? static_cast<float>(kept[j]) / static_cast<float>(all[j]) : 1;
     return LEARNANN_OK;
 }
 

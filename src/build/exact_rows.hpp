@@ -31,12 +31,13 @@ struct ExactRows {
     static constexpr u32 ranked_k[3] = {1, 10, 50};
     Status measure_ranking(const Holdout &holdout, const u32 *slot_of_row, float share[3], learnann_error *error) const;
 
+    // One row as it is kept, of a kind that is not refined: its stride() bytes to `out`. Where that rounds it, `x`, of rows->dim() floats,
+    // is left with the rounded values.
+    void encode(u32 row, float *x, u8 *out) const;
     // ARGUMENT, with the first row at fault, where half floats are asked for and can't hold a value.
     Status check(learnann_error *error) const;
 
 private:
-    void encode(u32 row, float *x, u8 *out) const;
-    float distance(const float *query, const float *row) const;
     Status produce_refined(Sink &sink, learnann_error *error) const;
 };
 

@@ -4,6 +4,7 @@
 #include "build/exact_rows.hpp"
 #include "format/writer.hpp"
 #include "learn/calibrate.hpp"
+#include "learn/code_quality.hpp"
 #include "learn/codec_fit.hpp"
 #include "learn/connect.hpp"
 #include "learn/copies.hpp"

@@ -28,6 +28,7 @@ struct Holdout {
     Array<u32> truth_rows;      // count x depth: who they are
 
     const float *query(u32 i, u32 dim) const { return queries.data() + static_cast<u64>(i) * dim; }
+    void copy_query(u32 i, u32 dim, float *to) const { std::memcpy(to, query(i, dim), dim * sizeof(float)); }
     // A hit at most this far away is one of the true k, or as near as the last of them.
     float reach(u32 i, u32 k) const { return truth[static_cast<u64>(i) * depth + k - 1]; }
     bool holds(u32 row) const;

@@ -1,7 +1,7 @@
 // nearlists.hpp: what a space is learned from: sample queries, the rows that lie near each by code, and how far away these are in truth.
 #pragma once
 
-#include "learn/cluster.hpp"
+#include "learn/code_space.hpp"
 #include "learn/holdout.hpp"
 #include "learn/spectral.hpp"
 

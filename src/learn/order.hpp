@@ -1,7 +1,7 @@
 // order.hpp: the order of rows in the file. Rows that searches touch together should share cache lines' neighbours and pages.
 #pragma once
 
-#include "learn/cluster.hpp"
+#include "learn/code_space.hpp"
 
 LEARNANN_BEGIN
 

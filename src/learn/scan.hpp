@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/parallel.hpp"
-#include "learn/cluster.hpp"
+#include "learn/code_space.hpp"
 #include "learn/holdout.hpp"
 #include "search/beam.hpp"
 
