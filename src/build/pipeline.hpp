@@ -2,6 +2,7 @@
 #pragma once
 
 #include "build/exact_rows.hpp"
+#include "build/options.hpp"
 #include "format/writer.hpp"
 #include "learn/calibrate.hpp"
 #include "learn/code_quality.hpp"
@@ -14,22 +15,7 @@
 
 LEARNANN_BEGIN
 
-constexpr u32 default_degree = 32;
-constexpr u32 inner_degree = 48;        // by inner product, where lengths differ: the long rows are many others' neighbours
-constexpr u32 long_degree = 64;         // where rows have neighbours in many directions
-inline bool adaptive(const learnann_build_options &o) { return o.graph <= LEARNANN_GRAPH_ADAPTIVE || o.graph == LEARNANN_GRAPH_UNIFORM; }
-// Those whose rows held out are linked as all others, and taken out only while the graph is calibrated.
-inline bool linked_whole(const learnann_build_options &o) { return o.graph == LEARNANN_GRAPH_KNN || o.graph == LEARNANN_GRAPH_GIVEN; }
-// Before the rows are known.
-inline u32 degree_of(const learnann_build_options &o) {
-    return o.degree ? o.degree : o.metric == LEARNANN_IP && adaptive(o) ? inner_degree : default_degree;
-}
 constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
-
-constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned within
-
-// Bytes that learning a space, or taking one that is given, needs while it lasts (spaces.cpp).
-u64 space_bytes(u64 rows, u32 dim, const learnann_build_options &options);
 
 // The order in which rows are inserted: entries first, the rest at random, and those held out, once the calibration is done. Copies are
 // not inserted: they hang on the others, those of rows held out as late as those are inserted.
@@ -40,9 +26,6 @@ struct InsertionOrder {
 
     explicit InsertionOrder(const Allocator &a) : rows(a), copies(a) {}
 };
-
-// Bytes that a build needs besides the rows, for options that were checked.
-u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &options);
 
 class Pipeline {
 public:
@@ -72,6 +55,7 @@ private:
     Status fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error);
     Status encode(const Rows &rows, u32 best, learnann_error *error);
     Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
+    Status choose_width(learnann_error *error);
     Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
     bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED && !knows_all_; }
     bool takes_space() const { return options_.spectral == LEARNANN_SPECTRAL_GIVEN; }
@@ -142,6 +126,7 @@ private:
     Basis learned_;         // the space asked for, learned or given; empty where PCA serves
     FittedCodec fitted_;
     u32 record_bytes_ = 0, linked_bytes_ = 0;       // of the file, and of what the graph is linked by
+    bool tried_learning_ = false;   // whether the last trial of a width learned a space
     bool knows_all_ = false;        // of the rows held out none is a stranger any more: see know_all()
     float code_recall_ = -1;
     Array<u8> records_;

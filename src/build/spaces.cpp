@@ -3,17 +3,6 @@
 
 LEARNANN_BEGIN
 
-u64 space_bytes(u64 rows, u32 dim, const learnann_build_options &options) {
-    if (options.spectral == LEARNANN_SPECTRAL_GIVEN) {
-        const u64 m = options.directions->count, sample = smaller<u64>(rows, pca_sample(dim));
-        return 4 * (sample * (dim + m) + 4 * m * dim) + 32 * m * m;
-    }
-    if (options.spectral != LEARNANN_SPECTRAL_LEARNED) return 0;
-    const MetricTraining training;
-    const u64 d = smaller(dim, learning_dims), batch = static_cast<u64>(training.batch) * (NearLists::depth + 1);
-    return near_lists_bytes(rows, static_cast<u32>(d)) + 4 * batch * 3 * d + 32 * d * d + 8ull * d * dim;
-}
-
 Status Pipeline::keep_pca(const char *note) {
     learned_.count = 0;
     report_.spectral_note = note;
