@@ -12,11 +12,18 @@ LEARNANN_BEGIN
 struct Progress {
     int (*callback)(void *, const char *, double) = nullptr;
     void *context = nullptr;
-    const char *phase = "";
+    const char *const *phase = nullptr;     // the builder's, which goes on
 
     Status at(double done) const {
-        return callback && callback(context, phase, done) != 0 ? LEARNANN_CANCELLED : LEARNANN_OK;
+        return callback && callback(context, *phase, done) != 0 ? LEARNANN_CANCELLED : LEARNANN_OK;
     }
+};
+
+// What every step of a build is given: its threads, where it takes memory from, and whom it tells how far it is.
+struct BuildContext {
+    u32 threads = 1;
+    Allocator allocator;
+    Progress progress;
 };
 
 // To the least of the values that several threads bring: the first item at fault, whoever finds it first.

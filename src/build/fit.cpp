@@ -21,14 +21,14 @@ Status Pipeline::fit_codes(const Rows &rows, const Basis &basis, u32 record_byte
 // Records of `rows`, in records_, and what they keep of the true neighbours.
 Status Pipeline::encode(const Rows &rows, u32 best, learnann_error *error) {
     LEARNANN_RETURN_IF(records_.allocate(static_cast<u64>(rows.count()) * fitted_.codec.record_bytes, error));
-    LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, nullptr, threads(), progress(), allocator_, records_.data(), error));
+    LEARNANN_RETURN_IF(encode_rows(rows, fitted_.codec, nullptr, context(), records_.data(), error));
     space_ = CodeSpace{&fitted_.codec, records_.data(), rows.count(), rows_.metric == LEARNANN_IP};
-    return measure_codes(space_, rows, holdout_, best, threads(), allocator_, code_recall_, error);
+    return measure_codes(space_, rows, holdout_, best, context(), code_recall_, error);
 }
 
 Status Pipeline::fit_basis(u32 count, learnann_error *error) {
     const Holdout nobody;
-    return fit_pca(rows_, leaves_out_held() ? holdout_ : nobody, count, threads(), options_.seed + 1, allocator_, basis_, error);
+    return fit_pca(rows_, leaves_out_held() ? holdout_ : nobody, count, options_.seed + 1, context(), basis_, error);
 }
 
 // The same in PCA's space, in the one given, or in one that is learned, from all rows.
@@ -89,7 +89,7 @@ Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
     basis_.count = learned_.count = 0;
     space_ = CodeSpace{};
-    if (takes_space()) LEARNANN_RETURN_IF(basis_of_map(rows_, *options_.directions, threads(), options_.seed + 1, allocator_, learned_, error));
+    if (takes_space()) LEARNANN_RETURN_IF(basis_of_map(rows_, *options_.directions, options_.seed + 1, context(), learned_, error));
     LEARNANN_RETURN_IF(choose_width(error));
     learnann_build_options chosen = options_;
     chosen.code_bytes = linked_bytes_;
@@ -99,14 +99,14 @@ Status Pipeline::fit(learnann_error *error) {
     const bool tried = space_.rows > 0 && fitted_.codec.record_bytes == linked_bytes_ && tried_learning_ == learn;
     if (!tried) LEARNANN_RETURN_IF(fit_width(rows_, linked_bytes_, learn, measured_best, error));
     else if (space_.rows < rows_.count()) LEARNANN_RETURN_IF(encode(rows_, measured_best, error));      // on a part of the rows
-    return complete_holdout(space_, rows_, threads(), allocator_, holdout_, error);
+    return complete_holdout(space_, rows_, context(), holdout_, error);
 }
 
 // ---- order ----
 
 Status Pipeline::arrange(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("order"));
-    LEARNANN_RETURN_IF(spatial_order(space_, threads(), allocator_, row_of_slot_, error));
+    LEARNANN_RETURN_IF(spatial_order(space_, context(), row_of_slot_, error));
     LEARNANN_RETURN_IF(slot_of_row_.allocate(rows_.count(), error));
     for (u32 slot = 0; slot < rows_.count(); ++slot) slot_of_row_[row_of_slot_[slot]] = slot;
     return arrange_records(error);

@@ -31,7 +31,7 @@ Status Pipeline::calibrate_without_held_out(learnann_error *error) {
 
 Status Pipeline::link_knn(learnann_error *error) {
     LEARNANN_RETURN_IF(choose_default_entries(error));
-    LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, degree_of(options_), threads(), progress(), allocator_, edges_, error));
+    LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, degree_of(options_), context(), edges_, error));
     return calibrate_without_held_out(error);
 }
 
@@ -69,8 +69,8 @@ Status Pipeline::link_nsw(learnann_error *error) {
     graph.keeps_chosen = true;      // the long edges of the first rows hold the graph together
     graph.beam = larger(build_beam, graph.degree);
     graph.hiders = 0;
-    GraphBuilder builder(space_, edges_, entries_, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, 0, progress(), error));
+    GraphBuilder builder(space_, edges_, entries_, graph, context());
+    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, 0, error));
     link_copies(edges_, order.copies.data(), order.linked_copies);
     LEARNANN_RETURN_IF(calibrate_graph(error));
     return insert_held_out(builder, order, error);
@@ -80,8 +80,8 @@ Status Pipeline::link_hnsw(learnann_error *error) {
     InsertionOrder order(allocator_);
     LEARNANN_RETURN_IF(entries_.rows.allocate(0, error));
     LEARNANN_RETURN_IF(insertion_order(order, error));
-    HnswBuilder builder(space_, edges_, entries_, layers_, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.build(order.rows.data(), order.inserted, options_.seed + 3, progress(), error));
+    HnswBuilder builder(space_, edges_, entries_, layers_, context());
+    LEARNANN_RETURN_IF(builder.build(order.rows.data(), order.inserted, options_.seed + 3, error));
     link_copies(edges_, order.copies.data(), order.linked_copies);
     LEARNANN_RETURN_IF(calibrate_graph(error));
     return insert_held_out(builder, order, error);

@@ -47,7 +47,7 @@ Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learna
     angular.metric = LEARNANN_COS;
     LEARNANN_RETURN_IF(fit_codec(angular, takes_space() ? learned_ : basis_, space_.stride(), Holdout{}, options_.seed + 5, allocator_, fitted, error));
     LEARNANN_RETURN_IF(records.allocate(records_.size(), error));
-    return encode_rows(angular, fitted.codec, slot_of_row_.data(), threads(), progress(), allocator_, records.data(), error);
+    return encode_rows(angular, fitted.codec, slot_of_row_.data(), context(), records.data(), error);
 }
 
 bool Pipeline::lengths_differ() const {
@@ -78,7 +78,7 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     EntryTable entries;
     EdgeLists lists;
     Array<u32> order(allocator_);
-    LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), nullptr, threads(), options_.seed + 6, allocator_, entries.rows, error));
+    LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), nullptr, options_.seed + 6, context(), entries.rows, error));
     LEARNANN_RETURN_IF(entries.arrange(angular, allocator_, error));
     LEARNANN_RETURN_IF(lists.allocate(n, angular_capacity, allocator_, error));
     LEARNANN_RETURN_IF(order.allocate(n, error));
@@ -90,8 +90,8 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     Array<Copy> copies(allocator_);
     LEARNANN_RETURN_IF(set_copies_apart(angular, order.data(), n, allocator_, copies, error));
     const u32 copied = static_cast<u32>(copies.size());
-    GraphBuilder builder(angular, lists, entries, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.data(), n - copied, 0, progress(), error));
+    GraphBuilder builder(angular, lists, entries, graph, context());
+    LEARNANN_RETURN_IF(builder.insert(order.data(), n - copied, 0, error));
     link_copies(lists, copies.data(), copied);
     const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
     parallel(threads(), n, 256, [&](u64 item, u32) {
@@ -107,12 +107,12 @@ Status Pipeline::choose_central_entries(learnann_error *error) {
     LEARNANN_RETURN_IF(held.zeroes(around.rows, error));
     if (holds_out_rows())
         for (const u32 row : holdout_.query_rows) held[slot_of_row_[row]] = 1;
-    LEARNANN_RETURN_IF(choose_entries(around, entry_count(around.rows), held.data(), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    LEARNANN_RETURN_IF(choose_entries(around, entry_count(around.rows), held.data(), options_.seed + 3, context(), entries_.rows, error));
     return entries_.arrange(around, allocator_, error);
 }
 
 Status Pipeline::choose_long_entries(const CodeSpace &angular, learnann_error *error) {
-    LEARNANN_RETURN_IF(choose_inner_entries(space_, angular, inner_entry_count(space_.rows), threads(), options_.seed + 3, allocator_, entries_.rows, error));
+    LEARNANN_RETURN_IF(choose_inner_entries(space_, angular, inner_entry_count(space_.rows), options_.seed + 3, context(), entries_.rows, error));
     return entries_.arrange(space_, allocator_, error);
 }
 
@@ -127,7 +127,7 @@ Status Pipeline::measure_dimension(double &dimension, learnann_error *error) con
     Rows angular = rows_.thinned(larger(rows_.count() / enough, 1u));
     angular.metric = LEARNANN_COS;
     Holdout sample;
-    LEARNANN_RETURN_IF(make_holdout(angular, nullptr, threads(), options_.seed + 8, progress(), allocator_, sample, error));
+    LEARNANN_RETURN_IF(make_holdout(angular, nullptr, options_.seed + 8, context(), sample, error));
     dimension = local_dimension(angular, sample);
     return LEARNANN_OK;
 }
@@ -172,16 +172,16 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     graph.degree = degree_of(options_);
     graph.beam = larger(default_beam, graph.degree);
     if (around.inner) graph.hiders = inner_hiders;
-    GraphBuilder builder(around, edges_, entries_, graph, threads(), allocator_);
-    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, around.inner ? n : 0, progress(), error));
+    GraphBuilder builder(around, edges_, entries_, graph, context());
+    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, around.inner ? n : 0, error));
 
     if (!around.inner) {
         std::sort(order.rows.begin(), order.rows.begin() + order.inserted);
         LEARNANN_RETURN_IF(begin("refine"));
-        LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.inserted, progress(), error));
+        LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.inserted, error));
     }
     const bool uniform = options_.graph == LEARNANN_GRAPH_UNIFORM;
-    if (uniform) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.inserted, progress(), error));
+    if (uniform) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.inserted, error));
     link_copies(edges_, order.copies.data(), order.linked_copies);
 
     const bool taught = options_.queries && !uniform;
@@ -200,12 +200,12 @@ Status Pipeline::calibrate_graph(learnann_error *error) {
     LEARNANN_RETURN_IF(narrow_records(error));
     if (knows_all_) return LEARNANN_OK;
     LEARNANN_RETURN_IF(begin("calibration"));
-    return calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, threads(), allocator_, calibration_, error);
+    return calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, context(), calibration_, error);
 }
 
 Status Pipeline::teach(const learnann_vectors &queries, learnann_error *error) {
     LEARNANN_RETURN_IF(begin("teach"));
-    return learn_from_queries(space_, queries, holdout_, rows_, row_of_slot_, threads(), progress(), allocator_, edges_, entries_,
+    return learn_from_queries(space_, queries, holdout_, rows_, row_of_slot_, context(), edges_, entries_,
                               calibration_, report_.lessons, error);
 }
 

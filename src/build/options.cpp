@@ -2,6 +2,7 @@
 #include "build/options.hpp"
 
 #include "learn/calibrate.hpp"
+#include "learn/codec_fit.hpp"
 #include "learn/metric.hpp"
 #include "learn/teach.hpp"
 

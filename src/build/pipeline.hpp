@@ -85,7 +85,7 @@ private:
     Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
     Status insertion_order(InsertionOrder &out, learnann_error *error);
     template <class Builder> Status insert_held_out(Builder &builder, const InsertionOrder &order, learnann_error *error) {
-        LEARNANN_RETURN_IF(builder.insert(order.rows.data() + order.inserted, order.held, order.inserted + order.linked_copies, progress(), error));
+        LEARNANN_RETURN_IF(builder.insert(order.rows.data() + order.inserted, order.held, order.inserted + order.linked_copies, error));
         link_copies(edges_, order.copies.data() + order.linked_copies, static_cast<u32>(order.copies.size()) - order.linked_copies);
         return LEARNANN_OK;
     }
@@ -107,7 +107,8 @@ private:
     void describe_graph();
     void add_hot_sections(const u8 *projection, u64 projection_bytes);
     void report_sections();
-    Progress progress() const { return Progress{options_.progress, options_.progress_context, phase_}; }
+    Progress progress() const { return Progress{options_.progress, options_.progress_context, &phase_}; }
+    BuildContext context() const { return BuildContext{threads(), allocator_, progress()}; }
     u32 threads() const { return report_.threads; }
 
     learnann_build_options options_;     // of them the degree, where none is given, is chosen anew for each run

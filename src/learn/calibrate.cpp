@@ -66,9 +66,9 @@ private:
 class Calibrator {
 public:
     Calibrator(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
-               const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator)
+               const Array<u32> &row_of_slot, const Holdout &h, const BuildContext &build)
         : space_(space), graph_{&space, &edges}, entries_(entries), rows_(rows), row_of_slot_(row_of_slot), h_(h),
-          threads_(threads), allocator_(allocator), counts_(allocator), candidates_(allocator), margins_(allocator), known_(allocator) {}
+          build_(build), counts_(build.allocator), candidates_(build.allocator), margins_(build.allocator), known_(build.allocator) {}
 
     Status run(Calibration &out, learnann_error *error) {
         LEARNANN_RETURN_IF(counts_.allocate(h_.count, error));
@@ -76,11 +76,11 @@ public:
         LEARNANN_RETURN_IF(margins_.allocate(static_cast<u64>(Holdout::depth) * h_.count, error));
         LEARNANN_RETURN_IF(known_.allocate(static_cast<u64>(KnownDistances::places) * h_.count, error));
         for (KnownDistances::Known &k : known_) k.slot = no_row;
-        for (u32 t = 0; t < threads_; ++t) {
-            workers_[t].beam.use(allocator_);
-            workers_[t].fresh.use(allocator_);
+        for (u32 t = 0; t < build_.threads; ++t) {
+            workers_[t].beam.use(build_.allocator);
+            workers_[t].fresh.use(build_.allocator);
             LEARNANN_RETURN_IF(workers_[t].fresh.allocate(most_kept, error));
-            LEARNANN_RETURN_IF(workers_[t].prepare(space_, allocator_, error));
+            LEARNANN_RETURN_IF(workers_[t].prepare(space_, build_.allocator, error));
             LEARNANN_RETURN_IF(workers_[t].beam.prepare(most_kept, 1, space_.rows, error));
         }
         const u32 share = choose_horizon(out.cost);
@@ -178,7 +178,7 @@ private:
     Reached measure(u32 effort, float share, u32 queries) {
         stride_ = effort;
         queries = static_cast<u32>(smaller<u64>(queries, candidates_.size() / effort));
-        parallel(threads_, queries, 4, [&](u64 q, u32 worker) {
+        parallel(build_.threads, queries, 4, [&](u64 q, u32 worker) {
             search(static_cast<u32>(q), effort, share, workers_[worker]);
         });
         Reached r;
@@ -273,8 +273,7 @@ private:
     // Shares are compared on some of the queries. What the chosen one reaches is measured on all of them at small efforts, where
     // queries differ most and take least time.
     const u32 some_ = smaller(h_.count, 256u);
-    u32 threads_;
-    Allocator allocator_;
+    const BuildContext &build_;
     Array<Counts> counts_;
     Array<Candidate> candidates_;
     u32 stride_ = 0;            // candidates of a query, at the effort that is measured
@@ -288,10 +287,9 @@ private:
 }  // namespace
 
 Status calibrate(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
-                 const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator, Calibration &calibration,
-                 learnann_error *error) {
+                 const Array<u32> &row_of_slot, const Holdout &h, const BuildContext &build, Calibration &calibration, learnann_error *error) {
     if (h.count == 0) return LEARNANN_OK;
-    return Calibrator(space, edges, entries, rows, row_of_slot, h, threads, allocator).run(calibration, error);
+    return Calibrator(space, edges, entries, rows, row_of_slot, h, build).run(calibration, error);
 }
 
 LEARNANN_END

@@ -19,7 +19,6 @@ struct Calibration {
 
 // Chooses the horizon, and searches as the reader will, at growing efforts. Rows of `space` are slots; row_of_slot leads back to the rows.
 Status calibrate(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
-                 const Array<u32> &row_of_slot, const Holdout &h, u32 threads, const Allocator &allocator,
-                 Calibration &calibration, learnann_error *error);
+                 const Array<u32> &row_of_slot, const Holdout &h, const BuildContext &build, Calibration &calibration, learnann_error *error);
 
 LEARNANN_END

@@ -23,9 +23,9 @@ u32 inner_entry_count(u32 rows) { return 2 * some_roots(rows, 0.5); }
 // Lloyd's algorithm on codes: the centres are records themselves, so that one kernel call compares a row with all of them.
 class KMeans {
 public:
-    KMeans(const CodeSpace &space, const Array<u32> &sample, u32 count, u32 threads, const Allocator &a)
-        : space_(space), sample_(sample), count_(count), threads_(threads), centres_(a), nearest_(a), distance_(a), sums_(a),
-          sizes_(a), codes_(a), estimates_(a) {}
+    KMeans(const CodeSpace &space, const Array<u32> &sample, u32 count, const BuildContext &build)
+        : space_(space), sample_(sample), count_(count), threads_(build.threads), centres_(build.allocator), nearest_(build.allocator),
+          distance_(build.allocator), sums_(build.allocator), sizes_(build.allocator), codes_(build.allocator), estimates_(build.allocator) {}
 
     Status run(u32 rounds, learnann_error *error) {
         const u32 stride = space_.stride(), dim = space_.codec->code_dim;
@@ -125,12 +125,12 @@ inline Status shuffled_rows(u32 rows, u64 count, const u8 *left_out, u64 seed, c
     return LEARNANN_OK;
 }
 
-Status choose_entries(const CodeSpace &space, u32 count, const u8 *left_out, u32 threads, u64 seed, const Allocator &allocator,
-                      Array<u32> &entries, learnann_error *error) {
-    Array<u32> sample(allocator), rows(allocator);
-    LEARNANN_RETURN_IF(shuffled_rows(space.rows, 8ull * count, left_out, seed, allocator, sample, error));
+Status choose_entries(const CodeSpace &space, u32 count, const u8 *left_out, u64 seed, const BuildContext &build, Array<u32> &entries,
+                      learnann_error *error) {
+    Array<u32> sample(build.allocator), rows(build.allocator);
+    LEARNANN_RETURN_IF(shuffled_rows(space.rows, 8ull * count, left_out, seed, build.allocator, sample, error));
     count = smaller(count, static_cast<u32>(sample.size()));
-    KMeans clusters(space, sample, count, threads, allocator);
+    KMeans clusters(space, sample, count, build);
     LEARNANN_RETURN_IF(clusters.run(3, error));
     LEARNANN_RETURN_IF(rows.allocate(count, error));
     clusters.nearest_rows(rows.data());
@@ -140,12 +140,12 @@ Status choose_entries(const CodeSpace &space, u32 count, const u8 *left_out, u32
     return LEARNANN_OK;
 }
 
-Status choose_inner_entries(const CodeSpace &inner, const CodeSpace &angular, u32 count, u32 threads, u64 seed,
-                            const Allocator &allocator, Array<u32> &entries, learnann_error *error) {
+Status choose_inner_entries(const CodeSpace &inner, const CodeSpace &angular, u32 count, u64 seed, const BuildContext &build,
+                            Array<u32> &entries, learnann_error *error) {
     const u32 n = inner.rows, overall = smaller(count, n), clustered = smaller(count, n);
-    Array<u32> sample(allocator), order(allocator), longest(allocator);
-    LEARNANN_RETURN_IF(shuffled_rows(n, 256ull * clustered, nullptr, seed, allocator, sample, error));
-    KMeans clusters(angular, sample, clustered, threads, allocator);
+    Array<u32> sample(build.allocator), order(build.allocator), longest(build.allocator);
+    LEARNANN_RETURN_IF(shuffled_rows(n, 256ull * clustered, nullptr, seed, build.allocator, sample, error));
+    KMeans clusters(angular, sample, clustered, build);
     LEARNANN_RETURN_IF(clusters.run(4, error));
     LEARNANN_RETURN_IF(longest.allocate(clustered + overall, error));
     clusters.longest_rows(inner, longest.data());

@@ -11,20 +11,20 @@ namespace {
 
 // Calls for every query of the holdout in [begin, end), with its best rows by code that are not held out in the worker's pool.
 template <class Visit>
-Status each_best(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 begin, u32 end, u32 best, u32 threads,
-                 const Allocator &allocator, Visit visit, learnann_error *error) {
-    return each_best(space, begin, end, best, threads, allocator, [&](u32 q, float *x) { h.copy_query(q, rows.dim(), x); },
+Status each_best(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 begin, u32 end, u32 best, const BuildContext &build,
+                 Visit visit, learnann_error *error) {
+    return each_best(space, begin, end, best, build, [&](u32 q, float *x) { h.copy_query(q, rows.dim(), x); },
                      [&](u32, u32 row) { return h.holds(row * rows.step); }, visit, error);
 }
 
 }  // namespace
 
-Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 best, u32 threads,
-                     const Allocator &allocator, float &recall, learnann_error *error) {
+Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 best, const BuildContext &build, float &recall,
+                     learnann_error *error) {
     const u32 depth = smaller(10u, h.neighbours);
     recall = -1;
     if (h.count == 0 || depth == 0) return LEARNANN_OK;
-    Array<u32> found(allocator), wanted(allocator);
+    Array<u32> found(build.allocator), wanted(build.allocator);
     LEARNANN_RETURN_IF(found.zeroes(h.measured, error));
     LEARNANN_RETURN_IF(wanted.zeroes(h.measured, error));
     const auto count = [&](u32 q, Scanner &w) {
@@ -37,15 +37,14 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h,
             if (found[q] < wanted[q]) found[q] += rows.distance(exact, pool.id(i)) <= reach;
         });
     };
-    LEARNANN_RETURN_IF(each_best(space, rows, h, 0, h.measured, best, threads, allocator, count, error));
+    LEARNANN_RETURN_IF(each_best(space, rows, h, 0, h.measured, best, build, count, error));
     u64 sum = 0, all = 0;
     for (u32 q = 0; q < h.measured; ++q) sum += found[q], all += wanted[q];
     if (all > 0) recall = static_cast<float>(static_cast<double>(sum) / static_cast<double>(all));
     return LEARNANN_OK;
 }
 
-Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, const Allocator &allocator, Holdout &h,
-                        learnann_error *error) {
+Status complete_holdout(const CodeSpace &space, const Rows &rows, const BuildContext &build, Holdout &h, learnann_error *error) {
     constexpr u32 best = 256;
     const auto note = [&](u32 q, Scanner &w) {
         const Pool &pool = w.pool;
@@ -56,7 +55,7 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, c
         std::partial_sort(distances, distances + depth, distances + size);
         std::memcpy(h.truth.data() + static_cast<u64>(q) * Holdout::depth, distances, depth * sizeof(float));
     };
-    return each_best(space, rows, h, h.measured, h.count, best, threads, allocator, note, error);
+    return each_best(space, rows, h, h.measured, h.count, best, build, note, error);
 }
 
 double familiarity(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &h) {

@@ -8,13 +8,12 @@ LEARNANN_BEGIN
 
 // Of the true 10 neighbours of the held-out queries that are among these rows, the share that the best `best` by code hold; -1
 // where there are none. Records are in row order. `rows` may be a part of those that the holdout was made of.
-Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 best, u32 threads, const Allocator &allocator, float &recall,
+Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 best, const BuildContext &build, float &recall,
                      learnann_error *error);
 
 // Finds the nearest neighbours of those queries of the holdout that brute force left out, among the best few hundred by code.
 // Records are in row order.
-Status complete_holdout(const CodeSpace &space, const Rows &rows, u32 threads, const Allocator &allocator, Holdout &holdout,
-                        learnann_error *error);
+Status complete_holdout(const CodeSpace &space, const Rows &rows, const BuildContext &build, Holdout &holdout, learnann_error *error);
 
 // How much more a projection keeps of the squared lengths of the rows than of those held out: 1 where it knows the ones as well as the
 // others.

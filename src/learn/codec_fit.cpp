@@ -367,15 +367,14 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
 // and draw every edge to itself. This residual puts it farther away than any two of them are (4).
 constexpr float zero_row_residual2 = 16;
 
-Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, u32 threads, const Progress &progress,
-                   const Allocator &allocator, u8 *records, learnann_error *error) {
+Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, const BuildContext &build, u8 *records, learnann_error *error) {
     CodecScratch scratch[max_threads];
-    for (u32 t = 0; t < threads; ++t) {
-        scratch[t].use(allocator);
+    for (u32 t = 0; t < build.threads; ++t) {
+        scratch[t].use(build.allocator);
         LEARNANN_RETURN_IF(scratch[t].allocate(codec, error));
     }
     return rows.in_blocks([&](u32 begin, u32 end) {
-        parallel(threads, end - begin, 64, [&](u64 i, u32 worker) {
+        parallel(build.threads, end - begin, 64, [&](u64 i, u32 worker) {
             const u32 row = static_cast<u32>(begin + i), at = place ? place[row] : row;
             CodecScratch &s = scratch[worker];
             rows.floats(row, s.x.data());
@@ -383,7 +382,7 @@ Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, u32 t
             if (rows.metric == LEARNANN_COS && rows.norm(row) == 0) p.residual2 = zero_row_residual2;
             encode_record(codec, p, records + static_cast<u64>(at) * codec.record_bytes);
         });
-        return progress.at(static_cast<double>(end) / rows.count());
+        return build.progress.at(static_cast<double>(end) / rows.count());
     });
 }
 

@@ -22,7 +22,6 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
                  FittedCodec &fitted, learnann_error *error);
 
 // Records of all rows: that of row i at place[i], or at i where there is no `place`.
-Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, u32 threads, const Progress &progress,
-                   const Allocator &allocator, u8 *records, learnann_error *error);
+Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, const BuildContext &build, u8 *records, learnann_error *error);
 
 LEARNANN_END

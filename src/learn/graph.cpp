@@ -87,12 +87,12 @@ Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
     LEARNANN_RETURN_IF(chosen_count_.at_least(batch, error));
     LEARNANN_RETURN_IF(batch_.at_least(batch, error));
     LEARNANN_RETURN_IF(links_.at_least(static_cast<u64>(batch) * options_.degree, error));
-    for (u32 t = 0; t < threads_; ++t) {
+    for (u32 t = 0; t < build_.threads; ++t) {
         Worker &w = workers_[t];
-        w.beam.use(allocator_);
-        w.code.use(allocator_);
-        w.other.use(allocator_);
-        w.candidates.use(allocator_);
+        w.beam.use(build_.allocator);
+        w.code.use(build_.allocator);
+        w.other.use(build_.allocator);
+        w.candidates.use(build_.allocator);
         LEARNANN_RETURN_IF(w.beam.prepare(larger(options_.beam, refine_candidates), options_.beam, space_.rows, error));
         LEARNANN_RETURN_IF(w.code.allocate(max_query_bytes, error));
         LEARNANN_RETURN_IF(w.other.allocate(max_query_bytes, error));
@@ -101,7 +101,7 @@ Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
     return LEARNANN_OK;
 }
 
-Status GraphBuilder::insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error) {
+Status GraphBuilder::insert(const u32 *order, u32 count, u32 linked, learnann_error *error) {
     const u32 largest = clamp(space_.rows / 50, first_rows, 32768u);
     LEARNANN_RETURN_IF(prepare(largest, error));
     u32 done = 0;
@@ -111,7 +111,7 @@ Status GraphBuilder::insert(const u32 *order, u32 count, u32 linked, const Progr
         done = seeds;
     }
     while (done < count) {
-        LEARNANN_RETURN_IF(progress.at(static_cast<double>(done) / count));
+        LEARNANN_RETURN_IF(build_.progress.at(static_cast<double>(done) / count));
         const u32 batch = smaller(smaller(largest, larger((done + linked) / 2, 1u)), count - done);
         // Rows are in spatial order: ascending, one search leaves in cache what the next one needs.
         std::memcpy(batch_.data(), order + done, batch * sizeof(u32));
@@ -222,15 +222,15 @@ u32 GraphBuilder::relink(Worker &w, u32 row, const GraphOptions &options, u32 *k
 
 // New lists of at most `most` for these rows, out of the old ones; options_of(i) says how that of rows[i] is pruned.
 template <class OptionsOf>
-Status GraphBuilder::relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, const Progress &progress, learnann_error *error) {
+Status GraphBuilder::relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, learnann_error *error) {
     EdgeLists next;
     LEARNANN_RETURN_IF(prepare(0, error));
-    LEARNANN_RETURN_IF(next.allocate(edges_.rows, most, allocator_, error));
+    LEARNANN_RETURN_IF(next.allocate(edges_.rows, most, build_.allocator, error));
     prefer_large_pages(next.ids.data(), next.ids.bytes());
     constexpr u32 batch = 32768;
     for (u32 done = 0; done < count; done += batch) {
-        LEARNANN_RETURN_IF(progress.at(static_cast<double>(done) / count));
-        parallel(threads_, smaller(batch, count - done), 64, [&](u64 i, u32 worker) {
+        LEARNANN_RETURN_IF(build_.progress.at(static_cast<double>(done) / count));
+        parallel(build_.threads, smaller(batch, count - done), 64, [&](u64 i, u32 worker) {
             const u32 row = rows[done + i];
             next.degrees[row] = static_cast<u8>(relink(workers_[worker], row, options_of(done + i), next.of(row)));
         });
@@ -242,11 +242,11 @@ Status GraphBuilder::relink_all(const u32 *rows, u32 count, u32 most, OptionsOf 
     return LEARNANN_OK;
 }
 
-Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
-    LEARNANN_RETURN_IF(relink_all(rows, count, options_.degree, [this](u64) { return options_; }, progress, error));
+Status GraphBuilder::refine(const u32 *rows, u32 count, learnann_error *error) {
+    LEARNANN_RETURN_IF(relink_all(rows, count, options_.degree, [this](u64) { return options_; }, error));
     refined_ = true;
     // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
-    Array<u8> own_count(allocator_);
+    Array<u8> own_count(build_.allocator);
     LEARNANN_RETURN_IF(own_count.allocate(edges_.rows, error));
     std::memcpy(own_count.data(), edges_.degrees.data(), edges_.rows);
     for (u32 i = 0; i < count; ++i) {
@@ -256,7 +256,7 @@ Status GraphBuilder::refine(const u32 *rows, u32 count, const Progress &progress
     return LEARNANN_OK;
 }
 
-Status GraphBuilder::even_out(const u32 *rows, u32 count, const Progress &progress, learnann_error *error) {
+Status GraphBuilder::even_out(const u32 *rows, u32 count, learnann_error *error) {
     u64 edges = 0;
     for (u32 i = 0; i < count; ++i) edges += edges_.degrees[rows[i]];
     std::memset(edges_.pinned.data(), 0, edges_.rows);
@@ -264,12 +264,12 @@ Status GraphBuilder::even_out(const u32 *rows, u32 count, const Progress &progre
         GraphOptions even = options_;
         even.degree = even.least = static_cast<u32>((i + 1) * edges / count - i * edges / count);
         return even;
-    }, progress, error);
+    }, error);
 }
 
 void GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count) {
     const u32 degree = options_.degree, most = options_.chosen ? options_.chosen : degree;
-    parallel(threads_, count, 16, [&](u64 i, u32 worker) {
+    parallel(build_.threads, count, 16, [&](u64 i, u32 worker) {
         Worker &w = workers_[worker];
         const u32 row = rows[i];
         find_candidates(w, row, seeds, seed_count);
@@ -290,7 +290,7 @@ void GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 
     u32 groups = 0;     // starts of the runs of one target, in chosen_, which is free now
     for (u64 i = 0; i < links; ++i)
         if (i == 0 || links_[i] >> 32 != links_[i - 1] >> 32) chosen_[groups++] = static_cast<u32>(i);
-    parallel(threads_, groups, 16, [&](u64 g, u32 worker) {
+    parallel(build_.threads, groups, 16, [&](u64 g, u32 worker) {
         const u64 begin = chosen_[g], end = g + 1 < groups ? chosen_[g + 1] : links;
         add_links(workers_[worker], static_cast<u32>(links_[begin] >> 32), links_.data() + begin, static_cast<u32>(end - begin));
     });

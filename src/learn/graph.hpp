@@ -69,22 +69,22 @@ class GraphBuilder {
 public:
     static constexpr u32 first_rows = 512;      // linked by brute force
 
-    GraphBuilder(const CodeSpace &space, EdgeLists &edges, const EntryTable &entries, const GraphOptions &options, u32 threads,
-                 const Allocator &allocator)
-        : space_(space), edges_(edges), entries_(entries), options_(options), threads_(threads), allocator_(allocator),
-          workers_(), batch_(allocator), chosen_(allocator), chosen_count_(allocator), links_(allocator) {}
+    GraphBuilder(const CodeSpace &space, EdgeLists &edges, const EntryTable &entries, const GraphOptions &options,
+                 const BuildContext &build)
+        : space_(space), edges_(edges), entries_(entries), options_(options), build_(build), workers_(), batch_(build.allocator),
+          chosen_(build.allocator), chosen_count_(build.allocator), links_(build.allocator) {}
 
     // Inserts order[0..count). Rows linked before may be inserted again: they then get the edges that they lack.
     // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already. Into a graph that was
     // refined few may be inserted: they are not, and of lists that are full only the farthest give way to them.
-    Status insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error);
+    Status insert(const u32 *order, u32 count, u32 linked, learnann_error *error);
 
     // Links each of these rows anew, out of its neighbours and theirs: what insertion found early it found in a graph of few
     // rows. The rows must be all that are linked, in any order; none has pinned edges.
-    Status refine(const u32 *rows, u32 count, const Progress &progress, learnann_error *error);
+    Status refine(const u32 *rows, u32 count, learnann_error *error);
 
     // Links each of these rows anew, out of its neighbours and theirs, so that all have as many edges as they have on the mean now.
-    Status even_out(const u32 *rows, u32 count, const Progress &progress, learnann_error *error);
+    Status even_out(const u32 *rows, u32 count, learnann_error *error);
 
 private:
     struct Worker {
@@ -100,14 +100,13 @@ private:
     void add_links(Worker &w, u32 row, const u64 *links, u32 count);
     u32 relink(Worker &w, u32 row, const GraphOptions &options, u32 *kept);
     template <class OptionsOf>
-    Status relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, const Progress &progress, learnann_error *error);
+    Status relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, learnann_error *error);
 
     const CodeSpace &space_;
     EdgeLists &edges_;
     const EntryTable &entries_;
     GraphOptions options_;
-    u32 threads_;
-    Allocator allocator_;
+    BuildContext build_;
     bool refined_ = false;
     Worker workers_[max_threads];
     Array<u32> batch_;

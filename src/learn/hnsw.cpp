@@ -17,8 +17,8 @@ GraphOptions HnswBuilder::options(u32 layer) const {
 
 // The layers' sizes, the nodes' slots, and the entry.
 Status HnswBuilder::draw_layers(u32 *order, u32 count, u64 seed, learnann_error *error) {
-    Array<u64> places(allocator_);      // layers that a row does not stand on << 32 | its place in the order
-    Array<u32> before(allocator_);
+    Array<u64> places(build_.allocator);      // layers that a row does not stand on << 32 | its place in the order
+    Array<u32> before(build_.allocator);
     LEARNANN_RETURN_IF(places.allocate(count, error));
     LEARNANN_RETURN_IF(before.allocate(count, error));
     std::memcpy(before.data(), order, count * sizeof(u32));
@@ -61,15 +61,15 @@ void HnswBuilder::show_layers(u32 count) {
 }
 
 // A walk must start at a row that is linked already: the layers above come into use one by one, as all of their nodes are.
-Status HnswBuilder::link_layer(u32 layer, const u32 *order, u32 count, const Progress &progress, learnann_error *error) {
-    GraphBuilder builder(space_, edges_, entries_, options(layer), threads_, allocator_);
+Status HnswBuilder::link_layer(u32 layer, const u32 *order, u32 count, learnann_error *error) {
+    GraphBuilder builder(space_, edges_, entries_, options(layer), build_);
     u32 above = 0, done = 0;
     while (done < count) {
         while (above < layer && head_.nodes[above] <= done) ++above;
         show_layers(above);
         u32 end = above < layer ? head_.nodes[above] : count;
         if (done == 0) end = larger(end, smaller(GraphBuilder::first_rows, count));
-        LEARNANN_RETURN_IF(builder.insert(order + done, end - done, done, progress, error));
+        LEARNANN_RETURN_IF(builder.insert(order + done, end - done, done, error));
         done = end;
     }
     return LEARNANN_OK;
@@ -87,20 +87,20 @@ void HnswBuilder::take_layer(u32 layer) {
     }
 }
 
-Status HnswBuilder::build(u32 *order, u32 count, u64 seed, const Progress &progress, learnann_error *error) {
+Status HnswBuilder::build(u32 *order, u32 count, u64 seed, learnann_error *error) {
     LEARNANN_RETURN_IF(draw_layers(order, count, seed, error));
     edges_.capacity = m();      // the same lists serve all layers, those above the lowest one with less room
     for (u32 layer = 0; layer < head_.count; ++layer) {
-        LEARNANN_RETURN_IF(link_layer(layer, order, head_.nodes[layer], progress, error));
+        LEARNANN_RETURN_IF(link_layer(layer, order, head_.nodes[layer], error));
         take_layer(layer);
     }
     edges_.capacity = edges_degree_;
-    return link_layer(head_.count, order, count, progress, error);
+    return link_layer(head_.count, order, count, error);
 }
 
-Status HnswBuilder::insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error) {
-    GraphBuilder builder(space_, edges_, entries_, options(head_.count), threads_, allocator_);
-    return builder.insert(order, count, linked, progress, error);
+Status HnswBuilder::insert(const u32 *order, u32 count, u32 linked, learnann_error *error) {
+    GraphBuilder builder(space_, edges_, entries_, options(head_.count), build_);
+    return builder.insert(order, count, linked, error);
 }
 
 LEARNANN_END

@@ -10,19 +10,20 @@ LEARNANN_BEGIN
 class HnswBuilder {
 public:
     // 2 M edges a row on the lowest layer, M on the others: edges.capacity is 2 M. The entry table's layers lie in `section`.
-    HnswBuilder(const CodeSpace &space, EdgeLists &edges, EntryTable &entries, Array<u8> &section, u32 threads, const Allocator &a)
-        : space_(space), edges_(edges), entries_(entries), section_(section), threads_(threads), allocator_(a), node_of_(a) {}
+    HnswBuilder(const CodeSpace &space, EdgeLists &edges, EntryTable &entries, Array<u8> &section,
+                const BuildContext &build)
+        : space_(space), edges_(edges), entries_(entries), section_(section), build_(build), node_of_(build.allocator) {}
 
     // Draws which of order[0..count) stand above the lowest layer, brings these to the front, and links all layers. The first of
     // the rows becomes the entry, and `section` the section of the file.
-    Status build(u32 *order, u32 count, u64 seed, const Progress &progress, learnann_error *error);
+    Status build(u32 *order, u32 count, u64 seed, learnann_error *error);
 
     // Adds rows to the lowest layer, where `linked` stand already.
-    Status insert(const u32 *order, u32 count, u32 linked, const Progress &progress, learnann_error *error);
+    Status insert(const u32 *order, u32 count, u32 linked, learnann_error *error);
 
 private:
     Status draw_layers(u32 *order, u32 count, u64 seed, learnann_error *error);
-    Status link_layer(u32 layer, const u32 *order, u32 count, const Progress &progress, learnann_error *error);
+    Status link_layer(u32 layer, const u32 *order, u32 count, learnann_error *error);
     void take_layer(u32 layer);
     void show_layers(u32 count);
     u32 m() const { return larger(edges_degree_ / 2, 1u); }
@@ -32,8 +33,7 @@ private:
     EdgeLists &edges_;
     EntryTable &entries_;
     Array<u8> &section_;
-    u32 threads_;
-    Allocator allocator_;
+    BuildContext build_;
     Array<u32> node_of_;        // of each row: its node, where it stands on a layer
     LayersHead head_{};
     u32 edges_degree_ = edges_.capacity;

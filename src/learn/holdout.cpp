@@ -57,10 +57,11 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
 // The true neighbours of the first queries, found as the rows pass by, once.
 class Truth {
 public:
-    Truth(const Rows &rows, Holdout &h, u32 threads, const Allocator &a)
-        : rows_(rows), h_(h), threads_(threads), groups_((h.measured + together - 1) / together), items_(a), bytes_(a), nearest_(a), queries_(a) {}
+    Truth(const Rows &rows, Holdout &h, const BuildContext &build)
+        : rows_(rows), h_(h), build_(build), groups_((h.measured + together - 1) / together), items_(build.allocator), bytes_(build.allocator),
+          nearest_(build.allocator), queries_(build.allocator) {}
 
-    Status find(const Progress &progress, learnann_error *error) {
+    Status find(learnann_error *error) {
         const u32 room = NearestRows::room(h_.neighbours);
         LEARNANN_RETURN_IF(nearest_.allocate(h_.measured, error));
         LEARNANN_RETURN_IF(queries_.allocate(h_.measured, error));
@@ -71,8 +72,8 @@ public:
             queries_[q] = rows_.exact_query(h_.query(q, rows_.dim()), bytes_.data() + static_cast<u64>(q) * rows_.dim());
         }
         LEARNANN_RETURN_IF(rows_.in_blocks([&](u32 begin, u32 end) {
-            parallel(threads_, groups_, 1, [&](u64 group, u32) { offer(static_cast<u32>(group) * together, begin, end); });
-            return progress.at(static_cast<double>(end) / rows_.count());
+            parallel(build_.threads, groups_, 1, [&](u64 group, u32) { offer(static_cast<u32>(group) * together, begin, end); });
+            return build_.progress.at(static_cast<double>(end) / rows_.count());
         }));
         for (u32 q = 0; q < h_.measured; ++q) {
             const u64 at = static_cast<u64>(q) * Holdout::depth;
@@ -103,25 +104,26 @@ private:
 
     const Rows &rows_;
     Holdout &h_;
-    u32 threads_, groups_;
+    const BuildContext &build_;
+    u32 groups_;
     Array<Near> items_;
     Array<u8> bytes_;
     Array<NearestRows> nearest_;
     Array<ExactQuery> queries_;
 };
 
-Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
-                    const Allocator &allocator, Holdout &h, learnann_error *error) {
-    h.query_rows.use(allocator);
-    h.queries.use(allocator);
-    h.truth.use(allocator);
-    h.truth_rows.use(allocator);
+Status make_holdout(const Rows &rows, const learnann_vectors *given, u64 seed, const BuildContext &build, Holdout &h,
+                    learnann_error *error) {
+    h.query_rows.use(build.allocator);
+    h.queries.use(build.allocator);
+    h.truth.use(build.allocator);
+    h.truth_rows.use(build.allocator);
     LEARNANN_RETURN_IF(take_queries(rows, given, seed, h, error));
     if (h.count == 0) return LEARNANN_OK;
     h.neighbours = smaller(Holdout::depth, rows.count() - (h.from_rows ? h.count : 0));
     LEARNANN_RETURN_IF(h.truth.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
     LEARNANN_RETURN_IF(h.truth_rows.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
-    return Truth(rows, h, threads, allocator).find(progress, error);
+    return Truth(rows, h, build).find(error);
 }
 
 double local_dimension(const Rows &rows, const Holdout &h) {

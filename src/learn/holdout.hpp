@@ -42,8 +42,8 @@ struct Holdout {
 };
 
 // Takes some of `given`, evenly spread, or, where that is NULL, random rows; brute force finds the truth. Empty for too few rows.
-Status make_holdout(const Rows &rows, const learnann_vectors *given, u32 threads, u64 seed, const Progress &progress,
-                    const Allocator &allocator, Holdout &holdout, learnann_error *error);
+Status make_holdout(const Rows &rows, const learnann_vectors *given, u64 seed, const BuildContext &build, Holdout &holdout,
+                    learnann_error *error);
 
 // The local intrinsic dimension of the rows around the queries, by distance, or by angle: by maximum likelihood over the distances of
 // each query's neighbours (Levina and Bickel, 2004), the median over the queries. 0 where nothing is known. It means nothing of inner

@@ -60,15 +60,15 @@ private:
 
 }  // namespace
 
-Status link_nearest(const Rows &rows, const Array<u32> &row_of_slot, const Array<u32> &slot_of_row, u32 degree, u32 threads,
-                    const Progress &progress, const Allocator &allocator, EdgeLists &edges, learnann_error *error) {
+Status link_nearest(const Rows &rows, const Array<u32> &row_of_slot, const Array<u32> &slot_of_row, u32 degree,
+                    const BuildContext &build, EdgeLists &edges, learnann_error *error) {
     constexpr u32 together = NeighbourScan::together;
-    const u32 n = rows.count(), groups = n / together + (n % together > 0), round = 4 * threads;
+    const u32 n = rows.count(), groups = n / together + (n % together > 0), round = 4 * build.threads;
     NeighbourScan workers[max_threads];
-    for (u32 t = 0; t < threads; ++t) LEARNANN_RETURN_IF(workers[t].prepare(rows, smaller(degree, n - 1), allocator, error));
+    for (u32 t = 0; t < build.threads; ++t) LEARNANN_RETURN_IF(workers[t].prepare(rows, smaller(degree, n - 1), build.allocator, error));
     for (u32 begin = 0; begin < groups; begin += smaller(round, groups - begin)) {
-        LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / groups));
-        parallel(threads, smaller(round, groups - begin), 1, [&](u64 item, u32 worker) {
+        LEARNANN_RETURN_IF(build.progress.at(static_cast<double>(begin) / groups));
+        parallel(build.threads, smaller(round, groups - begin), 1, [&](u64 item, u32 worker) {
             NeighbourScan &w = workers[worker];
             const u32 first = (begin + static_cast<u32>(item)) * together, count = smaller(together, n - first);
             w.find(row_of_slot.data() + first, count);

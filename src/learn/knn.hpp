@@ -12,7 +12,7 @@ constexpr double most_knn_work = 2e13;
 
 // Links each row to its `degree` nearest others, nearest first, of equally near ones those with the smallest row numbers. The
 // lists are by slot, and empty.
-Status link_nearest(const Rows &rows, const Array<u32> &row_of_slot, const Array<u32> &slot_of_row, u32 degree, u32 threads,
-                    const Progress &progress, const Allocator &allocator, EdgeLists &edges, learnann_error *error);
+Status link_nearest(const Rows &rows, const Array<u32> &row_of_slot, const Array<u32> &slot_of_row, u32 degree,
+                    const BuildContext &build, EdgeLists &edges, learnann_error *error);
 
 LEARNANN_END

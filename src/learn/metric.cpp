@@ -148,13 +148,13 @@ private:
 
 }  // namespace
 
-Status learn_metric(const NearLists &lists, const MetricTraining &training, u32 dims, u32 threads, u64 seed, const Progress &progress,
-                    const Allocator &allocator, Metric &metric, bool &diverged, learnann_error *error) {
+Status learn_metric(const NearLists &lists, const MetricTraining &training, u32 dims, u64 seed, const BuildContext &build,
+                    Metric &metric, bool &diverged, learnann_error *error) {
     const u32 batch = smaller(training.batch, lists.queries), batches = lists.queries / batch;
-    MetricLoss loss(lists, dims, threads, allocator);
-    Adam adam(allocator);
-    Array<u32> order(allocator);
-    metric.map.use(allocator);
+    MetricLoss loss(lists, dims, build);
+    Adam adam(build.allocator);
+    Array<u32> order(build.allocator);
+    metric.map.use(build.allocator);
     LEARNANN_RETURN_IF(metric.start(lists.dim, dims, error));
     LEARNANN_RETURN_IF(loss.prepare(batch, error));
     LEARNANN_RETURN_IF(adam.prepare(metric.map.size() + 1, error));
@@ -162,7 +162,7 @@ Status learn_metric(const NearLists &lists, const MetricTraining &training, u32 
     double first = 0, last = 0;     // the loss at first, and its mean since the queries were last shuffled
     for (u32 step = 0; step < training.steps; ++step) {
         const double done = static_cast<double>(step) / training.steps;
-        LEARNANN_RETURN_IF(progress.at(done));
+        LEARNANN_RETURN_IF(build.progress.at(done));
         const u32 b = step % batches;
         if (b == 0) shuffle(order.data(), lists.queries, seed + step);
         const double now = loss.at(metric, order.data() + static_cast<u64>(b) * batch, batch);
@@ -182,12 +182,12 @@ Status learn_metric(const NearLists &lists, const MetricTraining &training, u32 
 
 // ---- the outcome ----
 
-Status basis_of_metric(const Metric &metric, const NearLists &lists, const Basis &wide, u32 threads, const Allocator &allocator, Basis &basis,
+Status basis_of_metric(const Metric &metric, const NearLists &lists, const Basis &wide, const BuildContext &build, Basis &basis,
                        learnann_error *error) {
     const u32 m = metric.dims, sample = smaller(static_cast<u32>(lists.row_length2.size()), 8192u);
-    Array<float> y(allocator), columns(allocator);
+    Array<float> y(build.allocator), columns(build.allocator);
     LEARNANN_RETURN_IF(y.allocate(static_cast<u64>(sample) * m, error));
-    multiply(lists.row.data(), metric.map.data(), y.data(), sample, lists.dim, m, threads);
+    multiply(lists.row.data(), metric.map.data(), y.data(), sample, lists.dim, m, build.threads);
 
     LEARNANN_RETURN_IF(columns.allocate(metric.map.size(), error));
     transpose(metric.map.data(), columns.data(), lists.dim, m);
@@ -196,8 +196,8 @@ Status basis_of_metric(const Metric &metric, const NearLists &lists, const Basis
     LEARNANN_RETURN_IF(basis.mean.allocate(wide.dim, error));
     std::memcpy(basis.mean.data(), wide.mean.data(), wide.dim * sizeof(float));
     LEARNANN_RETURN_IF(basis.directions.allocate(static_cast<u64>(m) * wide.dim, error));
-    multiply(columns.data(), wide.directions.data(), basis.directions.data(), m, lists.dim, wide.dim, threads);
-    return turn_basis(y, sample, threads, allocator, basis, error);
+    multiply(columns.data(), wide.directions.data(), basis.directions.data(), m, lists.dim, wide.dim, build.threads);
+    return turn_basis(y, sample, build, basis, error);
 }
 
 LEARNANN_END

@@ -31,8 +31,9 @@ struct MetricTraining {
 // The loss over batches of queries, with its gradient.
 class MetricLoss {
 public:
-    MetricLoss(const NearLists &lists, u32 dims, u32 threads, const Allocator &a)
-        : lists_(lists), dims_(dims), threads_(threads), weight_(a), x_(a), y_(a), dy_(a), map_(a), share_(a) {}
+    MetricLoss(const NearLists &lists, u32 dims, const BuildContext &build)
+        : lists_(lists), dims_(dims), threads_(build.threads), weight_(build.allocator), x_(build.allocator), y_(build.allocator),
+          dy_(build.allocator), map_(build.allocator), share_(build.allocator) {}
     Status prepare(u32 batch, learnann_error *error);
 
     // The mean over `count` queries; leaves the gradient in map() and rho().
@@ -57,11 +58,11 @@ private:
 };
 
 // Leaves `diverged` true, and metric as it may be, where the loss is not finite or not lower than at first.
-Status learn_metric(const NearLists &lists, const MetricTraining &training, u32 dims, u32 threads, u64 seed, const Progress &progress,
-                    const Allocator &allocator, Metric &metric, bool &diverged, learnann_error *error);
+Status learn_metric(const NearLists &lists, const MetricTraining &training, u32 dims, u64 seed, const BuildContext &build,
+                    Metric &metric, bool &diverged, learnann_error *error);
 
 // A metric over the coordinates of `wide` as a basis, turned so that its strongest directions come first.
-Status basis_of_metric(const Metric &metric, const NearLists &lists, const Basis &wide, u32 threads, const Allocator &allocator, Basis &basis,
+Status basis_of_metric(const Metric &metric, const NearLists &lists, const Basis &wide, const BuildContext &build, Basis &basis,
                        learnann_error *error);
 
 LEARNANN_END

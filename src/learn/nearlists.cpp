@@ -9,11 +9,11 @@ namespace {
 
 // Fills an array of coordinates, block by block; load(i, x) gives vector i.
 template <class Load>
-Status take_coordinates(const Basis &basis, u32 count, u32 threads, const Allocator &allocator, Load load, Array<float> &out,
-                        Array<float> &length2, learnann_error *error) {
+Status take_coordinates(const Basis &basis, u32 count, const BuildContext &build, Load load, Array<float> &out, Array<float> &length2,
+                        learnann_error *error) {
     constexpr u32 block = 1024;
     const u32 d = basis.dim, m = basis.count;
-    Array<float> directions(allocator), centred(allocator);     // directions: dim x count
+    Array<float> directions(build.allocator), centred(build.allocator);     // directions: dim x count
     LEARNANN_RETURN_IF(directions.allocate(static_cast<u64>(d) * m, error));
     LEARNANN_RETURN_IF(centred.allocate(static_cast<u64>(block) * d, error));
     LEARNANN_RETURN_IF(out.allocate(static_cast<u64>(count) * m, error));
@@ -22,13 +22,13 @@ Status take_coordinates(const Basis &basis, u32 count, u32 threads, const Alloca
         for (u32 i = 0; i < d; ++i) directions[static_cast<u64>(i) * m + k] = basis.directions[static_cast<u64>(k) * d + i];
     for (u32 begin = 0; begin < count; begin += block) {
         const u32 size = smaller(block, count - begin);
-        parallel(threads, size, 16, [&](u64 i, u32) {
+        parallel(build.threads, size, 16, [&](u64 i, u32) {
             float *x = centred.data() + i * d;
             load(begin + static_cast<u32>(i), x);
             for (u32 j = 0; j < d; ++j) x[j] -= basis.mean[j];
             length2[begin + i] = kernels().loops.square_sum(x, d);
         });
-        multiply(centred.data(), directions.data(), out.data() + static_cast<u64>(begin) * m, size, d, m, threads);
+        multiply(centred.data(), directions.data(), out.data() + static_cast<u64>(begin) * m, size, d, m, build.threads);
     }
     return LEARNANN_OK;
 }
@@ -80,30 +80,30 @@ bool scale_lists(NearLists &lists) {
 
 // Not inlined: its frame holds the workers of all threads, and should not be part of a caller's.
 LEARNANN_NOINLINE Status list_near_rows(const CodeSpace &space, const Rows &rows, const Basis &basis, const Holdout &h, const learnann_vectors *given,
-                      u32 threads, u64 seed, const Allocator &allocator, NearLists &lists, learnann_error *error) {
+                      u64 seed, const BuildContext &build, NearLists &lists, learnann_error *error) {
     lists.queries = 0;
     if (rows.count() < NearLists::least_rows) return LEARNANN_OK;
     const u32 step = (rows.count() - 1) / NearLists::most_rows + 1;
     const Rows thin = rows.thinned(step);
     CodeSpace part = space;
-    Array<u8> records(allocator);
+    Array<u8> records(build.allocator);
     if (step > 1) {
         part.rows = thin.count();
         LEARNANN_RETURN_IF(records.allocate(static_cast<u64>(part.rows) * part.stride(), error));
         for (u32 i = 0; i < part.rows; ++i) std::memcpy(records.data() + static_cast<u64>(i) * part.stride(), space.record(i * step), part.stride());
         part.records = records.data();
     }
-    Sources sources(thin, given, allocator);
-    LEARNANN_RETURN_IF(sources.choose(h, seed, allocator, error));
+    Sources sources(thin, given, build.allocator);
+    LEARNANN_RETURN_IF(sources.choose(h, seed, build.allocator, error));
     const u32 queries = static_cast<u32>(sources.places.size());
     std::atomic<u32> bad{no_row};
     const auto load_query = [&](u32 i, float *x) {
         if (!sources.load(i, x)) keep_least(bad, i);
     };
-    LEARNANN_RETURN_IF(take_coordinates(basis, queries, threads, allocator, load_query, lists.query, lists.query_length2, error));
+    LEARNANN_RETURN_IF(take_coordinates(basis, queries, build, load_query, lists.query, lists.query_length2, error));
     if (bad != no_row)
         return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", sources.places[bad]);
-    LEARNANN_RETURN_IF(take_coordinates(basis, thin.count(), threads, allocator, [&](u32 i, float *x) { thin.floats(i, x); }, lists.row, lists.row_length2, error));
+    LEARNANN_RETURN_IF(take_coordinates(basis, thin.count(), build, [&](u32 i, float *x) { thin.floats(i, x); }, lists.row, lists.row_length2, error));
     LEARNANN_RETURN_IF(lists.near.allocate(static_cast<u64>(queries) * NearLists::depth, error));
     LEARNANN_RETURN_IF(lists.truth.allocate(static_cast<u64>(queries) * NearLists::depth, error));
     // Rows are unlike themselves, and unlike those held out, which measure.
@@ -117,7 +117,7 @@ LEARNANN_NOINLINE Status list_near_rows(const CodeSpace &space, const Rows &rows
             lists.truth[at + i] = unit * thin.distance(exact, w.pool.id(i));
         }
     };
-    LEARNANN_RETURN_IF(each_best(part, 0, queries, NearLists::depth, threads, allocator, load_query, skip, note, error));
+    LEARNANN_RETURN_IF(each_best(part, 0, queries, NearLists::depth, build, load_query, skip, note, error));
     lists.dim = basis.count;
     lists.inner = rows.metric == LEARNANN_IP;
     lists.queries = scale_lists(lists) ? queries : 0;

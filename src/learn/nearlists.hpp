@@ -33,7 +33,7 @@ struct NearLists {
 
 // Queries are taken from those of `given` that the holdout does not test with, or from the rows. `space` holds all rows.
 Status list_near_rows(const CodeSpace &space, const Rows &rows, const Basis &basis, const Holdout &holdout, const learnann_vectors *given,
-                      u32 threads, u64 seed, const Allocator &allocator, NearLists &lists, learnann_error *error);
+                      u64 seed, const BuildContext &build, NearLists &lists, learnann_error *error);
 
 // Bytes that the lists need at most.
 u64 near_lists_bytes(u64 rows, u32 dim);

@@ -62,11 +62,11 @@ void split_all(const CodeSpace &space, u32 *order, Cell cell) {
 
 }  // namespace
 
-Status spatial_order(const CodeSpace &space, u32 threads, const Allocator &allocator, Array<u32> &order, learnann_error *error) {
-    order.use(allocator);
+Status spatial_order(const CodeSpace &space, const BuildContext &build, Array<u32> &order, learnann_error *error) {
+    order.use(build.allocator);
     LEARNANN_RETURN_IF(order.allocate(space.rows, error));
     for (u32 i = 0; i < space.rows; ++i) order[i] = i;
-    constexpr u32 most = 64;        // cells that threads share out
+    constexpr u32 most = 64;        // cells that build.threads share out
     Cell cells[most];
     u32 count = 1;
     cells[0] = Cell{0, space.rows};
@@ -79,7 +79,7 @@ Status spatial_order(const CodeSpace &space, u32 threads, const Allocator &alloc
             cells[count++] = Cell{middle, c.end};
         }
     }
-    parallel(threads, count, 1, [&](u64 i, u32) { split_all(space, order.data(), cells[i]); });
+    parallel(build.threads, count, 1, [&](u64 i, u32) { split_all(space, order.data(), cells[i]); });
     return LEARNANN_OK;
 }
 

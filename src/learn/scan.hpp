@@ -59,18 +59,18 @@ void best_by_code(const CodeSpace &space, u32 first, u32 end, u32 best, Load loa
 // Calls visit(query, worker) for every query in [begin, end), its best rows by code in the worker's pool. load(query, x) fills in
 // the vector as the codec wants it; skip(query, row) leaves rows out.
 template <class Load, class Skip, class Visit>
-Status each_best(const CodeSpace &space, u32 begin, u32 end, u32 best, u32 threads, const Allocator &allocator, Load load, Skip skip,
-                 Visit visit, learnann_error *error) {
+Status each_best(const CodeSpace &space, u32 begin, u32 end, u32 best, const BuildContext &build, Load load, Skip skip, Visit visit,
+                 learnann_error *error) {
     if (begin == end) return LEARNANN_OK;
     Scanner workers[max_threads][Holdout::together];
-    for (u32 t = 0; t < threads; ++t)
+    for (u32 t = 0; t < build.threads; ++t)
         for (Scanner &w : workers[t]) {
-            w.pool.use(allocator);
-            LEARNANN_RETURN_IF(w.prepare(space, allocator, error));
+            w.pool.use(build.allocator);
+            LEARNANN_RETURN_IF(w.prepare(space, build.allocator, error));
             LEARNANN_RETURN_IF(w.pool.prepare(best, 0, error));
         }
     constexpr u32 together = Holdout::together;
-    parallel(threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
+    parallel(build.threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
         const u32 first = begin + static_cast<u32>(item) * together, last = smaller(first + together, end);
         best_by_code(space, first, last, best, load, skip, workers[worker]);
         for (u32 q = first; q < last; ++q) {

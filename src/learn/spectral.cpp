@@ -95,8 +95,8 @@ inline Status load_sample(const Rows &rows, const Holdout &unknown, u64 seed, co
 // The leading eigenvectors of X^T X by block subspace iteration with a Rayleigh-Ritz step at the end.
 class SubspaceIteration {
 public:
-    SubspaceIteration(const Array<float> &x, u32 rows, u32 dim, u32 threads, const Allocator &allocator)
-        : x_(x), rows_(rows), dim_(dim), threads_(threads), allocator_(allocator), covariance_(allocator), product_(allocator) {}
+    SubspaceIteration(const Array<float> &x, u32 rows, u32 dim, const BuildContext &build)
+        : x_(x), rows_(rows), dim_(dim), threads_(build.threads), allocator_(build.allocator), covariance_(allocator_), product_(allocator_) {}
 
     Status run(u32 count, u64 seed, Array<float> &directions, learnann_error *error) {
         const u32 block = smaller(smaller(count + 16, dim_), rows_);      // what the rows span is found by as many directions as rows
@@ -179,29 +179,28 @@ private:
     Array<float> covariance_, product_;
 };
 
-Status fit_pca(const Rows &rows, const Holdout &unknown, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
-               learnann_error *error) {
+Status fit_pca(const Rows &rows, const Holdout &unknown, u32 count, u64 seed, const BuildContext &build, Basis &basis, learnann_error *error) {
     const u32 d = rows.dim();
-    Array<float> x(allocator);
-    LEARNANN_RETURN_IF(load_sample(rows, unknown, seed, allocator, x, basis.mean, error));
+    Array<float> x(build.allocator);
+    LEARNANN_RETURN_IF(load_sample(rows, unknown, seed, build.allocator, x, basis.mean, error));
     basis.dim = d;
     basis.count = smaller(count, d);
-    SubspaceIteration iteration(x, static_cast<u32>(x.size() / d), d, threads, allocator);
+    SubspaceIteration iteration(x, static_cast<u32>(x.size() / d), d, build);
     return iteration.run(basis.count, seed + 1, basis.directions, error);
 }
 
-Status turn_basis(Array<float> &y, u32 sample, u32 threads, const Allocator &allocator, Basis &basis, learnann_error *error) {
+Status turn_basis(Array<float> &y, u32 sample, const BuildContext &build, Basis &basis, learnann_error *error) {
     const u32 m = basis.count, d = basis.dim;
     const u64 size = static_cast<u64>(m) * m;
-    Array<float> square(allocator), vectors(allocator), turned(allocator);
-    Array<double> matrix(allocator), values(allocator);
+    Array<float> square(build.allocator), vectors(build.allocator), turned(build.allocator);
+    Array<double> matrix(build.allocator), values(build.allocator);
     for (Array<float> *a : {&square, &vectors}) LEARNANN_RETURN_IF(a->allocate(size, error));
     LEARNANN_RETURN_IF(matrix.allocate(size, error));
     LEARNANN_RETURN_IF(values.allocate(m, error));
     LEARNANN_RETURN_IF(turned.allocate(basis.directions.size(), error));
     const auto eigen = [&] {
         for (u64 i = 0; i < size; ++i) matrix[i] = square[i];
-        return symmetric_eigen(matrix.data(), m, values.data(), vectors.data(), allocator, error);
+        return symmetric_eigen(matrix.data(), m, values.data(), vectors.data(), build.allocator, error);
     };
     const auto direction = [&](u32 i) { return basis.directions.data() + static_cast<u64>(i) * d; };
     for (u32 i = 0; i < m; ++i)
@@ -210,9 +209,9 @@ Status turn_basis(Array<float> &y, u32 sample, u32 threads, const Allocator &all
     LEARNANN_RETURN_IF(eigen());
     basis.stretch = larger(1.0f, 1.01f * static_cast<float>(std::sqrt(larger(values[0], 0.0))));    // the projection rounds the directions
     scale_sample(y);
-    gram(y.data(), square.data(), sample, m, threads);
+    gram(y.data(), square.data(), sample, m, build.threads);
     LEARNANN_RETURN_IF(eigen());
-    multiply(vectors.data(), basis.directions.data(), turned.data(), m, m, d, threads);
+    multiply(vectors.data(), basis.directions.data(), turned.data(), m, m, d, build.threads);
     basis.directions.swap(turned);
     return LEARNANN_OK;
 }
@@ -230,17 +229,17 @@ inline Status load_map(const learnann_vectors &map, Basis &basis, learnann_error
     return LEARNANN_OK;
 }
 
-Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+Status basis_of_map(const Rows &rows, const learnann_vectors &map, u64 seed, const BuildContext &build, Basis &basis,
                     learnann_error *error) {
-    Array<float> x(allocator), columns(allocator), y(allocator);
+    Array<float> x(build.allocator), columns(build.allocator), y(build.allocator);
     LEARNANN_RETURN_IF(load_map(map, basis, error));
-    LEARNANN_RETURN_IF(load_sample(rows, Holdout{}, seed, allocator, x, basis.mean, error));
+    LEARNANN_RETURN_IF(load_sample(rows, Holdout{}, seed, build.allocator, x, basis.mean, error));
     const u32 d = rows.dim(), n = static_cast<u32>(x.size() / d), m = basis.count;
     LEARNANN_RETURN_IF(columns.allocate(basis.directions.size(), error));
     transpose(basis.directions.data(), columns.data(), m, d);
     LEARNANN_RETURN_IF(y.allocate(static_cast<u64>(n) * m, error));
-    multiply(x.data(), columns.data(), y.data(), n, d, m, threads);
-    LEARNANN_RETURN_IF(turn_basis(y, n, threads, allocator, basis, error));
+    multiply(x.data(), columns.data(), y.data(), n, d, m, build.threads);
+    LEARNANN_RETURN_IF(turn_basis(y, n, build, basis, error));
     return basis.stretch <= 1.011f * most_stretch ? LEARNANN_OK     // of which 0.01 are for rounding
                                          : fail(error, LEARNANN_ARGUMENT, "the directions make some vectors longer than 8 times their length");
 }

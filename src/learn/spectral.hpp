@@ -33,8 +33,7 @@ constexpr u32 covariance_dims = 2048;
 // Martinsson and Tropp 2011, algorithm 4.4) on it or on the sample itself, whichever costs less. Under inner product the second moment, not centred: distances
 // from the mean mean nothing there. `count` directions, or as many as there are dimensions; 0 where the rows span
 // fewer. Of rows that `unknown` holds out nothing is known.
-Status fit_pca(const Rows &rows, const Holdout &unknown, u32 count, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
-               learnann_error *error);
+Status fit_pca(const Rows &rows, const Holdout &unknown, u32 count, u64 seed, const BuildContext &build, Basis &basis, learnann_error *error);
 
 // A basis of all dimensions as a tight frame of `count` directions, more than there are dimensions: every vector keeps its length.
 // The frame is harmonic, columns of a discrete cosine transform (Casazza and Kutyniok, Finite Frames, 2013, chapter 1).
@@ -42,13 +41,13 @@ Status make_frame(const Basis &basis, u32 count, const Allocator &allocator, Bas
 
 // Turns a basis so that the strongest directions come first, as `y` tells, coordinates along them of a sample of so many rows, which
 // is destroyed; and measures its stretch.
-Status turn_basis(Array<float> &y, u32 sample, u32 threads, const Allocator &allocator, Basis &basis, learnann_error *error);
+Status turn_basis(Array<float> &y, u32 sample, const BuildContext &build, Basis &basis, learnann_error *error);
 
 // No vector may become longer than so many times its length by a map that is given: distances of the longest would overflow.
 constexpr float most_stretch = 8;
 
 // A linear map, a direction a vector, as a basis from the mean that PCA has by the same seed. ARGUMENT where it is not finite, or stretches more.
-Status basis_of_map(const Rows &rows, const learnann_vectors &map, u32 threads, u64 seed, const Allocator &allocator, Basis &basis,
+Status basis_of_map(const Rows &rows, const learnann_vectors &map, u64 seed, const BuildContext &build, Basis &basis,
                     learnann_error *error);
 
 // `count` of the rows, or all there are, ascending.

@@ -8,7 +8,7 @@ LEARNANN_BEGIN
 constexpr u32 learned_entries = 64;     // 32 to 128 are as good
 
 Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout, const EdgeLists &edges, const EntryTable &entries,
-                        const Progress &progress, learnann_error *error) {
+                        learnann_error *error) {
     const u64 left = queries.count - holdout.count;
     queries_ = queries;
     if (left < least_lessons) return lessons_.allocate(0, error);
@@ -18,11 +18,11 @@ Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout,
     LEARNANN_RETURN_IF(traces_.allocate(batch, error));
     LEARNANN_RETURN_IF(expanded_.allocate(space_.rows, error));
     LEARNANN_RETURN_IF(led_.allocate(static_cast<u64>(space_.rows) * edges.capacity, error));
-    for (u32 t = 0; t < threads_; ++t) LEARNANN_RETURN_IF(walkers_[t].prepare(space_, allocator_, error));
+    for (u32 t = 0; t < build_.threads; ++t) LEARNANN_RETURN_IF(walkers_[t].prepare(space_, build_.allocator, error));
     for (u32 begin = 0; begin < lessons(); begin += batch) {
-        LEARNANN_RETURN_IF(progress.at(static_cast<double>(begin) / lessons()));
+        LEARNANN_RETURN_IF(build_.progress.at(static_cast<double>(begin) / lessons()));
         std::atomic<u32> bad{no_row};
-        parallel(threads_, smaller(batch, lessons() - begin), 16, [&](u64 i, u32 worker) {
+        parallel(build_.threads, smaller(batch, lessons() - begin), 16, [&](u64 i, u32 worker) {
             const u32 lesson = begin + static_cast<u32>(i);
             Walker &w = walkers_[worker];
             if (!walk(lesson, edges, entries, wide, wide, no_row, w)) keep_least(bad, lesson);
@@ -133,7 +133,7 @@ void Teacher::drop_idle(EdgeLists &edges, u32 enough) const {
 
 // Those edges first that most lessons lacked; what a single one lacked is chance.
 Status Teacher::link_missed(EdgeLists &edges, learnann_error *error) {
-    Array<Missing> missing(allocator_);
+    Array<Missing> missing(build_.allocator);
     LEARNANN_RETURN_IF(missing.allocate(missed_count_, error));
     std::sort(missed_.begin(), missed_.begin() + missed_count_);
     u64 count = 0;
@@ -147,16 +147,16 @@ Status Teacher::link_missed(EdgeLists &edges, learnann_error *error) {
     return LEARNANN_OK;
 }
 
-Status Teacher::teach(EdgeLists &edges, const EntryTable &entries, u32 enough, const Progress &progress, learnann_error *error) {
+Status Teacher::teach(EdgeLists &edges, const EntryTable &entries, u32 enough, learnann_error *error) {
     constexpr u32 rounds = 2;       // the second walks the lists that the first left
     for (u32 round = 0; round < rounds; ++round) {
         std::memset(expanded_.data(), 0, expanded_.size() * sizeof(u32));
         std::memset(led_.data(), 0, led_.size());
         missed_count_ = 0;
         for (u32 begin = 0; begin < lessons(); begin += batch) {
-            LEARNANN_RETURN_IF(progress.at((round + static_cast<double>(begin) / lessons()) / rounds));
+            LEARNANN_RETURN_IF(build_.progress.at((round + static_cast<double>(begin) / lessons()) / rounds));
             const u32 size = smaller(batch, lessons() - begin);
-            parallel(threads_, size, 16, [&](u64 i, u32 worker) {
+            parallel(build_.threads, size, 16, [&](u64 i, u32 worker) {
                 const u32 lesson = begin + static_cast<u32>(i);
                 (void)walk(lesson, edges, entries, width, horizon, hops, walkers_[worker]);
                 trace(lesson, walkers_[worker], traces_[i]);
@@ -173,8 +173,8 @@ Status Teacher::teach(EdgeLists &edges, const EntryTable &entries, u32 enough, c
 Status Teacher::choose_entries(u32 count, Array<u32> &rows, learnann_error *error) const {
     constexpr u32 first = 5;
     constexpr float served = 0.3f;
-    Array<float> weight(allocator_), gain(allocator_);
-    Array<u32> chosen(allocator_);
+    Array<float> weight(build_.allocator), gain(build_.allocator);
+    Array<u32> chosen(build_.allocator);
     LEARNANN_RETURN_IF(weight.allocate(lessons(), error));
     LEARNANN_RETURN_IF(gain.allocate(space_.rows, error));
     LEARNANN_RETURN_IF(chosen.allocate(count, error));
@@ -200,27 +200,27 @@ Status Teacher::choose_entries(u32 count, Array<u32> &rows, learnann_error *erro
 }
 
 Status learn_from_queries(const CodeSpace &space, const learnann_vectors &queries, const Holdout &holdout, const Rows &rows,
-                          const Array<u32> &row_of_slot, u32 threads, const Progress &progress, const Allocator &allocator,
-                          EdgeLists &edges, EntryTable &entries, Calibration &calibration, u64 &lessons, learnann_error *error) {
+                          const Array<u32> &row_of_slot, const BuildContext &build, EdgeLists &edges, EntryTable &entries,
+                          Calibration &calibration, u64 &lessons, learnann_error *error) {
     lessons = 0;
-    Teacher teacher(space, threads, allocator);
-    LEARNANN_RETURN_IF(teacher.prepare(queries, holdout, edges, entries, progress, error));
+    Teacher teacher(space, build);
+    LEARNANN_RETURN_IF(teacher.prepare(queries, holdout, edges, entries, error));
     if (teacher.lessons() == 0) return LEARNANN_OK;
     EntryTable chosen;
-    chosen.rows.use(allocator);
-    chosen.records.use(allocator);
+    chosen.rows.use(build.allocator);
+    chosen.records.use(build.allocator);
     if (space.inner) {      // elsewhere the best entries lie all over the rows, as they do
         LEARNANN_RETURN_IF(teacher.choose_entries(learned_entries, chosen.rows, error));
-        LEARNANN_RETURN_IF(chosen.arrange(space, allocator, error));
+        LEARNANN_RETURN_IF(chosen.arrange(space, build.allocator, error));
     }
     const EntryTable &starts = space.inner ? chosen : entries;
     // Idle edges of rows that few expanded may be chance: where to drop them costs more than it saves, fewer go.
     for (const u32 enough : {4u, 32u}) {
         EdgeLists taught;
         Calibration reached;
-        LEARNANN_RETURN_IF(taught.copy(edges, allocator, error));
-        LEARNANN_RETURN_IF(teacher.teach(taught, starts, enough, progress, error));
-        LEARNANN_RETURN_IF(calibrate(space, taught, starts, rows, row_of_slot, holdout, threads, allocator, reached, error));
+        LEARNANN_RETURN_IF(taught.copy(edges, build.allocator, error));
+        LEARNANN_RETURN_IF(teacher.teach(taught, starts, enough, error));
+        LEARNANN_RETURN_IF(calibrate(space, taught, starts, rows, row_of_slot, holdout, build, reached, error));
         if (reached.cost >= calibration.cost) continue;
         calibration = reached;
         edges = std::move(taught);

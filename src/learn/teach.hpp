@@ -12,20 +12,21 @@ public:
     static constexpr u32 least_lessons = 1000;      // fewer teach chance
     static constexpr u32 most_lessons = 100000;     // of more, an even sample
 
-    Teacher(const CodeSpace &space, u32 threads, const Allocator &a)
-        : space_(space), threads_(threads), allocator_(a), lessons_(a), wanted_(a), traces_(a), expanded_(a), led_(a), missed_(a) {}
+    Teacher(const CodeSpace &space, const BuildContext &build)
+        : space_(space), build_(build), lessons_(build.allocator), wanted_(build.allocator), traces_(build.allocator), expanded_(build.allocator),
+          led_(build.allocator), missed_(build.allocator) {}
 
     // Takes those of `queries` that the holdout, made of the same, does not test with, and finds what each wants: its nearest rows,
     // by a wide walk. Queries are borrowed. lessons() is 0 afterwards where there are too few.
     Status prepare(const learnann_vectors &queries, const Holdout &holdout, const EdgeLists &edges, const EntryTable &entries,
-                   const Progress &progress, learnann_error *error);
+                   learnann_error *error);
     u32 lessons() const { return static_cast<u32>(lessons_.size()); }
 
     // Rows that are among the first answers of many queries, each chosen for queries that those before it did not serve.
     Status choose_entries(u32 count, Array<u32> &rows, learnann_error *error) const;
 
     // Walks all lessons and changes the lists: of rows that `enough` of them expanded, edges that led to no answer go.
-    Status teach(EdgeLists &edges, const EntryTable &entries, u32 enough, const Progress &progress, learnann_error *error);
+    Status teach(EdgeLists &edges, const EntryTable &entries, u32 enough, learnann_error *error);
 
 private:
     static constexpr u32 wanted_rows = 20;
@@ -70,8 +71,7 @@ private:
     const u32 *wanted(u32 lesson) const { return wanted_.data() + static_cast<u64>(lesson) * wanted_rows; }
 
     const CodeSpace &space_;
-    u32 threads_;
-    Allocator allocator_;
+    const BuildContext &build_;
     learnann_vectors queries_{};
     Array<u64> lessons_;        // places in queries_
     Array<u32> wanted_;         // lessons x wanted_rows, nearest first, no_row past the last
@@ -89,7 +89,7 @@ inline u64 teacher_bytes_a_row(u32 capacity, u32 threads) { return 5ull * capaci
 // Has a graph taught whose calibration is known, and keeps what finds as much for less, by the holdout; `lessons` is how many
 // queries the graph kept was taught by, 0 where it is the one that came.
 Status learn_from_queries(const CodeSpace &space, const learnann_vectors &queries, const Holdout &holdout, const Rows &rows,
-                          const Array<u32> &row_of_slot, u32 threads, const Progress &progress, const Allocator &allocator,
-                          EdgeLists &edges, EntryTable &entries, Calibration &calibration, u64 &lessons, learnann_error *error);
+                          const Array<u32> &row_of_slot, const BuildContext &build, EdgeLists &edges, EntryTable &entries,
+                          Calibration &calibration, u64 &lessons, learnann_error *error);
 
 LEARNANN_END

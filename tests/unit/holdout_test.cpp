@@ -1,5 +1,5 @@
 // holdout_test.cpp: the neighbours that codes find for the held-out queries are those of brute force.
-#include "learn/calibrate.hpp"
+#include "learn/code_quality.hpp"
 #include "learn/codec_fit.hpp"
 #include "testdata.hpp"
 
@@ -26,14 +26,14 @@ TEST_CASE("holdout: brute force knows the first queries, codes find the others' 
     rows.norms = norms.data();
     Basis basis;
     FittedCodec fitted;
-    REQUIRE(fit_pca(rows, Holdout{}, dim, 1, 1, Allocator(), basis, nullptr) == LEARNANN_OK);
+    REQUIRE(fit_pca(rows, Holdout{}, dim, 1, BuildContext{}, basis, nullptr) == LEARNANN_OK);
     REQUIRE(fit_codec(rows, basis, 32, Holdout(), 2, Allocator(), fitted, nullptr) == LEARNANN_OK);
     std::vector<u8> records(count * size_t(32));
-    REQUIRE(encode_rows(rows, fitted.codec, nullptr, 1, Progress{}, Allocator(), records.data(), nullptr) == LEARNANN_OK);
+    REQUIRE(encode_rows(rows, fitted.codec, nullptr, BuildContext{}, records.data(), nullptr) == LEARNANN_OK);
     const CodeSpace space{&fitted.codec, records.data(), count, false};
 
     Holdout h;
-    REQUIRE(make_holdout(rows, nullptr, 2, 4, Progress{}, Allocator(), h, nullptr) == LEARNANN_OK);
+    REQUIRE(make_holdout(rows, nullptr, 4, BuildContext{2, {}, {}}, h, nullptr) == LEARNANN_OK);
     REQUIRE(h.measured > 0);
     REQUIRE(h.count > h.measured);
     REQUIRE(h.query_rows.size() == h.count);
@@ -41,7 +41,7 @@ TEST_CASE("holdout: brute force knows the first queries, codes find the others' 
     CHECK(h.knowing(1) == h.count);
     CHECK(h.knowing(depth) == h.count);
     CHECK(h.knowing(depth + 1) == h.measured);
-    REQUIRE(complete_holdout(space, rows, 2, Allocator(), h, nullptr) == LEARNANN_OK);
+    REQUIRE(complete_holdout(space, rows, BuildContext{2, {}, {}}, h, nullptr) == LEARNANN_OK);
 
     u32 wrong = 0;
     for (u32 q = 0; q < h.count; q += 7) {

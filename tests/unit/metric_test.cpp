@@ -61,7 +61,7 @@ TEST_CASE("the gradient of the metric's loss is that of finite differences") {
             CAPTURE(length);
             const RandomLists random(6, 200, 9, inner);
             const std::vector<u32> queries = random.all();
-            MetricLoss loss(random.lists, 4, 1, Allocator{});
+            MetricLoss loss(random.lists, 4, BuildContext{});
             Metric metric;
             REQUIRE(loss.prepare(6, nullptr) == LEARNANN_OK);
             REQUIRE(metric.start(9, 4, nullptr) == LEARNANN_OK);
@@ -100,12 +100,12 @@ TEST_CASE("training lowers the loss, alike on any number of threads, and says wh
     MetricTraining training;
     training.batch = 30;
     training.rate = 0.02f;
-    REQUIRE(learn_metric(random.lists, training, 5, 1, 7, Progress{}, Allocator{}, metric, diverged, nullptr) == LEARNANN_OK);
+    REQUIRE(learn_metric(random.lists, training, 5, 7, BuildContext{}, metric, diverged, nullptr) == LEARNANN_OK);
     CHECK(!diverged);
-    REQUIRE(learn_metric(random.lists, training, 5, 3, 7, Progress{}, Allocator{}, other, diverged, nullptr) == LEARNANN_OK);
+    REQUIRE(learn_metric(random.lists, training, 5, 7, BuildContext{3, {}, {}}, other, diverged, nullptr) == LEARNANN_OK);
     CHECK(std::equal(metric.map.begin(), metric.map.end(), other.map.begin()));
     CHECK(metric.rho == other.rho);
-    MetricLoss loss(random.lists, 5, 2, Allocator{});
+    MetricLoss loss(random.lists, 5, BuildContext{2, {}, {}});
     REQUIRE(loss.prepare(300, nullptr) == LEARNANN_OK);
     CHECK(loss.at(metric, queries.data(), 300) < 0.8 * loss.at(start, queries.data(), 300));
 
@@ -113,7 +113,7 @@ TEST_CASE("training lowers the loss, alike on any number of threads, and says wh
         CAPTURE(rate);
         MetricTraining wild = training;
         wild.rate = rate;
-        REQUIRE(learn_metric(random.lists, wild, 5, 1, 7, Progress{}, Allocator{}, metric, diverged, nullptr) == LEARNANN_OK);
+        REQUIRE(learn_metric(random.lists, wild, 5, 7, BuildContext{}, metric, diverged, nullptr) == LEARNANN_OK);
         CHECK(diverged);
     }
 }
@@ -129,7 +129,7 @@ TEST_CASE("the basis of a metric gives its codes but for a turn, the strongest f
     REQUIRE(wide.mean.zeroes(6) == LEARNANN_OK);
     REQUIRE(wide.directions.zeroes(36) == LEARNANN_OK);
     for (u32 i = 0; i < 6; ++i) wide.directions[i * 7] = 1;
-    REQUIRE(basis_of_metric(metric, random.lists, wide, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+    REQUIRE(basis_of_metric(metric, random.lists, wide, BuildContext{}, basis, nullptr) == LEARNANN_OK);
     REQUIRE(basis.count == 3);
     double power[3] = {};
     for (u32 r = 0; r < 500; ++r) {

@@ -66,13 +66,13 @@ struct Coded {
     Coded(const testdata::Rows &data, learnann_metric metric, u32 record_bytes, bool in_frame = false) {
         std::vector<float> norms;
         const Rows rows = as_rows(data, metric, norms);
-        REQUIRE(fit_pca(rows, Holdout{}, most_code_dims(record_bytes, data.dim), 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_pca(rows, Holdout{}, most_code_dims(record_bytes, data.dim), 1, BuildContext{}, basis, nullptr) == LEARNANN_OK);
         Basis frame;
         if (in_frame) REQUIRE(make_frame(basis, code_capacity(record_bytes), Allocator{}, frame, nullptr) == LEARNANN_OK);
         REQUIRE(fit_codec(rows, in_frame ? frame : basis, record_bytes, Holdout{}, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         CHECK(fitted.codec.is_frame() == in_frame);
         records.resize(data.count * record_bytes);
-        REQUIRE(encode_rows(rows, fitted.codec, nullptr, 1, Progress{}, Allocator{}, records.data(), nullptr) == LEARNANN_OK);
+        REQUIRE(encode_rows(rows, fitted.codec, nullptr, BuildContext{}, records.data(), nullptr) == LEARNANN_OK);
     }
     // The estimated distance of query i of `queries` to each row.
     std::vector<double> estimate(const testdata::Rows &queries, u64 i, learnann_metric metric) const {
@@ -149,8 +149,8 @@ TEST_CASE("PCA finds a planted 5-d subspace of 40, 400 and 1,500 dimensions, on 
             std::vector<float> norms;
             const Rows rows = as_rows(planted.rows, metric, norms);
             Basis basis, other;
-            REQUIRE(fit_pca(rows, Holdout{}, 24, 1, 7, Allocator{}, basis, nullptr) == LEARNANN_OK);
-            REQUIRE(fit_pca(rows, Holdout{}, 24, 3, 7, Allocator{}, other, nullptr) == LEARNANN_OK);
+            REQUIRE(fit_pca(rows, Holdout{}, 24, 7, BuildContext{}, basis, nullptr) == LEARNANN_OK);
+            REQUIRE(fit_pca(rows, Holdout{}, 24, 7, BuildContext{3, {}, {}}, other, nullptr) == LEARNANN_OK);
             REQUIRE(basis.count >= 5);
             REQUIRE(basis.count == other.count);
             CHECK(std::equal(basis.directions.begin(), basis.directions.end(), other.directions.begin()));
@@ -295,8 +295,8 @@ TEST_CASE("the residual weight is what the residuals of neighbours have in commo
         Basis basis;
         Holdout h;
         FittedCodec fitted;
-        REQUIRE(make_holdout(rows, nullptr, 1, 3, Progress{}, Allocator{}, h, nullptr) == LEARNANN_OK);
-        REQUIRE(fit_pca(rows, Holdout{}, dim, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+        REQUIRE(make_holdout(rows, nullptr, 3, BuildContext{}, h, nullptr) == LEARNANN_OK);
+        REQUIRE(fit_pca(rows, Holdout{}, dim, 1, BuildContext{}, basis, nullptr) == LEARNANN_OK);
         basis.count = strong;
         REQUIRE(fit_codec(rows, basis, 16, h, 2, Allocator{}, fitted, nullptr) == LEARNANN_OK);
         CAPTURE(shared);
@@ -315,8 +315,8 @@ TEST_CASE("PCA knows rows held out no better than rows that never were there") {
     rows.vectors.count = count;
     Holdout h;
     Basis basis;
-    REQUIRE(make_holdout(rows, nullptr, 1, 3, Progress{}, Allocator{}, h, nullptr) == LEARNANN_OK);
-    REQUIRE(fit_pca(rows, h, directions, 1, 1, Allocator{}, basis, nullptr) == LEARNANN_OK);
+    REQUIRE(make_holdout(rows, nullptr, 3, BuildContext{}, h, nullptr) == LEARNANN_OK);
+    REQUIRE(fit_pca(rows, h, directions, 1, BuildContext{}, basis, nullptr) == LEARNANN_OK);
     const auto kept = [&](u64 row) {
         double sum = 0;
         for (u32 k = 0; k < directions; ++k) {
