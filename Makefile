@@ -12,16 +12,17 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion $(WERROR)
 # Hardening: of all that is built here; not with sanitizers, which see more. CHECKED: of the tools and tests.
 HARDEN ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 CHECKED := -D_GLIBCXX_ASSERTIONS
-# Tests compile in three quarters of the time.
+# Cuts a quarter off the tests' compile time.
 DOCTEST := -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 RELRO := -Wl,-z,relro,-z,now
-LINK_FLAGS = $(if $(HARDEN),$(shell echo 'int main(){}' | $(CXX) -x c++ - $(RELRO) -o /dev/null 2>/dev/null && echo $(RELRO)))
+LINK_FLAGS := $(if $(HARDEN),$(shell echo 'int main(){}' | $(CXX) -x c++ - $(RELRO) -o /dev/null 2>/dev/null && echo $(RELRO)))
 ALL_FLAGS := -pthread $(if $(XSIMD),-isystem $(XSIMD)) $(FLAGS)
 CXXFLAGS := -std=c++17 -O2 -ffp-contract=off $(WARN) $(HARDEN) $(ALL_FLAGS)
 CFLAGS := -std=c99 -O2 $(WARN) $(HARDEN) -pedantic $(ALL_FLAGS)
 LIB_FLAGS := -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
 
-SOURCES := $(wildcard src/*/*.hpp src/*/*.cpp)
+HEADERS := $(wildcard src/*/*.hpp)
+SOURCES := $(HEADERS) $(wildcard src/*/*.cpp)
 MODULES := $(patsubst src/%.cpp,$B/src/%.o,$(wildcard src/*/*.cpp))
 TOOL_SOURCES := $(filter-out tools/amalgamate.cpp,$(wildcard tools/*.cpp))
 TOOL_OBJECTS := $(patsubst tools/%.cpp,$B/tools/%.o,$(TOOL_SOURCES))
@@ -50,7 +51,7 @@ $B/amalgamate: tools/amalgamate.cpp
 	@mkdir -p $(@D)
 	$(HOST_CXX) -std=c++17 -O1 $(WARN) $< -o $@
 
-# Of the tool no more than that it is there: every build folder has its own, and each would have the others compile anew.
+# Order-only: each build folder makes its own amalgamate, and a newer one must not have the others generate the file again.
 learnann.c++: $(SOURCES) | $B/amalgamate
 	$B/amalgamate src $@
 
@@ -122,11 +123,11 @@ demo: need-build $B/examples/textsearch  ## offline text search over this tree (
 
 # ---- tests ----
 
-$B/src/%.o: src/%.cpp $(SOURCES) learnann.h | need-build
+$B/src/%.o: src/%.cpp $(HEADERS) learnann.h | need-build
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -Isrc -I. -c $< -o $@
 
-$B/unit/%.o: tests/unit/%.cpp $(wildcard tests/*.hpp) $(SOURCES) learnann.h | need-test
+$B/unit/%.o: tests/unit/%.cpp $(wildcard tests/*.hpp) $(HEADERS) learnann.h | need-test
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(CHECKED) $(DOCTEST) -Isrc -I. -Itests -c $< -o $@
 

@@ -1,4 +1,4 @@
-// os.hpp: the only system calls: map a file, replace a file atomically, run threads, read the clock.
+// os.hpp: the system calls (but for asking the processor what it can: simd/): map a file, replace a file atomically, run threads, read the clock.
 #pragma once
 
 #include "base/base.hpp"
@@ -55,14 +55,13 @@ private:
     bool exists_ = false;
 };
 
-// Bytes of a mapped file that will be needed soon: the system may begin to read them now. And bytes that will be needed again and
-// again: worth reading ahead, and worth keeping when memory is short (Linux takes what is read here and there for not worth it).
-// Wishes.
+// Hints to the system about bytes of a mapped file. expect_reads: they will be needed soon. expect_rereads: they will be needed again
+// and again, so read ahead and keep them when memory is short (Linux otherwise drops what is read here and there first).
 void expect_reads(const void *bytes, u64 size);
 void expect_rereads(const void *bytes, u64 size);
 
-// Bytes of a mapped file that nobody will read soon: they no longer count as this process's memory. Nothing but such a mapping,
-// and one that nobody wrote to: other memory would lose its contents. A wish.
+// A hint that nobody will read these bytes of a mapped file soon: they no longer count as this process's memory. For mappings that
+// nobody wrote to only: other memory would lose its contents.
 void give_back(const void *bytes, u64 size);
 
 // visit(bytes, size) for one part after the other of mapped bytes, the next of which is on its way.
@@ -85,6 +84,6 @@ u32 core_count();
 // the system grants fewer threads, the ones it grants must do all the work: share it out by an atomic counter.
 void run_threads(u32 threads, void (*work)(void *context, u32 worker), void *context);
 
-constexpr u32 max_threads = LEARNANN_MAX_THREADS;    // each costs a build about 1.5 KB of stack
+constexpr u32 max_threads = LEARNANN_MAX_THREADS;    // each costs a build up to 6 KB of stack
 
 LEARNANN_END

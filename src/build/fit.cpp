@@ -5,16 +5,16 @@ LEARNANN_BEGIN
 
 constexpr u64 most_frame = 8;           // directions for each dimension
 
-// Where a projection keeps so much more of the rows it was fitted to than of others, codes of those held out would be worse for good.
-// Measured: 1.00 to 1.16 of texts and images, where those held out are found like the others; 1.25 to 2.7 of Gaussian, sparse and one-hot rows.
-constexpr double too_familiar = 1.2;
+// Above this ratio (overfit_ratio) the codes of held-out rows are so much worse than the others' that the index would keep a flaw.
+// Measured: 1.00 to 1.16 of texts and images, where held-out rows are found like the others; 1.25 to 2.7 of Gaussian, sparse and one-hot rows.
+constexpr double too_overfit = 1.2;
 
 // A codec of that width, and the codes it gives `rows`.
 Status Pipeline::fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error) {
     const float recall = code_recall_, weight = fitted_.codec.residual_weight;
     LEARNANN_RETURN_IF(fit_codec(rows_, basis, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(encode(rows, best, error));
-    if (knows_all_) code_recall_ = recall, fitted_.codec.residual_weight = weight;     // as strangers told
+    if (fitted_to_all_) code_recall_ = recall, fitted_.codec.residual_weight = weight;     // measured on rows that it was not fitted to
     return LEARNANN_OK;
 }
 
@@ -133,12 +133,12 @@ Status Pipeline::narrow_records(learnann_error *error) {
     return entries_.arrange(space_, allocator_, error);
 }
 
-// Once the rows held out have served as queries: where codes of theirs would be worse for good, codes by a projection that knows them,
-// and rows in the order of these, for a graph that is linked anew. What was calibrated stays, as strangers told. So does a learned space.
-Status Pipeline::know_all(learnann_error *error) {
-    if (!leaves_out_held() || learned_.count || familiarity(space_, row_of_slot_, holdout_) < too_familiar) return LEARNANN_OK;
+// After the calibration: if the projection is overfitted, fits it to all rows, held-out ones too, and encodes and orders them again, so
+// that the graph can be linked anew. The calibration stays as it was measured on unseen rows; a learned space stays, too.
+Status Pipeline::refit_to_all(learnann_error *error) {
+    if (!leaves_out_held() || learned_.count || overfit_ratio(space_, row_of_slot_, holdout_) < too_overfit) return LEARNANN_OK;
     LEARNANN_RETURN_IF(begin("codes"));
-    knows_all_ = true;
+    fitted_to_all_ = true;
     edges_ = EdgeLists{};
     LEARNANN_RETURN_IF(fit_basis(basis_.count, error));
     LEARNANN_RETURN_IF(fit_width(rows_, linked_bytes_, false, measured_best, error));

@@ -191,14 +191,14 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     }
     LEARNANN_RETURN_IF(calibrate_graph(error));
     if (taught) return teach(*options_.queries, error);
-    around = link_space();
+    around = link_space();      // which the builder refers to: the records are those of the file now
     return insert_held_out(builder, order, error);
 }
 
 // Once it is linked: from here on the records are those of the file.
 Status Pipeline::calibrate_graph(learnann_error *error) {
     LEARNANN_RETURN_IF(narrow_records(error));
-    if (knows_all_) return LEARNANN_OK;
+    if (fitted_to_all_) return LEARNANN_OK;
     LEARNANN_RETURN_IF(begin("calibration"));
     return calibrate(space_, edges_, entries_, rows_, row_of_slot_, holdout_, context(), calibration_, error);
 }

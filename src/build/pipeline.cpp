@@ -39,7 +39,7 @@ void Pipeline::start() {
     report_ = learnann_build_report_default();
     report_.threads = thread_count(options_);
     calibration_ = Calibration{};
-    knows_all_ = false;
+    fitted_to_all_ = false;
     phase_ = nullptr;
     start_ = seconds_now();
 }
@@ -66,11 +66,11 @@ Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_err
     LEARNANN_RETURN_IF(measure_rows(error));
     LEARNANN_RETURN_IF(fit(error));
     LEARNANN_RETURN_IF(arrange(error));
-    if (rows_are_scarce()) LEARNANN_RETURN_IF(know_all(error));     // nothing will be calibrated
+    if (rows_are_scarce()) LEARNANN_RETURN_IF(refit_to_all(error));     // nothing will be calibrated
     LEARNANN_RETURN_IF(link(error));
     if (holds_out_rows()) {
-        LEARNANN_RETURN_IF(know_all(error));
-        if (knows_all_) LEARNANN_RETURN_IF(link(error));
+        LEARNANN_RETURN_IF(refit_to_all(error));
+        if (fitted_to_all_) LEARNANN_RETURN_IF(link(error));
     }
     LEARNANN_RETURN_IF(finish(error));
     return begin(nullptr);

@@ -17,8 +17,8 @@ LEARNANN_BEGIN
 
 constexpr u32 measured_best = 20;       // of codes, that must hold the true 10
 
-// The order in which rows are inserted: entries first, the rest at random, and those held out, once the calibration is done. Copies are
-// not inserted: they hang on the others, those of rows held out as late as those are inserted.
+// The order in which rows are inserted: entries, then all others at random; held-out rows last, once the calibration is done. Rows whose
+// codes equal another's are not inserted but attached to that one, when it is inserted.
 struct InsertionOrder {
     Array<u32> rows;        // `inserted`, then `held`; what lies behind means nothing
     Array<Copy> copies;     // `linked_copies`, then those held out
@@ -45,7 +45,7 @@ private:
     Status check_rows(learnann_error *error);
     Status measure_rows(learnann_error *error);
     Status fit(learnann_error *error);
-    bool holds_out_rows() const { return holdout_.from_rows && !knows_all_; }
+    bool holds_out_rows() const { return holdout_.from_rows && !fitted_to_all_; }
     bool rows_are_scarce() const { return holdout_.from_rows && rows_.count() < rows_to_calibrate_by; }
     // Where PCA cuts off dimensions and would take every row, it would know those held out better than it will know queries.
     bool leaves_out_held() const {
@@ -57,7 +57,7 @@ private:
     Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
     Status choose_width(learnann_error *error);
     Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
-    bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED && !knows_all_; }
+    bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED && !fitted_to_all_; }
     bool takes_space() const { return options_.spectral == LEARNANN_SPECTRAL_GIVEN; }
     Status learn_space(learnann_error *error);
     Status keep_pca(const char *note);
@@ -65,7 +65,7 @@ private:
     Status arrange(learnann_error *error);
     Status arrange_records(learnann_error *error);
     Status narrow_records(learnann_error *error);
-    Status know_all(learnann_error *error);
+    Status refit_to_all(learnann_error *error);
     Status measure_dimension(double &dimension, learnann_error *error) const;
     Status choose_degree(learnann_error *error);
     Status link(learnann_error *error);
@@ -128,7 +128,7 @@ private:
     FittedCodec fitted_;
     u32 record_bytes_ = 0, linked_bytes_ = 0;       // of the file, and of what the graph is linked by
     bool tried_learning_ = false;   // whether the last trial of a width learned a space
-    bool knows_all_ = false;        // of the rows held out none is a stranger any more: see know_all()
+    bool fitted_to_all_ = false;        // held-out rows too: see refit_to_all()
     float code_recall_ = -1;
     Array<u8> records_;
     Array<u32> row_of_slot_, slot_of_row_, key_order_;

@@ -58,7 +58,7 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, const BuildCon
     return each_best(space, rows, h, h.measured, h.count, best, build, note, error);
 }
 
-double familiarity(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &h) {
+double overfit_ratio(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &h) {
     const Codec &codec = *space.codec;
     double kept[2] = {}, whole[2] = {};     // of the others, of those held out
     for (u32 slot = 0; slot < space.rows; ++slot) {

@@ -15,8 +15,7 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &ho
 // Records are in row order.
 Status complete_holdout(const CodeSpace &space, const Rows &rows, const BuildContext &build, Holdout &holdout, learnann_error *error);
 
-// How much more a projection keeps of the squared lengths of the rows than of those held out: 1 where it knows the ones as well as the
-// others.
-double familiarity(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &holdout);
+// How much more a projection keeps of the squared lengths of the rows that it was fitted to than of those held out: 1 where as much.
+double overfit_ratio(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &holdout);
 
 LEARNANN_END

@@ -11,7 +11,8 @@ struct Bridge {
     bool operator<(const Bridge &o) const { return from != o.from ? from < o.from : to < o.to; }
 };
 
-// Finds every row that no path from the entries reaches and bridges to it from the nearest row that is reached. Sorted.
+// Finds every row that no path from the first entry reaches, other entries too, so that each search can reach all rows; and bridges to
+// it from the nearest row that is reached. Sorted.
 Status bridge_gaps(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Allocator &allocator,
                    Array<Bridge> &bridges, u32 &bridge_count, learnann_error *error);
 

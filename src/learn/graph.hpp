@@ -69,14 +69,15 @@ class GraphBuilder {
 public:
     static constexpr u32 first_rows = 512;      // linked by brute force
 
+    // All are borrowed. The space may change between calls: to other records of the same rows.
     GraphBuilder(const CodeSpace &space, EdgeLists &edges, const EntryTable &entries, const GraphOptions &options,
                  const BuildContext &build)
         : space_(space), edges_(edges), entries_(entries), options_(options), build_(build), workers_(), batch_(build.allocator),
           chosen_(build.allocator), chosen_count_(build.allocator), links_(build.allocator) {}
 
     // Inserts order[0..count). Rows linked before may be inserted again: they then get the edges that they lack.
-    // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already. Into a graph that was
-    // refined few may be inserted: they are not, and of lists that are full only the farthest give way to them.
+    // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already. Into a refined graph
+    // insert only few rows: they are not refined themselves, and in a full list only the farthest neighbours make way for them.
     Status insert(const u32 *order, u32 count, u32 linked, learnann_error *error);
 
     // Links each of these rows anew, out of its neighbours and theirs: what insertion found early it found in a graph of few

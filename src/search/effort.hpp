@@ -67,8 +67,8 @@ EffortRule effort_rule(const FileView &view, u32 k, u32 effort);
 // The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
 u32 effort_for_recall(const FileView &view, u32 k, float recall);
 
-// A beam that finds among the nearest a k times m neighbours is m to the power of this times as wide as one that finds k of them, at the
-// recall that this effort reaches for k: by what was calibrated for 10 and 100.
+// The exponent e such that finding m times k neighbours takes a beam m^e times as wide as finding k, at the recall that this effort
+// reaches for k; from the calibration for 10 and 100.
 double width_exponent(const FileView &view, u32 k, u32 effort);
 
 LEARNANN_END

@@ -35,10 +35,10 @@ constexpr u32 plane_bit[query_planes] = {0, 4, 2, 6};     // where in a record's
 // where dot is over the true codes c, and the exponents are the record's and the query's. 32-bit arithmetic
 // that wraps: for files that keep their promises (format.hpp) it never does.
 struct QueryCode {
-    const i8 *code;         // 64-byte aligned planes of `stride` bytes: what bytes, lower halves and the lowest crumbs are multiplied
-                            // with; what upper halves and the crumbs at bits 4 and 5 are; those at 2 and 3; at 6 and 7; 0 elsewhere.
-                            // Where nibbles_at < stride, two more: the mask of a level, all ones for bytes; and its power of two
-                            // (i16, one for two bytes), 1 for bytes
+    const i8 *code;         // 64-byte aligned planes of `stride` bytes, by which the record's levels are multiplied. Plane 0 meets bytes,
+                            // low nibbles and the crumbs at bit 0; plane 1 high nibbles and the crumbs at bit 4; planes 2 and 3 the
+                            // crumbs at bits 2 and 6; they are 0 elsewhere. Where nibbles_at < stride two more follow: the mask of a
+                            // level (255 for bytes), and its power of two (an i16 for each two bytes; 1 for bytes)
     i32 bias;               // 128 * sum(code of bytes)
     i32 packed_bias;        // 15 * 2^(nibble_shift - 1) * sum(code of nibbles) + 3 * 2^(crumb_shift - 1) * sum(code of crumbs)
     u32 nibbles_at;
