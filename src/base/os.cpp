@@ -48,6 +48,9 @@ inline u32 next_save() {
     return saves.fetch_add(1, std::memory_order_relaxed);
 }
 
+// A name may be taken: by a process of that number that was killed, or one that runs in another container. So many are tried.
+constexpr u32 most_names = 1000;
+
 inline Status temporary_name(const char *path, u64 process, Array<char> &name, Array<char> &copy, learnann_error *error) {
     const size_t length = std::strlen(path);
     LEARNANN_RETURN_IF(name.allocate(length + 48, error));
@@ -123,10 +126,14 @@ AtomicFile::~AtomicFile() {
 }
 
 Status AtomicFile::create(const char *path, learnann_error *error) {
-    LEARNANN_RETURN_IF(temporary_name(path, GetCurrentProcessId(), name_, path_, error));
-    const WideName name(name_.data());
-    if (!name) return fail(error, LEARNANN_ARGUMENT, "the path is not valid UTF-8, or too long");
-    const HANDLE file = CreateFileW(name.get(), GENERIC_WRITE, 0, nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr);
+    HANDLE file = INVALID_HANDLE_VALUE;
+    for (u32 tries = 0; file == INVALID_HANDLE_VALUE && tries < most_names; ++tries) {
+        LEARNANN_RETURN_IF(temporary_name(path, GetCurrentProcessId(), name_, path_, error));
+        const WideName name(name_.data());
+        if (!name) return fail(error, LEARNANN_ARGUMENT, "the path is not valid UTF-8, or too long");
+        file = CreateFileW(name.get(), GENERIC_WRITE, 0, nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr);
+        if (file == INVALID_HANDLE_VALUE && GetLastError() != ERROR_FILE_EXISTS) break;
+    }
     if (file == INVALID_HANDLE_VALUE) return fail_io(error, "no file can be created in that folder");
     handle_ = static_cast<i64>(reinterpret_cast<std::intptr_t>(file));
     exists_ = true;
@@ -350,8 +357,7 @@ Status AtomicFile::create(const char *path, learnann_error *error) {
         errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
         return fail_io(error, "the path names something that is not a regular file");
     }
-    // The name may be taken: by a process of that number that was killed, or one that runs in another container.
-    for (u32 tries = 0; handle_ < 0 && tries < 1000; ++tries) {
+    for (u32 tries = 0; handle_ < 0 && tries < most_names; ++tries) {
         LEARNANN_RETURN_IF(temporary_name(path, process_number(), name_, path_, error));
         handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (handle_ < 0 && errno != EEXIST) break;

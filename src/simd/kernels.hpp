@@ -132,6 +132,7 @@ private:
 
 using FloatKernel = float (*)(const float *query, const void *row, u32 dim);
 
+// Each table is made of a lower one, of which it replaces what it does better, by name.
 struct Kernels {
     const char *name;
     // estimates[i] of record ids[i], or of record i where ids is NULL.
@@ -144,7 +145,7 @@ struct Kernels {
     // a lowest bit of 0. Returns the first place that may have changed.
     u32 (*insert_sorted)(i64 *items, u32 width, const i64 *fresh, u32 count);
     Loops loops;
-    FloatKernel dot[5];     // by learnann_type of the row
+    FloatKernel dot[5];     // by learnann_type of the row; [0] is NULL
     FloatKernel l2[5];
     // Bytes against bytes, exact up to 65,535 elements.
     u32 (*l2_u8)(const u8 *, const u8 *, u32 dim);

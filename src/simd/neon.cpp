@@ -173,12 +173,14 @@ const Kernels *neon_kernels() {
         Kernels k = portable_kernels();
         k.name = "neon";
         k.score = score;
-        const FloatKernel dot[] = {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
-                                   float_kernel<u8, false>};
-        const FloatKernel l2[] = {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
-                                  float_kernel<u8, true>};
-        std::memcpy(k.dot, dot, sizeof dot);
-        std::memcpy(k.l2, l2, sizeof l2);
+        k.dot[LEARNANN_F32] = float_kernel<float, false>;
+        k.dot[LEARNANN_F16] = float_kernel<u16, false>;
+        k.dot[LEARNANN_I8] = float_kernel<i8, false>;
+        k.dot[LEARNANN_U8] = float_kernel<u8, false>;
+        k.l2[LEARNANN_F32] = float_kernel<float, true>;
+        k.l2[LEARNANN_F16] = float_kernel<u16, true>;
+        k.l2[LEARNANN_I8] = float_kernel<i8, true>;
+        k.l2[LEARNANN_U8] = float_kernel<u8, true>;
         k.l2_u8 = byte_kernel<u8, true>;
         k.l2_i8 = byte_kernel<i8, true>;
         k.dot_u8 = byte_kernel<u8, false>;

@@ -164,21 +164,26 @@ const Kernels &portable_kernels() {
 #else
     static constexpr const char *name = "sse2";
 #endif
-    static const Kernels table = {name,
-                                  score,
-                                  scalar_kernels().unseen,
-                                  scalar_kernels().insert_sorted,
-                                  scalar_kernels().loops,
-                                  {nullptr, sum_floats<float, false>, sum_floats<u16, false>, sum_floats<i8, false>,
-                                   sum_floats<u8, false>},
-                                  {nullptr, sum_floats<float, true>, sum_floats<u16, true>, sum_floats<i8, true>,
-                                   sum_floats<u8, true>},
-                                  sum_bytes<u8, true>,
-                                  sum_bytes<i8, true>,
-                                  sum_bytes<u8, false>,
-                                  sum_bytes<i8, false>,
-                                  matvec,
-                                  axpy4};
+    static const Kernels table = [] {
+        Kernels k = scalar_kernels();
+        k.name = name;
+        k.score = score;
+        k.dot[LEARNANN_F32] = sum_floats<float, false>;
+        k.dot[LEARNANN_F16] = sum_floats<u16, false>;
+        k.dot[LEARNANN_I8] = sum_floats<i8, false>;
+        k.dot[LEARNANN_U8] = sum_floats<u8, false>;
+        k.l2[LEARNANN_F32] = sum_floats<float, true>;
+        k.l2[LEARNANN_F16] = sum_floats<u16, true>;
+        k.l2[LEARNANN_I8] = sum_floats<i8, true>;
+        k.l2[LEARNANN_U8] = sum_floats<u8, true>;
+        k.l2_u8 = sum_bytes<u8, true>;
+        k.l2_i8 = sum_bytes<i8, true>;
+        k.dot_u8 = sum_bytes<u8, false>;
+        k.dot_i8 = sum_bytes<i8, false>;
+        k.matvec = matvec;
+        k.axpy4 = axpy4;
+        return k;
+    }();
     return table;
 }
 

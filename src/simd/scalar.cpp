@@ -102,19 +102,29 @@ inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const
 
 const Kernels &scalar_kernels() {
     using namespace scalar;
-    static const Kernels table = {"scalar",
-                                  score,
-                                  unseen,
-                                  insert_sorted,
-                                  compiled_loops,
-                                  {nullptr, dot<float>, dot<u16>, dot<i8>, dot<u8>},
-                                  {nullptr, l2<float>, l2<u16>, l2<i8>, l2<u8>},
-                                  l2_bytes<u8>,
-                                  l2_bytes<i8>,
-                                  dot_bytes<u8>,
-                                  dot_bytes<i8>,
-                                  matvec,
-                                  axpy4};
+    static const Kernels table = [] {
+        Kernels k{};
+        k.name = "scalar";
+        k.score = score;
+        k.unseen = unseen;
+        k.insert_sorted = insert_sorted;
+        k.loops = compiled_loops;
+        k.dot[LEARNANN_F32] = dot<float>;
+        k.dot[LEARNANN_F16] = dot<u16>;
+        k.dot[LEARNANN_I8] = dot<i8>;
+        k.dot[LEARNANN_U8] = dot<u8>;
+        k.l2[LEARNANN_F32] = l2<float>;
+        k.l2[LEARNANN_F16] = l2<u16>;
+        k.l2[LEARNANN_I8] = l2<i8>;
+        k.l2[LEARNANN_U8] = l2<u8>;
+        k.l2_u8 = l2_bytes<u8>;
+        k.l2_i8 = l2_bytes<i8>;
+        k.dot_u8 = dot_bytes<u8>;
+        k.dot_i8 = dot_bytes<i8>;
+        k.matvec = matvec;
+        k.axpy4 = axpy4;
+        return k;
+    }();
     return table;
 }
 

@@ -197,21 +197,26 @@ inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const
 
 const Kernels *wasm_kernels() {
     using namespace wasm;
-    static const Kernels table = {"simd128",
-                                  score,
-                                  scalar_kernels().unseen,
-                                  scalar_kernels().insert_sorted,
-                                  scalar_kernels().loops,
-                                  {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
-                                   float_kernel<u8, false>},
-                                  {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
-                                   float_kernel<u8, true>},
-                                  byte_kernel<u8, true>,
-                                  byte_kernel<i8, true>,
-                                  byte_kernel<u8, false>,
-                                  byte_kernel<i8, false>,
-                                  matvec,
-                                  axpy4};
+    static const Kernels table = [] {
+        Kernels k = scalar_kernels();
+        k.name = "simd128";
+        k.score = score;
+        k.dot[LEARNANN_F32] = float_kernel<float, false>;
+        k.dot[LEARNANN_F16] = float_kernel<u16, false>;
+        k.dot[LEARNANN_I8] = float_kernel<i8, false>;
+        k.dot[LEARNANN_U8] = float_kernel<u8, false>;
+        k.l2[LEARNANN_F32] = float_kernel<float, true>;
+        k.l2[LEARNANN_F16] = float_kernel<u16, true>;
+        k.l2[LEARNANN_I8] = float_kernel<i8, true>;
+        k.l2[LEARNANN_U8] = float_kernel<u8, true>;
+        k.l2_u8 = byte_kernel<u8, true>;
+        k.l2_i8 = byte_kernel<i8, true>;
+        k.dot_u8 = byte_kernel<u8, false>;
+        k.dot_i8 = byte_kernel<i8, false>;
+        k.matvec = matvec;
+        k.axpy4 = axpy4;
+        return k;
+    }();
     return &table;
 }
 

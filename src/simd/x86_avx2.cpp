@@ -262,31 +262,34 @@ LEARNANN_AVX2 inline bool widen_vector(const void *from, u32 type, u32 count, fl
     return LoopsHere::widen(from, type, count, to);     // what is no number gets the same bits on every table
 }
 
-constexpr Loops with_halves(Loops loops) {
-    loops.widen = widen_vector;
-    return loops;
-}
-
 }  // namespace avx2
 
 const Kernels *avx2_kernels() {
     using namespace avx2;
     if (!x86_features().avx2) return nullptr;
-    static const Kernels table = {"avx2",
-                                  score,
-                                  scalar_kernels().unseen,
-                                  insert_sorted,
-                                  with_halves(compiled_loops),
-                                  {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
-                                   float_kernel<u8, false>},
-                                  {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
-                                   float_kernel<u8, true>},
-                                  byte_kernel<u8, true>,
-                                  byte_kernel<i8, true>,
-                                  byte_kernel<u8, false>,
-                                  byte_kernel<i8, false>,
-                                  matvec,
-                                  axpy4};
+    static const Kernels table = [] {
+        Kernels k = scalar_kernels();
+        k.name = "avx2";
+        k.score = score;
+        k.insert_sorted = insert_sorted;
+        k.loops = compiled_loops;
+        k.loops.widen = widen_vector;
+        k.dot[LEARNANN_F32] = float_kernel<float, false>;
+        k.dot[LEARNANN_F16] = float_kernel<u16, false>;
+        k.dot[LEARNANN_I8] = float_kernel<i8, false>;
+        k.dot[LEARNANN_U8] = float_kernel<u8, false>;
+        k.l2[LEARNANN_F32] = float_kernel<float, true>;
+        k.l2[LEARNANN_F16] = float_kernel<u16, true>;
+        k.l2[LEARNANN_I8] = float_kernel<i8, true>;
+        k.l2[LEARNANN_U8] = float_kernel<u8, true>;
+        k.l2_u8 = byte_kernel<u8, true>;
+        k.l2_i8 = byte_kernel<i8, true>;
+        k.dot_u8 = byte_kernel<u8, false>;
+        k.dot_i8 = byte_kernel<i8, false>;
+        k.matvec = matvec;
+        k.axpy4 = axpy4;
+        return k;
+    }();
     return &table;
 }
 

@@ -409,31 +409,34 @@ LEARNANN_AVX512 inline void quantise(const float *y, u32 count, float scale, i8 
     }
 }
 
-inline Loops own_loops(Loops loops) {
-    loops.quantise = quantise;
-    return loops;
-}
-
 }  // namespace avx512
 
 const Kernels *avx512_kernels() {
     using namespace avx512;
     if (!x86_features().avx512) return nullptr;
-    static const Kernels table = {"avx512",
-                                  score,
-                                  unseen,
-                                  insert_sorted,
-                                  own_loops(avx2_kernels()->loops),
-                                  {nullptr, float_kernel<float, false>, float_kernel<u16, false>, float_kernel<i8, false>,
-                                   float_kernel<u8, false>},
-                                  {nullptr, float_kernel<float, true>, float_kernel<u16, true>, float_kernel<i8, true>,
-                                   float_kernel<u8, true>},
-                                  byte_kernel<u8, true>,
-                                  byte_kernel<i8, true>,
-                                  byte_kernel<u8, false>,
-                                  byte_kernel<i8, false>,
-                                  matvec,
-                                  axpy4};
+    static const Kernels table = [] {
+        Kernels k = *avx2_kernels();
+        k.name = "avx512";
+        k.score = score;
+        k.unseen = unseen;
+        k.insert_sorted = insert_sorted;
+        k.loops.quantise = quantise;
+        k.dot[LEARNANN_F32] = float_kernel<float, false>;
+        k.dot[LEARNANN_F16] = float_kernel<u16, false>;
+        k.dot[LEARNANN_I8] = float_kernel<i8, false>;
+        k.dot[LEARNANN_U8] = float_kernel<u8, false>;
+        k.l2[LEARNANN_F32] = float_kernel<float, true>;
+        k.l2[LEARNANN_F16] = float_kernel<u16, true>;
+        k.l2[LEARNANN_I8] = float_kernel<i8, true>;
+        k.l2[LEARNANN_U8] = float_kernel<u8, true>;
+        k.l2_u8 = byte_kernel<u8, true>;
+        k.l2_i8 = byte_kernel<i8, true>;
+        k.dot_u8 = byte_kernel<u8, false>;
+        k.dot_i8 = byte_kernel<i8, false>;
+        k.matvec = matvec;
+        k.axpy4 = axpy4;
+        return k;
+    }();
     return &table;
 }
 
