@@ -12,7 +12,7 @@ constexpr double too_overfit = 1.2;
 // A codec of that width, and the codes it gives `rows`.
 Status Pipeline::fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error) {
     const float recall = code_recall_, weight = fitted_.codec.residual_weight;
-    LEARNANN_RETURN_IF(fit_codec(rows_, basis, record_bytes, holdout_, options_.seed + 2, allocator_, fitted_, error));
+    LEARNANN_RETURN_IF(fit_codec(rows_, basis, record_bytes, holdout_, options_.seed + codec_seed, allocator_, fitted_, error));
     LEARNANN_RETURN_IF(encode(rows, best, error));
     if (fitted_to_all_) code_recall_ = recall, fitted_.codec.residual_weight = weight;     // measured on rows that it was not fitted to
     return LEARNANN_OK;
@@ -28,7 +28,7 @@ Status Pipeline::encode(const Rows &rows, u32 best, learnann_error *error) {
 
 Status Pipeline::fit_basis(u32 count, learnann_error *error) {
     const Holdout nobody;
-    return fit_pca(rows_, leaves_out_held() ? holdout_ : nobody, count, options_.seed + 1, context(), basis_, error);
+    return fit_pca(rows_, leaves_out_held() ? holdout_ : nobody, count, options_.seed + sample_seed, context(), basis_, error);
 }
 
 // The same in PCA's space, in the one given, or in one that is learned, from all rows.
@@ -89,7 +89,7 @@ Status Pipeline::fit(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("codes"));
     basis_.count = learned_.count = 0;
     space_ = CodeSpace{};
-    if (takes_space()) LEARNANN_RETURN_IF(basis_of_map(rows_, *options_.directions, options_.seed + 1, context(), learned_, error));
+    if (takes_space()) LEARNANN_RETURN_IF(basis_of_map(rows_, *options_.directions, options_.seed + sample_seed, context(), learned_, error));
     LEARNANN_RETURN_IF(choose_width(error));
     learnann_build_options chosen = options_;
     chosen.code_bytes = linked_bytes_;

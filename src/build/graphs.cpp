@@ -59,7 +59,7 @@ Status Pipeline::link_given(learnann_error *error) {
 
 Status Pipeline::link_nsw(learnann_error *error) {
     LEARNANN_RETURN_IF(entries_.rows.allocate(1, error));
-    entries_.rows[0] = Random(options_.seed + 3).below(space_.rows);
+    entries_.rows[0] = Random(options_.seed + entry_seed).below(space_.rows);
     LEARNANN_RETURN_IF(entries_.arrange(space_, allocator_, error));
     InsertionOrder order(allocator_);
     LEARNANN_RETURN_IF(insertion_order(order, error));
@@ -81,7 +81,7 @@ Status Pipeline::link_hnsw(learnann_error *error) {
     LEARNANN_RETURN_IF(entries_.rows.allocate(0, error));
     LEARNANN_RETURN_IF(insertion_order(order, error));
     HnswBuilder builder(space_, edges_, entries_, layers_, context());
-    LEARNANN_RETURN_IF(builder.build(order.rows.data(), order.inserted, options_.seed + 3, error));
+    LEARNANN_RETURN_IF(builder.build(order.rows.data(), order.inserted, options_.seed + entry_seed, error));
     link_copies(edges_, order.copies.data(), order.linked_copies);
     LEARNANN_RETURN_IF(calibrate_graph(error));
     return insert_held_out(builder, order, error);

@@ -18,7 +18,7 @@ Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
     LEARNANN_RETURN_IF(order.allocate(n, error));
     LEARNANN_RETURN_IF(placed.zeroes(n, error));
     LEARNANN_RETURN_IF(shuffled.allocate(n, error));
-    shuffle(shuffled.data(), n, options_.seed + 4);
+    shuffle(shuffled.data(), n, options_.seed + order_seed);
     u32 held = 0;
     if (holds_out_rows())
         for (const u32 row : holdout_.query_rows) {
@@ -45,7 +45,7 @@ Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
 Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error) {
     Rows angular = rows_;
     angular.metric = LEARNANN_COS;
-    LEARNANN_RETURN_IF(fit_codec(angular, takes_space() ? learned_ : basis_, space_.stride(), Holdout{}, options_.seed + 5, allocator_, fitted, error));
+    LEARNANN_RETURN_IF(fit_codec(angular, takes_space() ? learned_ : basis_, space_.stride(), Holdout{}, options_.seed + angular_codec_seed, allocator_, fitted, error));
     LEARNANN_RETURN_IF(records.allocate(records_.size(), error));
     return encode_rows(angular, fitted.codec, slot_of_row_.data(), context(), records.data(), error);
 }
@@ -78,11 +78,11 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     EntryTable entries;
     EdgeLists lists;
     Array<u32> order(allocator_);
-    LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), nullptr, options_.seed + 6, context(), entries.rows, error));
+    LEARNANN_RETURN_IF(choose_entries(angular, entry_count(n), nullptr, options_.seed + angular_entry_seed, context(), entries.rows, error));
     LEARNANN_RETURN_IF(entries.arrange(angular, allocator_, error));
     LEARNANN_RETURN_IF(lists.allocate(n, angular_capacity, allocator_, error));
     LEARNANN_RETURN_IF(order.allocate(n, error));
-    shuffle(order.data(), n, options_.seed + 7);
+    shuffle(order.data(), n, options_.seed + angular_order_seed);
     GraphOptions graph;
     graph.degree = 16;
     graph.beam = 48;
@@ -107,12 +107,12 @@ Status Pipeline::choose_central_entries(learnann_error *error) {
     LEARNANN_RETURN_IF(held.zeroes(around.rows, error));
     if (holds_out_rows())
         for (const u32 row : holdout_.query_rows) held[slot_of_row_[row]] = 1;
-    LEARNANN_RETURN_IF(choose_entries(around, entry_count(around.rows), held.data(), options_.seed + 3, context(), entries_.rows, error));
+    LEARNANN_RETURN_IF(choose_entries(around, entry_count(around.rows), held.data(), options_.seed + entry_seed, context(), entries_.rows, error));
     return entries_.arrange(around, allocator_, error);
 }
 
 Status Pipeline::choose_long_entries(const CodeSpace &angular, learnann_error *error) {
-    LEARNANN_RETURN_IF(choose_inner_entries(space_, angular, inner_entry_count(space_.rows), options_.seed + 3, context(), entries_.rows, error));
+    LEARNANN_RETURN_IF(choose_inner_entries(space_, angular, inner_entry_count(space_.rows), options_.seed + entry_seed, context(), entries_.rows, error));
     return entries_.arrange(space_, allocator_, error);
 }
 
@@ -127,7 +127,7 @@ Status Pipeline::measure_dimension(double &dimension, learnann_error *error) con
     Rows angular = rows_.thinned(larger(rows_.count() / enough, 1u));
     angular.metric = LEARNANN_COS;
     Holdout sample;
-    LEARNANN_RETURN_IF(make_holdout(angular, nullptr, options_.seed + 8, context(), sample, error));
+    LEARNANN_RETURN_IF(make_holdout(angular, nullptr, options_.seed + dimension_seed, context(), sample, error));
     dimension = local_dimension(angular, sample);
     return LEARNANN_OK;
 }

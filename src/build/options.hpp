@@ -20,6 +20,11 @@ constexpr u32 graph_code_bytes = 2 * cache_line;
 constexpr u32 angular_capacity = 24;    // of the lists by which neighbours by angle are found, for inner product
 constexpr u32 learning_dims = 256;      // of PCA, that other spaces are learned within
 
+// What is added to the seed for each thing that is drawn.
+constexpr u64 sample_seed = 1, codec_seed = 2, entry_seed = 3, order_seed = 4, holdout_seed = 11;
+constexpr u64 angular_codec_seed = 5, angular_entry_seed = 6, angular_order_seed = 7;      // of what links by angle, for inner product
+constexpr u64 dimension_seed = 8, lists_seed = 21, metric_seed = 22;
+
 inline u32 thread_count(const learnann_build_options &o) { return o.threads ? smaller(o.threads, max_threads) : core_count(); }
 
 inline u32 edge_capacity(const learnann_build_options &o) {

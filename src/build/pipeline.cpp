@@ -107,7 +107,7 @@ Status Pipeline::measure_rows(learnann_error *error) {
     LEARNANN_RETURN_IF(exact_.check(error));
     LEARNANN_RETURN_IF(check_rows(error));
     holdout_ = Holdout{};
-    return make_holdout(rows_, options_.queries, options_.seed + 11, context(), holdout_, error);
+    return make_holdout(rows_, options_.queries, options_.seed + holdout_seed, context(), holdout_, error);
 }
 
 LEARNANN_END

@@ -31,11 +31,11 @@ Status Pipeline::learn_space(learnann_error *error) {
 Status Pipeline::learn_metric_space(u32 dims, learnann_error *error) {
     NearLists lists;
     lists.use(allocator_);
-    LEARNANN_RETURN_IF(list_near_rows(space_, rows_, basis_, holdout_, options_.queries, options_.seed + 21, context(), lists, error));
+    LEARNANN_RETURN_IF(list_near_rows(space_, rows_, basis_, holdout_, options_.queries, options_.seed + lists_seed, context(), lists, error));
     if (lists.queries == 0) return keep_pca("too few rows to learn a space from: PCA");
     Metric metric;
     bool diverged = false;
-    LEARNANN_RETURN_IF(learn_metric(lists, MetricTraining{}, dims, options_.seed + 22, context(), metric, diverged, error));
+    LEARNANN_RETURN_IF(learn_metric(lists, MetricTraining{}, dims, options_.seed + metric_seed, context(), metric, diverged, error));
     if (diverged) return keep_pca("training diverged, or there was nothing to gain: PCA");
     return basis_of_metric(metric, lists, basis_, context(), learned_, error);
 }
