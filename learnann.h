@@ -85,12 +85,22 @@ typedef enum learnann_status {
 #define LEARNANN_MAX_EFFORT 1048576
 #define LEARNANN_MAX_THREADS 64
 
+/* What is at fault: a byte of the file, or one of the vectors given. */
+typedef enum learnann_place {
+    LEARNANN_AT_NOTHING = 0,
+    LEARNANN_AT_BYTE = 1,
+    LEARNANN_AT_ROW = 2,
+    LEARNANN_AT_QUERY = 3,      /* of a search, or a sample query of a build */
+    LEARNANN_AT_DIRECTION = 4   /* of learnann_build_options.directions */
+} learnann_place;
+
 typedef struct learnann_error {
     learnann_status status;
     int32_t system_error;       /* errno (GetLastError() on Windows) behind LEARNANN_IO, else 0 */
-    uint64_t file_offset;       /* byte of the file, or row of the input, that is at fault; else LEARNANN_NO_OFFSET */
+    uint64_t file_offset;       /* the number, from 0, of the byte or vector that `place` names; LEARNANN_NO_OFFSET where it names none */
     uint64_t needed;            /* behind LEARNANN_NOMEM: the bytes that would be needed; else 0 */
     const char *message;        /* a static string: never freed, never NULL after a failed call */
+    learnann_place place;
 } learnann_error;
 
 /* A static English name for a status, "unknown status" for any other number. */
@@ -352,7 +362,7 @@ LEARNANN_API learnann_status learnann_search(const learnann_index *index, learna
 
 /* Many queries on the calling thread, several in flight at once so that one's cache miss is another's work. Hits and counts
  * are those of learnann_search for each; those of query i are at hits[i * k] and counts[i]. Statuses as learnann_search;
- * error->file_offset names the query that an ARGUMENT is about. */
+ * error->file_offset is the query that an ARGUMENT is about. */
 LEARNANN_API learnann_status learnann_search_interleaved(const learnann_index *index, learnann_scratch *scratch,
                                                          const learnann_vectors *queries, uint32_t k,
                                                          const learnann_search_options *options, learnann_hit *hits,
@@ -498,9 +508,8 @@ LEARNANN_API learnann_status learnann_builder_create(const learnann_build_option
 LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 
 /* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
- * the builder is freed or runs again. OK; ARGUMENT (file_offset = the first row that is too long or not finite, or that has a neighbour
- * that is no row; or, as the message says, the first direction or sample query that is too long or not finite); NOMEM (`needed`);
- * CANCELLED; UNSUPPORTED. What was built before is forgotten, whatever it returns. */
+ * the builder is freed or runs again. OK; ARGUMENT (place and file_offset: the first row, sample query or direction that is too long or
+ * not finite, or the first row that has a neighbour that is no row); NOMEM (`needed`); CANCELLED; UNSUPPORTED. What was built before is forgotten, whatever it returns. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);
 

@@ -59,12 +59,9 @@ void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_buil
     }
 }
 
-Failure input_failure(const std::string &rows, const char *place, const std::string &queries, const std::string &directions,
-                      const learnann_error &error) {
-    const auto says = [&](const char *word) { return error.message != nullptr && std::strstr(error.message, word) != nullptr; };
-    if (!directions.empty() && says("direction")) return library_failure(directions, "direction", error);
-    if (!queries.empty() && says("sample query")) return library_failure(queries, "query", error);
-    return library_failure(rows, place, error);
+Failure input_failure(const std::string &rows, const std::string &queries, const std::string &directions, const learnann_error &error) {
+    const bool of_query = error.place == LEARNANN_AT_QUERY, of_direction = error.place == LEARNANN_AT_DIRECTION;
+    return library_failure(of_query ? queries : of_direction ? directions : rows, error);
 }
 
 const char *spectral_name(learnann_spectral spectral) {

@@ -42,10 +42,8 @@ bool open_vectors_for(const std::string &path, const std::string &rows, uint32_t
 void write_phases(JsonWriter &json, const learnann_build_report &report);
 void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_build_report &report);
 
-// What a failed build says is wrong with its rows, of which error.file_offset counts one as `place` says, or with
-// the queries or the map in the files named.
-Failure input_failure(const std::string &rows, const char *place, const std::string &queries, const std::string &directions,
-                      const learnann_error &error);
+// A failed build as a Failure of the file at fault: that of the rows, of the queries or of the directions.
+Failure input_failure(const std::string &rows, const std::string &queries, const std::string &directions, const learnann_error &error);
 
 // "pca", which auto is too, "learned", "given".
 const char *spectral_name(learnann_spectral spectral);

@@ -189,10 +189,11 @@ int report(const Failure &failure) {
     return exit_failed;
 }
 
-Failure library_failure(const std::string &file, const char *place, const learnann_error &error) {
+Failure library_failure(const std::string &file, const learnann_error &error) {
+    static const char *const places[] = {"", "byte ", "row ", "query ", "direction "};
     Failure failure;
     failure.file = file;
-    if (error.file_offset != LEARNANN_NO_OFFSET) failure.place = place + (" " + std::to_string(error.file_offset));
+    if (error.place != LEARNANN_AT_NOTHING) failure.place = places[error.place] + std::to_string(error.file_offset);
     failure.reason = error.message != nullptr ? error.message : learnann_status_text(error.status);
     if (error.system_error != 0) failure.reason += ": " + system_text(error.system_error);
     failure.advice = advice_for(error.status);

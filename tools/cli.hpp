@@ -74,8 +74,8 @@ int usage_error(const char *command, const std::string &reason);
 // File, place, reason, what to do; returns exit_failed.
 int report(const Failure &failure);
 
-// A failed call of the library as a Failure. `place` says what error.file_offset counts: "byte", "row" or "query".
-Failure library_failure(const std::string &file, const char *place, const learnann_error &error);
+// A failed call of the library as a Failure of this file.
+Failure library_failure(const std::string &file, const learnann_error &error);
 
 // Columns two blanks apart; alignment has 'l' or 'r' for each. The first row is the heading where `heading` says so.
 std::string table_text(const std::vector<std::vector<std::string>> &rows, const char *alignment, bool heading);

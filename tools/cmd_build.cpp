@@ -159,7 +159,7 @@ learnann_build_options options_of(const Settings &s, const Inputs &in, const Ava
 // ---- the work
 
 Failure build_failure(const Settings &s, const Inputs &in, const AvailableMemory &memory, const learnann_error &error) {
-    Failure failure = input_failure(s.input, "row", s.queries, s.directions, error);
+    Failure failure = input_failure(s.input, s.queries, s.directions, error);
     if (error.status == LEARNANN_NOMEM && error.needed != 0) {
         failure.place.clear();
         failure.reason = format("building needs %s", size_text(error.needed).c_str());
@@ -201,7 +201,7 @@ bool build(const Settings &s, const Inputs &in, learnann_build_report &done, Fai
         return false;
     }
     if (learnann_builder_save(raw, s.output.c_str(), &error) != LEARNANN_OK) {
-        failure = library_failure(s.output, "byte", error);
+        failure = library_failure(s.output, error);
         return false;
     }
     learnann_builder_report(raw, &done);

@@ -133,7 +133,8 @@ bool build_trial(const Settings &s, const Sample &sample, learnann_build_options
     }
     out.index.reset(index);
     if (status == LEARNANN_OK) return true;
-    failure = input_failure(s.input, "row of the sample", s.queries, s.directions, error);
+    failure = input_failure(s.input, s.queries, s.directions, error);
+    if (error.place == LEARNANN_AT_ROW) failure.place += " of the sample";
     return false;
 }
 
@@ -150,7 +151,8 @@ bool rank(const Settings &s, const Sample &sample, const Trial &trial, uint64_t 
     std::vector<uint32_t> counts(count);
     learnann_error error{};
     if (learnann_search_batch(trial.index.get(), &queries, k, &options, hits.data(), counts.data(), nullptr, &error) == LEARNANN_OK) return true;
-    failure = library_failure(s.queries.empty() ? s.input : s.queries, "query of the sample", error);
+    failure = library_failure(s.queries.empty() ? s.input : s.queries, error);
+    if (error.place == LEARNANN_AT_QUERY) failure.place += " of the sample";
     return false;
 }
 

@@ -74,12 +74,11 @@ bool train(const Settings &s, Outcome &done, Failure &failure) {
         return fail(failure, output, "", "interrupted; nothing was written", "Run it again to begin anew.");
     }
     if (status != LEARNANN_OK) {
-        const bool query = status == LEARNANN_ARGUMENT;
-        failure = library_failure(query ? s.queries : s.index, query ? "query" : "byte", error);
+        failure = library_failure(status == LEARNANN_ARGUMENT ? s.queries : s.index, error);
         return false;
     }
     if (learnann_builder_save(raw, output.c_str(), &error) != LEARNANN_OK) {
-        failure = library_failure(output, "byte", error);
+        failure = library_failure(output, error);
         return false;
     }
     learnann_builder_report(raw, &done.report);

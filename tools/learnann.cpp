@@ -196,7 +196,7 @@ int verify_command(const std::vector<std::string> &arguments) {
         status = learnann_verify(raw, &error);
     }
     error.status = status;
-    if (status != LEARNANN_OK) report(library_failure(path, "byte", error));
+    if (status != LEARNANN_OK) report(library_failure(path, error));
     int code = exit_ok;
     if (as_json) code = finish(verify_json(path, info, error));
     else if (status == LEARNANN_OK) {

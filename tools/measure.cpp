@@ -54,7 +54,7 @@ bool open_index(const std::string &path, OpenHow how, Index &index, Failure &fai
     if (how.flash) options.flags |= LEARNANN_OPEN_FLASH;
     if (how.copy) options.flags |= LEARNANN_OPEN_COPY;
     if (learnann_open(path.c_str(), &options, &raw, &error) != LEARNANN_OK) {
-        failure = library_failure(path, "byte", error);
+        failure = library_failure(path, error);
         return false;
     }
     index.reset(raw);
@@ -67,7 +67,7 @@ bool Measurement::open_index_file(Failure &failure) {
     learnann_scratch *raw = nullptr;
     learnann_error error{};
     if (learnann_scratch_create(index_.get(), &raw, &error) != LEARNANN_OK) {
-        failure = library_failure(index_path_, "byte", error);
+        failure = library_failure(index_path_, error);
         return false;
     }
     scratch_.reset(raw);
@@ -135,8 +135,8 @@ bool Measurement::search_one(uint64_t i, const learnann_search_options &options,
     query.data = static_cast<const uint8_t *>(vectors_.data) + i * vectors_.stride;
     if (learnann_search(index_.get(), scratch_.get(), &query, k_, &options, hits_.data() + i * k_, counts_.data() + i, &stats,
                         &error) != LEARNANN_OK) {
-        error.file_offset = i;
-        failure = library_failure(query_path_, "query", error);
+        if (error.place == LEARNANN_AT_QUERY) error.file_offset = i;
+        failure = library_failure(query_path_, error);
         return false;
     }
     add(pass.stats, stats);
@@ -169,7 +169,7 @@ bool Measurement::run_pass(const Plan &plan, const learnann_search_options &opti
         return false;
     }
     pass.seconds = seconds_between(begin, Clock::now());
-    if (status != LEARNANN_OK) failure = library_failure(query_path_, "query", error);
+    if (status != LEARNANN_OK) failure = library_failure(query_path_, error);
     return status == LEARNANN_OK;
 }
 

@@ -54,8 +54,9 @@ constexpr u32 no_row = 0xffffffffu;
 
 // ---- errors ----
 
-inline Status fail(learnann_error *error, Status status, const char *message, u64 offset = LEARNANN_NO_OFFSET) {
-    if (error) *error = learnann_error{status, 0, offset, 0, message};
+inline Status fail(learnann_error *error, Status status, const char *message, learnann_place place = LEARNANN_AT_NOTHING,
+                   u64 number = LEARNANN_NO_OFFSET) {
+    if (error) *error = learnann_error{status, 0, number, 0, message, place};
     return status;
 }
 

@@ -22,7 +22,7 @@ Status ExactRows::check(learnann_error *error) const {
         for (u32 row = begin; row < end; ++row)
             for (u32 i = 0; i < rows->dim(); ++i)
                 if (std::fabs(load<float>(static_cast<const u8 *>(rows->raw(row)) + 4ull * i)) >= 65520.0f)
-                    return fail(error, LEARNANN_ARGUMENT, "a value is too large for half floats: keep f32, or i8", row);
+                    return fail(error, LEARNANN_ARGUMENT, "a value is too large for half floats: keep f32, or i8", LEARNANN_AT_ROW, row);
         return LEARNANN_OK;
     });
 }

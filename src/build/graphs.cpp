@@ -41,7 +41,7 @@ Status Pipeline::check_given(learnann_error *error) const {
     for (u64 i = 0; i < rows_.count() * degree; ++i) {
         const u32 other = options_.neighbours[i];
         if (other >= rows_.count() && other != no_row)
-            return fail(error, LEARNANN_ARGUMENT, "a row's neighbour is the number of no row", i / degree);
+            return fail(error, LEARNANN_ARGUMENT, "a row's neighbour is the number of no row", LEARNANN_AT_ROW, i / degree);
     }
     return LEARNANN_OK;
 }

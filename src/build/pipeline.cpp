@@ -95,7 +95,7 @@ Status Pipeline::check_rows(learnann_error *error) {
         });
         return LEARNANN_OK;
     }));
-    if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity, or is longer than 1e18", bad.load());
+    if (bad.load() < n) return fail(error, LEARNANN_ARGUMENT, "a row holds NaN or infinity, or is longer than 1e18", LEARNANN_AT_ROW, bad.load());
     rows_.norms = norms_.data();
     return LEARNANN_OK;
 }

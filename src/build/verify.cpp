@@ -29,7 +29,7 @@ public:
     }
 
 private:
-    Status bad(const char *message, u64 offset) { return fail(error_, LEARNANN_CORRUPT, message, offset); }
+    Status bad(const char *message, u64 offset) { return fail(error_, LEARNANN_CORRUPT, message, LEARNANN_AT_BYTE, offset); }
     u64 at(u32 kind, u64 offset) const { return view_.section_offset(kind) + offset; }
 
     u32 checksum(u32 kind) const {

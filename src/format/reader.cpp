@@ -4,15 +4,15 @@
 LEARNANN_BEGIN
 
 inline Status corrupt(learnann_error *error, const char *message, u64 offset) {
-    return fail(error, LEARNANN_CORRUPT, message, offset);
+    return fail(error, LEARNANN_CORRUPT, message, LEARNANN_AT_BYTE, offset);
 }
 
 Status FileView::open(const u8 *bytes, u64 size, learnann_error *error) {
     bytes_ = bytes;
     size_ = size;
-    if (size == 0) return fail(error, LEARNANN_NOT_LEARNANN, "the file is empty", 0);
+    if (size == 0) return fail(error, LEARNANN_NOT_LEARNANN, "the file is empty", LEARNANN_AT_BYTE, 0);
     if (size < 8 || std::memcmp(bytes, file_magic, 8) != 0)
-        return fail(error, LEARNANN_NOT_LEARNANN, "the file does not begin with LEARNANN: it is of another kind", 0);
+        return fail(error, LEARNANN_NOT_LEARNANN, "the file does not begin with LEARNANN: it is of another kind", LEARNANN_AT_BYTE, 0);
     LEARNANN_RETURN_IF(read_table(error));
     LEARNANN_RETURN_IF(read_about(error));
     LEARNANN_RETURN_IF(check_lengths(error));
@@ -23,7 +23,7 @@ Status FileView::read_table(learnann_error *error) {
     if (size_ < sizeof(FileHeader)) return corrupt(error, "F2: the file ends within its header: it is truncated", size_);
     FileHeader header = load<FileHeader>(bytes_);
     if (header.oldest_format > format_version)
-        return fail(error, LEARNANN_TOO_NEW, "the file was written by a newer learnann: update the library", 16);
+        return fail(error, LEARNANN_TOO_NEW, "the file was written by a newer learnann: update the library", LEARNANN_AT_BYTE, 16);
     if (header.oldest_format == 0 || header.format < header.oldest_format)
         return corrupt(error, "F1: the format version makes no sense", 12);
     if (header.sections == 0 || header.sections > max_sections)
@@ -52,7 +52,7 @@ Status FileView::read_table(learnann_error *error) {
             return corrupt(error, "F3: a section lies outside of the file", at + 8);
         const bool known = entry.kind != 0 && entry.kind < section_kinds;
         if (!known && (entry.flags & 1))
-            return fail(error, LEARNANN_TOO_NEW, "F4: the file needs a part that this library doesn't know: update it", at);
+            return fail(error, LEARNANN_TOO_NEW, "F4: the file needs a part that this library doesn't know: update it", LEARNANN_AT_BYTE, at);
         if (!known) continue;
         if (sections_[entry.kind].data) return corrupt(error, "F3: a section comes twice", at);
         sections_[entry.kind] = Span<u8>{bytes_ + entry.offset, entry.bytes};

@@ -37,7 +37,7 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
         h.given_step = given->count / h.count;
         for (u32 i = 0; i < h.count; ++i)
             if (!Rows::query_of(*given, i * h.given_step, rows.metric, h.queries.data() + static_cast<u64>(i) * d))
-                return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", i * h.given_step);
+                return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", LEARNANN_AT_QUERY, i * h.given_step);
         return LEARNANN_OK;
     }
     LEARNANN_RETURN_IF(h.query_rows.allocate(h.count, error));

@@ -102,7 +102,7 @@ LEARNANN_NOINLINE Status list_near_rows(const CodeSpace &space, const Rows &rows
     };
     LEARNANN_RETURN_IF(take_coordinates(basis, queries, build, load_query, lists.query, lists.query_length2, error));
     if (bad != no_row)
-        return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", sources.places[bad]);
+        return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", LEARNANN_AT_QUERY, sources.places[bad]);
     LEARNANN_RETURN_IF(take_coordinates(basis, thin.count(), build, [&](u32 i, float *x) { thin.floats(i, x); }, lists.row, lists.row_length2, error));
     LEARNANN_RETURN_IF(lists.near.allocate(static_cast<u64>(queries) * NearLists::depth, error));
     LEARNANN_RETURN_IF(lists.truth.allocate(static_cast<u64>(queries) * NearLists::depth, error));

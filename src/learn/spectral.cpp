@@ -224,7 +224,7 @@ inline Status load_map(const learnann_vectors &map, Basis &basis, learnann_error
     for (u32 i = 0; i < basis.count; ++i) {
         float *direction = basis.directions.data() + static_cast<u64>(i) * basis.dim;
         if (!to_floats(vector_at(map, i), map.type, map.dim, direction) || length_of(direction, map.dim) > most_stretch)
-            return fail(error, LEARNANN_ARGUMENT, "a direction holds NaN or infinity, or is longer than 8", i);
+            return fail(error, LEARNANN_ARGUMENT, "a direction holds NaN or infinity, or is longer than 8", LEARNANN_AT_DIRECTION, i);
     }
     return LEARNANN_OK;
 }

@@ -29,7 +29,7 @@ Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout,
             u32 *rows = wanted_.data() + static_cast<u64>(lesson) * wanted_rows;
             for (u32 j = 0; j < wanted_rows; ++j) rows[j] = j < w.pool.size() ? w.pool.id(j) : no_row;
         });
-        if (bad != no_row) return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", lessons_[bad]);
+        if (bad != no_row) return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", LEARNANN_AT_QUERY, lessons_[bad]);
     }
     return LEARNANN_OK;
 }

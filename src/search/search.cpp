@@ -74,7 +74,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     LEARNANN_RETURN_IF(lane.bytes.at_least(refined_room(a.dim), error));
     float *x = lane.codec.x.data();
     if (!to_floats(vector_at(queries, i), queries.type, a.dim, x))
-        return fail(error, LEARNANN_ARGUMENT, "the query holds NaN or infinity", i);
+        return fail(error, LEARNANN_ARGUMENT, "the query holds NaN or infinity", LEARNANN_AT_QUERY, i);
     lane.query = i;
     const bool same_bytes = queries.type == static_cast<learnann_type>(a.exact_type) && element_bytes(queries.type) == 1;
     lane.exact = ExactQuery::of(x, a.dim, same_bytes ? 0 : a.exact_type, lane.bytes.data());
@@ -90,7 +90,7 @@ Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, lear
     if (a.exact_tail && !in_bytes) lane.exact.measure(a.dim);
     const Projected p = project(codec, lane.codec);
     if (!(p.norm2 <= 4 * longest_vector * longest_vector))      // the mean may be as long as a row
-        return fail(error, LEARNANN_ARGUMENT, "the query is longer than 1e18", i);
+        return fail(error, LEARNANN_ARGUMENT, "the query is longer than 1e18", LEARNANN_AT_QUERY, i);
     lane.encoded = encode_query(codec, p, lane.code.data());
     if (refined_bits(a.exact_type)) {
         lane.refined = RefinedQuery::of(codec, lane.codec, p.norm2, lane.bytes.data());

@@ -355,6 +355,7 @@ TEST_CASE("vectors that are too long are refused, those just below are not") {
             Index refused(longer, build_options(metric));
             CHECK(refused.status == LEARNANN_ARGUMENT);
             CHECK(refused.error.file_offset == 321);
+            CHECK(refused.error.place == LEARNANN_AT_ROW);
 
             if (metric == LEARNANN_COS) continue;
             Rows queries = sample;
@@ -365,6 +366,7 @@ TEST_CASE("vectors that are too long are refused, those just below are not") {
             Index taught(plain, options);
             CHECK(taught.status == LEARNANN_ARGUMENT);
             CHECK(taught.error.file_offset == 0);
+            CHECK(taught.error.place == LEARNANN_AT_QUERY);
         }
     }
 }

@@ -535,6 +535,7 @@ TEST_CASE("NaN and infinity in rows: the first such row is named") {
     large.set(77, 2, 1e6);
     CHECK(build(large, build_options(LEARNANN_L2, LEARNANN_EXACT_F16), nullptr, file, &error) == LEARNANN_ARGUMENT);
     CHECK(error.file_offset == 77);
+    CHECK(error.place == LEARNANN_AT_ROW);
     CHECK(build(large, build_options(LEARNANN_L2, LEARNANN_EXACT_I8), nullptr, file, &error) == LEARNANN_OK);
 }
 

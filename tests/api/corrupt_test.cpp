@@ -805,6 +805,7 @@ TEST_CASE("F18: bytes between sections are 0") {
         CHECK(learnann_verify(index, &error) == LEARNANN_CORRUPT);
         CHECK(std::string(error.message).rfind("F18:", 0) == 0);
         CHECK(error.file_offset == at);
+        CHECK(error.place == LEARNANN_AT_BYTE);
         learnann_close(index);
     }
     CHECK(gaps > 50);

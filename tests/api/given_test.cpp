@@ -58,6 +58,8 @@ void check_refused(const Rows &rows, const learnann_build_options &options, cons
     CHECK(status == LEARNANN_ARGUMENT);
     CHECK(std::string(error.message).find(why) != std::string::npos);
     CHECK(error.file_offset == at);
+    const bool of_rows = options.graph == LEARNANN_GRAPH_GIVEN;
+    CHECK(error.place == (at == LEARNANN_NO_OFFSET ? LEARNANN_AT_NOTHING : of_rows ? LEARNANN_AT_ROW : LEARNANN_AT_DIRECTION));
     CHECK(learnann_builder_bytes(builder) == 0);
     learnann_builder_free(builder);
 }

@@ -1013,6 +1013,7 @@ TEST_CASE("the error names the first wrong query of many, and every count is 0")
                                               counts.data(), nullptr, &error);
         CHECK(status == LEARNANN_ARGUMENT);
         CHECK(error.file_offset == 130);
+        CHECK(error.place == LEARNANN_AT_QUERY);
         CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
     }
     // On a mistake that is seen before any search, too.

@@ -213,6 +213,7 @@ TEST_CASE("what can't be trained says why, and the builder works on") {
         bad.set(at, 3, std::numeric_limits<double>::quiet_NaN());
         CHECK(builder.train(index, bad) == LEARNANN_ARGUMENT);
         CHECK(builder.error.file_offset == at);
+        CHECK(builder.error.place == LEARNANN_AT_QUERY);
         CHECK(learnann_builder_bytes(builder.handle) == 0);
     }
     const Index bare(rows, build_options(LEARNANN_IP, LEARNANN_EXACT_NONE));
