@@ -304,6 +304,8 @@ inline void shuffle(u32 *items, u32 count, u64 seed) {
     for (u32 i = count; i > 1; --i) std::swap(items[i - 1], items[random.below(i)]);
 }
 
+// ---- vectors that are given ----
+
 inline u32 element_bytes(learnann_type type) {
     return type == LEARNANN_F32 ? 4 : type == LEARNANN_F16 ? 2 : 1;
 }

@@ -42,74 +42,85 @@ public:
     const Allocator &allocator() const { return allocator_; }
 
 private:
+    // pipeline.cpp
+    void start();
+    Status begin(const char *phase);    // ends the phase before; NULL after the last
+    Status check_memory(u64 needed, const char *message, learnann_error *error) const;
     Status check_rows(learnann_error *error);
     Status measure_rows(learnann_error *error);
+    Progress progress() const { return Progress{options_.progress, options_.progress_context, &phase_}; }
+    BuildContext context() const { return BuildContext{threads(), allocator_, progress()}; }
+    u32 threads() const { return report_.threads; }
+
+    // fit.cpp
     Status fit(learnann_error *error);
+    Status choose_width(learnann_error *error);
+    Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
+    Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
+    Status fit_basis(u32 count, learnann_error *error);
+    Status fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error);
+    Status encode(const Rows &rows, u32 best, learnann_error *error);
+    Status arrange(learnann_error *error);
+    Status arrange_records(learnann_error *error);
+    Status narrow_records(learnann_error *error);
+    Status refit_to_all(learnann_error *error);
+    bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED && !fitted_to_all_; }
+    bool takes_space() const { return options_.spectral == LEARNANN_SPECTRAL_GIVEN; }
     bool holds_out_rows() const { return holdout_.from_rows && !fitted_to_all_; }
     bool rows_are_scarce() const { return holdout_.from_rows && rows_.count() < rows_to_calibrate_by; }
     // Where PCA cuts off dimensions and would take every row, it would know those held out better than it will know queries.
     bool leaves_out_held() const {
         return holds_out_rows() && rows_.count() <= pca_sample(rows_.dim()) && rows_.dim() > code_capacity(cache_line) && !takes_space();
     }
-    Status fit_basis(u32 count, learnann_error *error);
-    Status fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error);
-    Status encode(const Rows &rows, u32 best, learnann_error *error);
-    Status fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error);
-    Status choose_width(learnann_error *error);
-    Status try_width(u32 record_bytes, bool learn, bool &enough, learnann_error *error);
-    bool learns_space() const { return options_.spectral == LEARNANN_SPECTRAL_LEARNED && !fitted_to_all_; }
-    bool takes_space() const { return options_.spectral == LEARNANN_SPECTRAL_GIVEN; }
+
+    // spaces.cpp
     Status learn_space(learnann_error *error);
     Status keep_pca(const char *note);
     Status learn_metric_space(u32 dims, learnann_error *error);
-    Status arrange(learnann_error *error);
-    Status arrange_records(learnann_error *error);
-    Status narrow_records(learnann_error *error);
-    Status refit_to_all(learnann_error *error);
-    Status measure_dimension(double &dimension, learnann_error *error) const;
-    Status choose_degree(learnann_error *error);
+
+    // link.cpp
     Status link(learnann_error *error);
+    Status choose_degree(learnann_error *error);
+    Status measure_dimension(double &dimension, learnann_error *error) const;
     Status link_adaptive(learnann_error *error);
     Status link_by_angle(learnann_error *error);
+    Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
     bool lengths_differ() const;
     CodeSpace link_space() const;
-    Status link_knn(learnann_error *error);        // and the others of graphs.cpp
-    Status link_nsw(learnann_error *error);
-    Status link_hnsw(learnann_error *error);
-    Status link_given(learnann_error *error);
-    Status check_given(learnann_error *error) const;
-    Status calibrate_without_held_out(learnann_error *error);
     Status choose_central_entries(learnann_error *error);
     Status choose_long_entries(const CodeSpace &angular, learnann_error *error);    // under inner product
-    Status choose_default_entries(learnann_error *error);
-    Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);
     Status insertion_order(InsertionOrder &out, learnann_error *error);
     template <class Builder> Status insert_held_out(Builder &builder, const InsertionOrder &order, learnann_error *error) {
         LEARNANN_RETURN_IF(builder.insert(order.rows.data() + order.inserted, order.held, order.inserted + order.linked_copies, error));
         link_copies(edges_, order.copies.data() + order.linked_copies, static_cast<u32>(order.copies.size()) - order.linked_copies);
         return LEARNANN_OK;
     }
-    Status order_keys(learnann_error *error);
-    Status discount_calibration(learnann_error *error);
-    Status finish(learnann_error *error);
-    void collect_sections();
-
-    Status load(const FileView &view, learnann_error *error);
-    Status load_edges(const FileView &view, learnann_error *error);
-    void collect_trained(const FileView &view);
-
-    void start();
-    Status check_memory(u64 needed, const char *message, learnann_error *error) const;
-    Status begin(const char *phase);    // ends the phase before; NULL after the last
     Status calibrate_graph(learnann_error *error);
     Status teach(const learnann_vectors &queries, learnann_error *error);
+
+    // graphs.cpp
+    Status link_knn(learnann_error *error);
+    Status link_nsw(learnann_error *error);
+    Status link_hnsw(learnann_error *error);
+    Status link_given(learnann_error *error);
+    Status check_given(learnann_error *error) const;
+    Status choose_default_entries(learnann_error *error);
+    Status calibrate_without_held_out(learnann_error *error);
+
+    // file.cpp
+    Status finish(learnann_error *error);
+    Status discount_calibration(learnann_error *error);
     Status lay_out(learnann_error *error);
+    Status order_keys(learnann_error *error);
+    void collect_sections();
     void describe_graph();
     void add_hot_sections(const u8 *projection, u64 projection_bytes);
     void report_sections();
-    Progress progress() const { return Progress{options_.progress, options_.progress_context, &phase_}; }
-    BuildContext context() const { return BuildContext{threads(), allocator_, progress()}; }
-    u32 threads() const { return report_.threads; }
+
+    // train.cpp
+    Status load(const FileView &view, learnann_error *error);
+    Status load_edges(const FileView &view, learnann_error *error);
+    void collect_trained(const FileView &view);
 
     learnann_build_options options_;     // of them the degree, where none is given, is chosen anew for each run
     u32 given_degree_;

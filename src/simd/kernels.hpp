@@ -160,6 +160,26 @@ struct Kernels {
     void (*axpy4)(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n);
 };
 
+// Puts the templates of these names, as seen from where it stands, into a table.
+#define LEARNANN_TAKE_FLOAT_KERNELS(k)                      \
+    do {                                                    \
+        (k).dot[LEARNANN_F32] = float_kernel<float, false>; \
+        (k).dot[LEARNANN_F16] = float_kernel<u16, false>;   \
+        (k).dot[LEARNANN_I8] = float_kernel<i8, false>;     \
+        (k).dot[LEARNANN_U8] = float_kernel<u8, false>;     \
+        (k).l2[LEARNANN_F32] = float_kernel<float, true>;   \
+        (k).l2[LEARNANN_F16] = float_kernel<u16, true>;     \
+        (k).l2[LEARNANN_I8] = float_kernel<i8, true>;       \
+        (k).l2[LEARNANN_U8] = float_kernel<u8, true>;       \
+    } while (0)
+#define LEARNANN_TAKE_BYTE_KERNELS(k)        \
+    do {                                     \
+        (k).l2_u8 = byte_kernel<u8, true>;   \
+        (k).l2_i8 = byte_kernel<i8, true>;   \
+        (k).dot_u8 = byte_kernel<u8, false>; \
+        (k).dot_i8 = byte_kernel<i8, false>; \
+    } while (0)
+
 inline u32 record_tail_of(const u8 *records, u32 stride, u64 id) {
     return load<u32>(records + id * stride + stride - record_tail);
 }

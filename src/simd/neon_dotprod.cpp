@@ -122,12 +122,9 @@ const Kernels *dotprod_kernels() {
     static const Kernels table = [] {
         Kernels k = *neon_kernels();
         k.name = "dotprod";
-        k.score = dotprod::score;
-        k.l2_u8 = dotprod::byte_kernel<u8, true>;
-        k.l2_i8 = dotprod::byte_kernel<i8, true>;
-        k.dot_u8 = dotprod::byte_kernel<u8, false>;
-        k.dot_i8 = dotprod::byte_kernel<i8, false>;
-        k.matvec = dotprod::matvec;
+        k.score = score;
+        LEARNANN_TAKE_BYTE_KERNELS(k);
+        k.matvec = matvec;
         return k;
     }();
     return &table;

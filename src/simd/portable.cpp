@@ -26,7 +26,7 @@ template <class T> Floats load_floats(const T *row) {
     return Floats::load_aligned(wide);
 }
 
-template <class T, bool Squared> float sum_floats(const float *query, const void *bytes, u32 dim) {
+template <class T, bool Squared> float float_kernel(const float *query, const void *bytes, u32 dim) {
     const T *row = static_cast<const T *>(bytes);
     Floats sums[2] = {Floats(0.0f), Floats(0.0f)};
     u32 i = 0;
@@ -65,7 +65,7 @@ inline Ints multiply_add(const Words &a, const Words &b) {
 }
 #endif
 
-template <class T, bool Squared> u32 sum_bytes(const u8 *a, const u8 *b, u32 dim) {
+template <class T, bool Squared> u32 byte_kernel(const u8 *a, const u8 *b, u32 dim) {
     Ints sum(0);
     u32 i = 0;
     for (; i + batch_bytes <= dim; i += batch_bytes) {
@@ -168,18 +168,8 @@ const Kernels &portable_kernels() {
         Kernels k = scalar_kernels();
         k.name = name;
         k.score = score;
-        k.dot[LEARNANN_F32] = sum_floats<float, false>;
-        k.dot[LEARNANN_F16] = sum_floats<u16, false>;
-        k.dot[LEARNANN_I8] = sum_floats<i8, false>;
-        k.dot[LEARNANN_U8] = sum_floats<u8, false>;
-        k.l2[LEARNANN_F32] = sum_floats<float, true>;
-        k.l2[LEARNANN_F16] = sum_floats<u16, true>;
-        k.l2[LEARNANN_I8] = sum_floats<i8, true>;
-        k.l2[LEARNANN_U8] = sum_floats<u8, true>;
-        k.l2_u8 = sum_bytes<u8, true>;
-        k.l2_i8 = sum_bytes<i8, true>;
-        k.dot_u8 = sum_bytes<u8, false>;
-        k.dot_i8 = sum_bytes<i8, false>;
+        LEARNANN_TAKE_FLOAT_KERNELS(k);
+        LEARNANN_TAKE_BYTE_KERNELS(k);
         k.matvec = matvec;
         k.axpy4 = axpy4;
         return k;

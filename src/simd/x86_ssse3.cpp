@@ -158,10 +158,7 @@ const Kernels *ssse3_kernels() {
         Kernels k = portable_kernels();
         k.name = "ssse3";
         k.score = score;
-        k.l2_u8 = byte_kernel<u8, true>;
-        k.l2_i8 = byte_kernel<i8, true>;
-        k.dot_u8 = byte_kernel<u8, false>;
-        k.dot_i8 = byte_kernel<i8, false>;
+        LEARNANN_TAKE_BYTE_KERNELS(k);
         k.matvec = matvec;
         return k;
     }();
