@@ -114,19 +114,21 @@ LEARNANN_DOTPROD inline void matvec(const u8 *matrix, u32 rows, u32 cols, const 
     }
 }
 
+// In here the names are those of this namespace; from outside they would be neon's as well.
+inline Kernels make_table() {
+    Kernels k = *neon_kernels();
+    k.name = "dotprod";
+    k.score = score;
+    LEARNANN_TAKE_BYTE_KERNELS(k);
+    k.matvec = matvec;
+    return k;
+}
+
 }  // namespace dotprod
 
 const Kernels *dotprod_kernels() {
-    using namespace dotprod;
-    if (!have_dotprod()) return nullptr;
-    static const Kernels table = [] {
-        Kernels k = *neon_kernels();
-        k.name = "dotprod";
-        k.score = score;
-        LEARNANN_TAKE_BYTE_KERNELS(k);
-        k.matvec = matvec;
-        return k;
-    }();
+    if (!dotprod::have_dotprod()) return nullptr;
+    static const Kernels table = dotprod::make_table();
     return &table;
 }
 
