@@ -3,7 +3,7 @@
 
 LEARNANN_BEGIN
 
-constexpr u64 most_frame = 8;           // directions for each dimension
+constexpr u64 most_frame = 32;          // directions for each dimension
 
 // Above this ratio (overfit_ratio) the codes of held-out rows are so much worse than the others' that the index would keep a flaw.
 // Measured: 1.00 to 1.16 of texts and images, where held-out rows are found like the others; 1.25 to 2.7 of Gaussian, sparse and one-hot rows.
@@ -31,16 +31,21 @@ Status Pipeline::fit_basis(u32 count, learnann_error *error) {
     return fit_pca(rows_, leaves_out_held() ? holdout_ : nobody, count, options_.seed + sample_seed, context(), basis_, error);
 }
 
+// How many directions a record has room for, where these are a good many more than the rows have dimensions; else 0.
+inline u32 frame_size(u32 record_bytes, u64 dim) {
+    const u64 room = smaller<u64>(code_capacity(record_bytes), most_frame * dim);
+    return 4 * room >= 5 * dim ? static_cast<u32>(room) : 0;
+}
+
 // The same in PCA's space, in the one given, or in one that is learned, from all rows.
 Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error) {
     if (takes_space()) return fit_codes(rows, learned_, record_bytes, best, error);
     const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
     if (basis_.count < smaller(wanted, rows_.dim()))
         LEARNANN_RETURN_IF(fit_basis(larger(wanted, most_code_dims(2 * cache_line, rows_.dim())), error));
-    const u64 dim = rows_.dim(), room = smaller<u64>(code_capacity(record_bytes), most_frame * dim);
-    const bool spacious = basis_.count == dim && 4 * room >= 5 * dim;
-    if (spacious) LEARNANN_RETURN_IF(make_frame(basis_, static_cast<u32>(room), allocator_, frame_, error));
-    LEARNANN_RETURN_IF(fit_codes(rows, spacious ? frame_ : basis_, record_bytes, best, error));
+    const u32 directions = basis_.count == rows_.dim() ? frame_size(record_bytes, rows_.dim()) : 0;
+    if (directions) LEARNANN_RETURN_IF(make_frame(basis_, directions, allocator_, frame_, error));
+    LEARNANN_RETURN_IF(fit_codes(rows, directions ? frame_ : basis_, record_bytes, best, error));
     return learn ? learn_space(error) : LEARNANN_OK;
 }
 
@@ -76,10 +81,11 @@ Status Pipeline::choose_width(learnann_error *error) {
     }
     for (const u32 width : widths) {
         record_bytes_ = linked_bytes_ = width;
-        if (code_capacity(width) >= rows_.dim() || width == widest) break;
-        if (width < (rows_are_scarce() ? 2 * cache_line : cache_line)) continue;        // a line is fetched whole; of few rows two are cheap
+        const bool holds_all = code_capacity(width) >= rows_.dim();     // and up to a line a wider one may say it more exactly
+        if (width == widest || (holds_all && (width >= cache_line || !frame_size(2 * width, rows_.dim())))) break;
+        if (!holds_all && width < (rows_are_scarce() ? 2 * cache_line : cache_line)) continue;      // a line is fetched whole; of few rows two are cheap
         LEARNANN_RETURN_IF(try_width(width, learns_space(), enough, error));
-        if (enough) break;
+        if (enough || (holds_all && code_recall_ < 0)) break;
     }
     return LEARNANN_OK;
 }
@@ -99,7 +105,7 @@ Status Pipeline::fit(learnann_error *error) {
     const bool tried = space_.rows > 0 && fitted_.codec.record_bytes == linked_bytes_ && tried_learning_ == learn;
     if (!tried) LEARNANN_RETURN_IF(fit_width(rows_, linked_bytes_, learn, measured_best, error));
     else if (space_.rows < rows_.count()) LEARNANN_RETURN_IF(encode(rows_, measured_best, error));      // on a part of the rows
-    return complete_holdout(space_, rows_, context(), holdout_, error);
+    return complete_holdout(space_, rows_, code_recall_, context(), holdout_, error);
 }
 
 // ---- order ----

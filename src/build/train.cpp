@@ -63,7 +63,7 @@ Status Pipeline::train(const FileView &view, const learnann_vectors &queries, le
     holdout_ = Holdout{};
     LEARNANN_RETURN_IF(make_holdout(rows_, &queries, options_.seed + holdout_seed, context(), holdout_, error));
     LEARNANN_RETURN_IF(measure_codes(space_, rows_, holdout_, measured_best, context(), code_recall_, error));
-    LEARNANN_RETURN_IF(complete_holdout(space_, rows_, context(), holdout_, error));
+    LEARNANN_RETURN_IF(complete_holdout(space_, rows_, code_recall_, context(), holdout_, error));
     LEARNANN_RETURN_IF(calibrate_graph(error));
     LEARNANN_RETURN_IF(teach(queries, error));
     LEARNANN_RETURN_IF(lay_out(error));

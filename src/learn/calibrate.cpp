@@ -88,7 +88,11 @@ public:
         Reached at[steps];
         u32 used = 0;
         for (u32 e = 0; e < steps && (e == 0 || efforts[e] <= space_.rows / 2); ++e) {      // beyond, a search is a scan
-            at[e] = efforts[e] <= 60 && h_.count > some_ ? measure(efforts[e], shares[share], h_.count) : reached(share, e);
+            // Beyond the last point of k = 10 a search expands all it keeps, whatever k (effort_rule()).
+            const bool beyond = e > 0 && efforts[e - 1] >= 10 && at[e - 1].recall[1] >= all_found;
+            at[e] = beyond                                          ? reached(0, e)
+                    : efforts[e] <= 60 && h_.count > some_ ? measure(efforts[e], shares[share], h_.count)
+                                                           : reached(share, e);
             for (u32 j = 0; e > 0 && j < 3; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
             used = e + 1;
             if (at[e].recall[0] >= 0.999f && at[e].recall[1] >= 0.999f && at[e].recall[2] >= 0.99f) break;
@@ -97,13 +101,14 @@ public:
             for (u32 e = 0; e < used && out.count < Calibration::most; ++e) {
                 if (efforts[e] < calibrated_k[j]) continue;
                 out.points[out.count++] = CalibrationPoint{calibrated_k[j], efforts[e], at[e].recall[j], at[e].margin[j]};
-                if (at[e].recall[j] >= 0.9995f) break;
+                if (at[e].recall[j] >= all_found) break;
             }
         return LEARNANN_OK;
     }
 
 private:
     static constexpr u32 most_kept = efforts[steps - 1], kept_of_all = 800;
+    static constexpr float all_found = 0.9995f;     // a recall that ends the table of a k
 
     struct Counts {
         u32 kept = 0;

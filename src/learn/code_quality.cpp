@@ -44,8 +44,16 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h,
     return LEARNANN_OK;
 }
 
-Status complete_holdout(const CodeSpace &space, const Rows &rows, const BuildContext &build, Holdout &h, learnann_error *error) {
+Status complete_holdout(const CodeSpace &space, const Rows &rows, float code_recall, const BuildContext &build, Holdout &h,
+                        learnann_error *error) {
     constexpr u32 best = 256;
+    constexpr float sure = 0.98f;       // of the best 20: then the best 256 hold all there are
+    constexpr float enough = 0.998f;    // of the best 256
+    if (code_recall < sure) {
+        float held;
+        LEARNANN_RETURN_IF(measure_codes(space, rows, h, best, build, held, error));
+        if (held >= 0 && held < enough) return measure_more(rows, build, h, error);
+    }
     const auto note = [&](u32 q, Scanner &w) {
         const Pool &pool = w.pool;
         const u32 size = pool.size(), depth = smaller(Holdout::shallow_depth, smaller(h.neighbours, size));

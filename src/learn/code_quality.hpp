@@ -11,9 +11,10 @@ LEARNANN_BEGIN
 Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &holdout, u32 best, const BuildContext &build, float &recall,
                      learnann_error *error);
 
-// Finds the nearest neighbours of those queries of the holdout that brute force left out, among the best few hundred by code.
-// Records are in row order.
-Status complete_holdout(const CodeSpace &space, const Rows &rows, const BuildContext &build, Holdout &holdout, learnann_error *error);
+// Finds the nearest neighbours of those queries of the holdout that brute force left out, among the best few hundred by code; or, where
+// these don't hold the true ones, by brute force. Records are in row order; `code_recall` is what measure_codes() told of them.
+Status complete_holdout(const CodeSpace &space, const Rows &rows, float code_recall, const BuildContext &build, Holdout &holdout,
+                        learnann_error *error);
 
 // How much more a projection keeps of the squared lengths of the rows that it was fitted to than of those held out: 1 where as much.
 double overfit_ratio(const CodeSpace &space, const Array<u32> &row_of_slot, const Holdout &holdout);

@@ -14,11 +14,13 @@ bool Holdout::holds(u32 row) const {
     return from_rows && std::binary_search(query_rows.begin(), query_rows.end(), row, before);
 }
 
-// By brute force: enough for a recall within a hundredth or two; fewer where it would take long.
-inline u32 measured_size(const Rows &rows) {
-    const double work = static_cast<double>(rows.count()) * rows.dim();
-    return static_cast<u32>(clamp(1e10 / work, 32.0, 128.0));
+// How many queries brute force can compare with all rows by so many products of elements: 1e10 take a core about a second.
+inline u32 affordable_queries(const Rows &rows, double products) {
+    return static_cast<u32>(smaller(products / (static_cast<double>(rows.count()) * rows.dim()), static_cast<double>(Holdout::most)));
 }
+
+// By brute force: enough for a recall within a hundredth or two; fewer where it would take long.
+inline u32 measured_size(const Rows &rows) { return clamp(affordable_queries(rows, 1e10), 32u, 128u); }
 
 // In all: for a recall within half a hundredth, or, where one in 32 rows are too few for that, within a whole one.
 inline u32 holdout_size(const Rows &rows) {
@@ -54,29 +56,29 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     return LEARNANN_OK;
 }
 
-// The true neighbours of the first queries, found as the rows pass by, once.
+// The true neighbours of the queries [first, end), found as the rows pass by, once.
 class Truth {
 public:
-    Truth(const Rows &rows, Holdout &h, const BuildContext &build)
-        : rows_(rows), h_(h), build_(build), groups_((h.measured + together - 1) / together), items_(build.allocator), bytes_(build.allocator),
+    Truth(const Rows &rows, Holdout &h, u32 first, u32 end, const BuildContext &build)
+        : rows_(rows), h_(h), build_(build), first_(first), count_(end - first), items_(build.allocator), bytes_(build.allocator),
           nearest_(build.allocator), queries_(build.allocator) {}
 
     Status find(learnann_error *error) {
-        const u32 room = NearestRows::room(h_.neighbours);
-        LEARNANN_RETURN_IF(nearest_.allocate(h_.measured, error));
-        LEARNANN_RETURN_IF(queries_.allocate(h_.measured, error));
-        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(h_.measured) * room, error));
-        LEARNANN_RETURN_IF(bytes_.allocate(static_cast<u64>(h_.measured) * rows_.dim(), error));
-        for (u32 q = 0; q < h_.measured; ++q) {
+        const u32 room = NearestRows::room(h_.neighbours), groups = (count_ + together - 1) / together;
+        LEARNANN_RETURN_IF(nearest_.allocate(count_, error));
+        LEARNANN_RETURN_IF(queries_.allocate(count_, error));
+        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(count_) * room, error));
+        LEARNANN_RETURN_IF(bytes_.allocate(static_cast<u64>(count_) * rows_.dim(), error));
+        for (u32 q = 0; q < count_; ++q) {
             nearest_[q] = NearestRows(items_.data() + static_cast<u64>(q) * room, h_.neighbours);
-            queries_[q] = rows_.exact_query(h_.query(q, rows_.dim()), bytes_.data() + static_cast<u64>(q) * rows_.dim());
+            queries_[q] = rows_.exact_query(h_.query(first_ + q, rows_.dim()), bytes_.data() + static_cast<u64>(q) * rows_.dim());
         }
         LEARNANN_RETURN_IF(rows_.in_blocks([&](u32 begin, u32 end) {
-            parallel(build_.threads, groups_, 1, [&](u64 group, u32) { offer(static_cast<u32>(group) * together, begin, end); });
+            parallel(build_.threads, groups, 1, [&](u64 group, u32) { offer(static_cast<u32>(group) * together, begin, end); });
             return build_.progress.at(static_cast<double>(end) / rows_.count());
         }));
-        for (u32 q = 0; q < h_.measured; ++q) {
-            const u64 at = static_cast<u64>(q) * Holdout::depth;
+        for (u32 q = 0; q < count_; ++q) {
+            const u64 at = static_cast<u64>(first_ + q) * Holdout::depth;
             nearest_[q].sort();
             for (u32 i = 0; i < nearest_[q].size; ++i) {
                 h_.truth[at + i] = nearest_[q].items[i].distance;
@@ -91,7 +93,7 @@ private:
 
     // Rows [begin, end) that are not held out, to a group of queries.
     void offer(u32 first, u32 begin, u32 end) {
-        const u32 last = smaller(first + together, h_.measured);
+        const u32 last = smaller(first + together, count_);
         const u32 *held = std::lower_bound(h_.query_rows.begin(), h_.query_rows.end(), begin);     // none where they are not rows
         for (u32 row = begin; row < end; ++row) {
             if (held != h_.query_rows.end() && *held == row) {
@@ -105,7 +107,7 @@ private:
     const Rows &rows_;
     Holdout &h_;
     const BuildContext &build_;
-    u32 groups_;
+    u32 first_, count_;
     Array<Near> items_;
     Array<u8> bytes_;
     Array<NearestRows> nearest_;
@@ -123,7 +125,13 @@ Status make_holdout(const Rows &rows, const learnann_vectors *given, u64 seed, c
     h.neighbours = smaller(Holdout::depth, rows.count() - (h.from_rows ? h.count : 0));
     LEARNANN_RETURN_IF(h.truth.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
     LEARNANN_RETURN_IF(h.truth_rows.zeroes(static_cast<u64>(h.count) * Holdout::depth, error));
-    return Truth(rows, h, build).find(error);
+    return Truth(rows, h, 0, h.measured, build).find(error);
+}
+
+Status measure_more(const Rows &rows, const BuildContext &build, Holdout &h, learnann_error *error) {
+    const u32 known = h.measured;
+    h.count = h.measured = clamp(affordable_queries(rows, 4e10), known, h.count);
+    return Truth(rows, h, known, h.measured, build).find(error);
 }
 
 double local_dimension(const Rows &rows, const Holdout &h) {

@@ -18,7 +18,7 @@ struct Holdout {
 
     u32 count = 0;
     u32 measured = 0;           // of the first so many queries the truth is known by brute force; of the others the first
-                                // shallow_depth neighbours, once complete_holdout() found them by their codes
+                                // shallow_depth neighbours, once complete_holdout() found them
     u32 neighbours = 0;         // known of each: depth, or all rows there are
     bool from_rows = false;     // the queries are rows of the index
     u64 given_step = 1;         // where not: every so many-th of the queries given
@@ -44,6 +44,9 @@ struct Holdout {
 // Takes some of `given`, evenly spread, or, where that is NULL, random rows; brute force finds the truth. Empty for too few rows.
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u64 seed, const BuildContext &build, Holdout &holdout,
                     learnann_error *error);
+
+// Brute force for more of the queries, as many as is affordable; the others are dropped.
+Status measure_more(const Rows &rows, const BuildContext &build, Holdout &holdout, learnann_error *error);
 
 // The local intrinsic dimension of the rows around the queries, by distance, or by angle: by maximum likelihood over the distances of
 // each query's neighbours (Levina and Bickel, 2004), the median over the queries. 0 where nothing is known. It means nothing of inner

@@ -21,8 +21,8 @@ struct Batch {
     const learnann_vectors &queries;
     const SearchRequest &request;
     const Allocator &allocator;
-    learnann_hit *hits;
-    u32 *counts;
+    learnann_hit *hits = nullptr;
+    u32 *counts = nullptr;
     std::atomic<u64> next{0};
     Array<Outcome> outcomes{allocator};
 
@@ -61,7 +61,9 @@ Status search_batch(const FileView &view, const learnann_vectors &queries, const
                     const Allocator &allocator, learnann_hit *hits, u32 *counts, learnann_search_stats &stats, learnann_error *error) {
     const u64 runs = (queries.count + Batch::run - 1) / Batch::run;
     threads = static_cast<u32>(clamp<u64>(runs, 1, threads));
-    Batch batch{view, queries, request, allocator, hits, counts};
+    Batch batch{view, queries, request, allocator};
+    batch.hits = hits;
+    batch.counts = counts;
     LEARNANN_RETURN_IF(batch.outcomes.zeroes(threads, error));
     run_threads(threads, Batch::work, &batch);
     Status status = LEARNANN_OK;

@@ -46,6 +46,7 @@ struct Searcher {
     Status start(Lane &lane, u32 width, learnann_error *error) const;
     bool gather(Lane &lane) const;
     bool met_enough(Lane &lane) const;
+    bool met_too_few(Lane &lane) const;
     bool was_widened(const Lane &lane) const { return lane.width > plan.width; }
     u32 wider(const Lane &lane) const;
     Status end_walk(Lane &lane, learnann_error *error) const;
@@ -202,7 +203,7 @@ constexpr float no_radius = std::numeric_limits<float>::infinity();
 
 void Searcher::fetch(Lane &lane) const {
     Pool &from = found(lane);
-    lane.depth = was_widened(lane) ? from.size() : settle(from, lane.encoded, plan.rerank);
+    lane.depth = filter.active() && was_widened(lane) ? from.size() : settle(from, lane.encoded, plan.rerank);
     ask_for_rows(lane, lane.asked);
 }
 
@@ -215,10 +216,21 @@ void Searcher::ask_for_rows(Lane &lane, u32 asked) const {
     for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
 }
 
-// Whether as many rows that pass are nearer than what would be expanded next as are expanded where there is no filter.
+// Whether as many rows that pass are nearer than what would be expanded next as are expanded where there is no filter, and there are
+// as many as hits are wanted.
 bool Searcher::met_enough(Lane &lane) const {
     const i64 next = lane.beam.pool.next();
-    return next != Pool::nothing && lane.accepted.item_at(plan.horizon - 1) < next;
+    const u32 wanted = smaller(rerank_anchor(request.k), plan.kept);
+    return next != Pool::nothing && lane.accepted.item_at(plan.horizon - 1) < next && lane.accepted.item_at(wanted - 1) != Pool::nothing;
+}
+
+// Without a filter: whether the part of the beam that was expanded led to fewer than k rows, and there is more to expand.
+bool Searcher::met_too_few(Lane &lane) const {
+    Pool &pool = lane.beam.pool;
+    const u32 wanted = smaller(request.k, view.rows());
+    if (pool.size() >= wanted) return false;
+    pool.settle();
+    return pool.size() < wanted && pool.size() >= plan.horizon_at(lane.width) && lane.width < view.rows() / 2;
 }
 
 // The width that the beam should have had, by the share that passed of the rows expanded, and of the nearer half of them; 0 where no walk
@@ -238,13 +250,15 @@ u32 Searcher::wider(const Lane &lane) const {
     return found ? width : larger(width, 2 * lane.width);
 }
 
-// After a walk exact rows are fetched; with a filter another walk may come first, in a wider beam, or a scan. That is sure of what it
-// finds, and so may cost twice as much.
+// After a walk exact rows are fetched; where it met too few, another walk comes first, in a wider beam, or, with a filter, a scan. That is
+// sure of what it finds, and so may cost twice as much.
 Status Searcher::end_walk(Lane &lane, learnann_error *error) const {
     count(lane);
-    const u32 width = filter.active() && !met_enough(lane) ? wider(lane) : lane.width;
+    u32 width = lane.width;
+    if (!filter.active()) width *= met_too_few(lane) ? 2u : 1u;
+    else if (!met_enough(lane)) width = wider(lane);
     const bool much_wider = width > lane.width + lane.width / 2;
-    if (width == 0 || (much_wider && plan.scan_is_cheaper(2 * width))) {
+    if (width == 0 || (filter.active() && much_wider && plan.scan_is_cheaper(2 * width))) {
         scan_codes(lane);
         ask_for_rows(lane, 0);
     } else if (much_wider) {

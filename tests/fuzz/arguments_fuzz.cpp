@@ -18,7 +18,7 @@ const char *learnann_isa(void) { return "none"; }
 const char *learnann_status_text(learnann_status) { return "no library"; }
 learnann_status learnann_open(const char *, const learnann_open_options *, learnann_index **index, learnann_error *error) {
     *index = nullptr;
-    *error = {LEARNANN_IO, 2, LEARNANN_NO_OFFSET, 0, "there is no such file"};
+    *error = {LEARNANN_IO, 2, LEARNANN_NO_OFFSET, 0, "there is no such file", LEARNANN_AT_NOTHING};
     return LEARNANN_IO;
 }
 void learnann_close(learnann_index *) {}

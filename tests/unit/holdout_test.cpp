@@ -41,7 +41,7 @@ TEST_CASE("holdout: brute force knows the first queries, codes find the others' 
     CHECK(h.knowing(1) == h.count);
     CHECK(h.knowing(depth) == h.count);
     CHECK(h.knowing(depth + 1) == h.measured);
-    REQUIRE(complete_holdout(space, rows, BuildContext{2, {}, {}}, h, nullptr) == LEARNANN_OK);
+    REQUIRE(complete_holdout(space, rows, 1, BuildContext{2, {}, {}}, h, nullptr) == LEARNANN_OK);
 
     u32 wrong = 0;
     for (u32 q = 0; q < h.count; q += 7) {
