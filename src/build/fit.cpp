@@ -3,8 +3,6 @@
 
 LEARNANN_BEGIN
 
-constexpr u64 most_frame = 32;          // directions for each dimension
-
 // Above this ratio (overfit_ratio) the codes of held-out rows are so much worse than the others' that the index would keep a flaw.
 // Measured: 1.00 to 1.16 of texts and images, where held-out rows are found like the others; 1.25 to 2.7 of Gaussian, sparse and one-hot rows.
 constexpr double too_overfit = 1.2;
@@ -31,10 +29,11 @@ Status Pipeline::fit_basis(u32 count, learnann_error *error) {
     return fit_pca(rows_, leaves_out_held() ? holdout_ : nobody, count, options_.seed + sample_seed, context(), basis_, error);
 }
 
-// How many directions a record has room for, where these are a good many more than the rows have dimensions; else 0.
-inline u32 frame_size(u32 record_bytes, u64 dim) {
-    const u64 room = smaller<u64>(code_capacity(record_bytes), most_frame * dim);
-    return 4 * room >= 5 * dim ? static_cast<u32>(room) : 0;
+// How many directions a record has room for, where these are a good many more than the rows have dimensions; else 0. As many as a cache
+// line holds, or 8 for each dimension: more cost a query more than they tell.
+inline u32 frame_size(u32 record_bytes, u32 dim) {
+    const u32 room = smaller(code_capacity(record_bytes), larger(8 * dim, code_capacity(cache_line)));
+    return 4ull * room >= 5ull * dim ? room : 0;
 }
 
 // The same in PCA's space, in the one given, or in one that is learned, from all rows.

@@ -197,6 +197,26 @@ TEST_CASE("of many rows a fourth tells how wide codes must be") {
     CHECK(asked == chosen.file);
 }
 
+TEST_CASE("of few dimensions wider records say more, and are chosen where it takes that") {
+    const struct {
+        double width;
+        uint32_t code_bytes;
+    } sets[] = {{1, 16}, {1e-3, 64}};       // of the clusters that rows lie in
+    for (const auto &set : sets) {
+        Rows rows(20000, 3, LEARNANN_F32);
+        Random random(66);
+        for (uint64_t i = 0; i < rows.count; ++i) {
+            const uint32_t cluster = random.below(50);
+            for (uint32_t j = 0; j < rows.dim; ++j) rows.set(i, j, cluster * 37 % (7 + j) + set.width * random.gaussian());
+        }
+        Index index(rows, build_options());
+        REQUIRE(index.status == LEARNANN_OK);
+        CHECK(index.info().code_bytes == set.code_bytes);
+        CHECK(index.info().code_dim > 3);
+        CHECK(learnann_verify(index.handle, nullptr) == LEARNANN_OK);
+    }
+}
+
 // Clusters far apart in some dimensions, and near in others, in which their rows differ: PCA sees the clusters first.
 Rows planted(uint64_t count, uint64_t seed, double distance) {
     const uint32_t dim = 24, apart = 8, within = 6, clusters = 12;

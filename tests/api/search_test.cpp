@@ -721,6 +721,23 @@ TEST_CASE("the recall asked for comes with filters too, with those that go with 
     }
 }
 
+TEST_CASE("with a filter there are k hits wherever k rows pass, of rows most of which have equals too") {
+    const uint32_t n = 20000, dim = 12, k = 10;
+    Rows rows(n, dim, LEARNANN_U8);
+    Random random(38);
+    std::vector<uint64_t> bits = bitmap(n);
+    for (uint32_t row = 0; row < n; ++row) {
+        for (uint32_t j = 0; j < dim; ++j) rows.set(row, j, random.below(2));
+        if (random.below(10) == 0) set_bit(bits, row);
+    }
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    const learnann_filter filter{LEARNANN_FILTER_ROWS, bits.data(), n, nullptr, nullptr};
+    uint32_t fewer = 0;
+    for (uint64_t i = 0; i < 200; ++i) fewer += index.search(rows.one(i), k, 0, &filter).size() < k;
+    CHECK(fewer == 0);
+}
+
 TEST_CASE("filter bits beyond bit_count count as 0, and NONE is no filter") {
     const uint32_t n = 700;
     const Rows rows = clustered(n, 4, LEARNANN_F32, 32);
@@ -840,6 +857,50 @@ TEST_CASE("calibration: monotone, and target_recall uses it") {
         CHECK(recall_got(index, rows, queries, target, effort) >= target - 0.05);
         CHECK(effort >= last);
         last = effort;
+    }
+}
+
+TEST_CASE("calibration: for 100 it tells what searches find, of rows too whose 10 nearest take little effort") {
+    const uint32_t dim = 24, clusters = 100, k = 100;
+    Random random(39);
+    std::vector<double> centres(clusters * dim);
+    for (double &c : centres) c = 3 * random.gaussian();
+    Rows rows(12000, dim, LEARNANN_F32), queries(60, dim, LEARNANN_F32);
+    for (Rows *r : {&rows, &queries})
+        for (uint64_t i = 0; i < r->count; ++i) {
+            const double *centre = centres.data() + dim * static_cast<size_t>(clusters * std::pow(random.uniform(), 6));     // few hold most
+            for (uint32_t j = 0; j < dim; ++j) r->set(i, j, centre[j] + random.gaussian());
+        }
+    Index index(rows, build_options(LEARNANN_IP));
+    REQUIRE(index.status == LEARNANN_OK);
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    uint32_t effort = 0, point = 0;
+    float told = 0;
+    for (; learnann_calibration(index.handle, k, point, &effort, &told) == LEARNANN_OK; ++point) {
+        size_t right = 0;
+        for (uint64_t i = 0; i < queries.count; ++i) {
+            const std::vector<Neighbour> truth = ranked(LEARNANN_IP, x, dim, row_of(q, dim, i));
+            right += found(index.search(queries.one(i), k, effort), truth, k, 1e-6 * std::fabs(truth[k - 1].distance));
+        }
+        CAPTURE(effort);
+        CHECK(std::fabs(static_cast<double>(right) / static_cast<double>(k * queries.count) - static_cast<double>(told)) < 0.03);
+    }
+    CHECK(point >= 1);
+}
+
+TEST_CASE("a walk that met fewer than k rows goes on wider, and does not scan them all") {
+    const uint32_t n = 20000, k = 100;
+    Rows rows(n, 1, LEARNANN_F32);
+    Random random(40);
+    for (uint64_t i = 0; i < n; ++i) rows.set(i, 0, random.uniform());
+    learnann_build_options options = build_options();
+    options.code_bytes = 16;        // of which many rows share each code: few edges lead out
+    Index index(rows, options);
+    REQUIRE(index.status == LEARNANN_OK);
+    for (uint64_t i = 0; i < 100; ++i) {
+        learnann_search_stats stats = learnann_search_stats_default();
+        CHECK(index.search(rows.one(i), k, k, nullptr, &stats).size() == k);
+        CHECK(stats.scanned == 0);
     }
 }
 
