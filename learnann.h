@@ -509,19 +509,21 @@ LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 
 /* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
  * the builder is freed or runs again. OK; ARGUMENT (place and file_offset: the first row, sample query or direction that is too long or
- * not finite, or the first row that has a neighbour that is no row); NOMEM (`needed`); CANCELLED; UNSUPPORTED. What was built before is forgotten, whatever it returns. */
+ * not finite, or the first row that has a neighbour that is no row); NOMEM (`needed`); CANCELLED; UNSUPPORTED. What was built before
+ * is forgotten, whatever it returns. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
                                                   const uint64_t *keys, learnann_error *error);
 
 /* Learns from a log of real queries, with the rows as they are: edges (of a row that the queries walked over, those that led to
  * answers stay), entries (under inner product) and the calibration. About 500 queries, spread evenly over the log, are kept for
- * measuring. With a thousand others or more the graph is taught, and the taught one is kept if it finds as much for less work (see
- * `lessons` of the report). Fewer only calibrate: a hundred tell a recall to a few hundredths, a handful tells nothing. Queries
- * unlike these may find less than before. The index is verified first. It and the queries (any element type) are borrowed until the
- * builder is freed or runs again; save next, to the index's own path if you like. Of the builder's options threads, seed,
+ * measuring. With a thousand different others or more the graph is taught, and the taught one is kept if it finds as much for less
+ * work (see `lessons` of the report). Fewer only calibrate: a hundred tell a recall to a few hundredths, a handful tells nothing.
+ * Queries unlike these may find less than before. The index is verified first. It and the queries (any element type) are borrowed
+ * until the builder is freed or runs again; save next, to the index's own path if you like. Of the builder's options threads, seed,
  * memory_limit and progress count.
- * OK; ARGUMENT (no queries, another dimension, too long or not finite: file_offset = the query); CORRUPT; UNSUPPORTED where the index
- * keeps no exact rows or those of I4, I2 and BINARY (give such a build its queries), or where its graph is not the adaptive one; NOMEM; CANCELLED. */
+ * OK; ARGUMENT (no queries, another dimension, too long or not finite: file_offset = the query); CORRUPT; UNSUPPORTED where the
+ * index keeps no exact rows or those of I4, I2 and BINARY (give such a build its queries), or where its graph is not the adaptive
+ * one; NOMEM; CANCELLED. */
 LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index,
                                                     const learnann_vectors *queries, learnann_error *error);
 

@@ -7,6 +7,17 @@ LEARNANN_BEGIN
 
 constexpr u32 learned_entries = 64;     // 32 to 128 are as good
 
+// How many of the lessons differ from each other, as good as always. What a log repeats thousands of times is still one lesson.
+Status Teacher::count_different(u32 &different, learnann_error *error) const {
+    Array<u32> sums(build_.allocator);
+    LEARNANN_RETURN_IF(sums.allocate(lessons(), error));
+    const u64 bytes = static_cast<u64>(queries_.dim) * element_bytes(queries_.type);
+    parallel(build_.threads, lessons(), 256, [&](u64 i, u32) { sums[i] = crc32c(0, vector_at(queries_, lessons_[i]), bytes); });
+    std::sort(sums.begin(), sums.end());
+    different = static_cast<u32>(std::unique(sums.begin(), sums.end()) - sums.begin());
+    return LEARNANN_OK;
+}
+
 Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout, const EdgeLists &edges, const EntryTable &entries,
                         learnann_error *error) {
     const u64 left = queries.count - holdout.count;
@@ -14,6 +25,9 @@ Status Teacher::prepare(const learnann_vectors &queries, const Holdout &holdout,
     if (left < least_lessons) return lessons_.allocate(0, error);
     LEARNANN_RETURN_IF(lessons_.allocate(smaller<u64>(left, most_lessons), error));
     for (u64 i = 0; i < lessons_.size(); ++i) lessons_[i] = holdout.untested(i * left / lessons_.size());
+    u32 different = 0;
+    LEARNANN_RETURN_IF(count_different(different, error));
+    if (different < least_lessons) return lessons_.allocate(0, error);
     LEARNANN_RETURN_IF(wanted_.allocate(lessons_.size() * wanted_rows, error));
     LEARNANN_RETURN_IF(traces_.allocate(batch, error));
     LEARNANN_RETURN_IF(expanded_.allocate(space_.rows, error));

@@ -9,7 +9,7 @@ LEARNANN_BEGIN
 
 class Teacher {
 public:
-    static constexpr u32 least_lessons = 1000;      // fewer teach chance
+    static constexpr u32 least_lessons = 1000;      // different ones; fewer teach chance
     static constexpr u32 most_lessons = 100000;     // of more, an even sample
 
     Teacher(const CodeSpace &space, const BuildContext &build)
@@ -64,6 +64,7 @@ private:
     };
 
     bool walk(u32 lesson, const EdgeLists &edges, const EntryTable &entries, u32 beam, u32 share, u32 most, Walker &w) const;
+    Status count_different(u32 &different, learnann_error *error) const;
     void trace(u32 lesson, Walker &w, Trace &out) const;
     Status note(const Trace &trace, const EdgeLists &edges, learnann_error *error);
     void drop_idle(EdgeLists &edges, u32 enough) const;

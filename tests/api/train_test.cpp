@@ -183,6 +183,18 @@ TEST_CASE("few queries calibrate, and leave the graph as it is") {
     }
 }
 
+TEST_CASE("a log that asks for the same few things over and over does not teach") {
+    const Rows rows = items(4000, 8, 11), few = users(500, 8, 12);
+    Rows log(3000, 8, LEARNANN_F32);
+    for (uint64_t i = 0; i < log.count; ++i)
+        for (uint32_t j = 0; j < log.dim; ++j) log.set(i, j, few.value(i % few.count, j));
+    Index index(rows, build_options(LEARNANN_IP));
+    Builder builder(build_options());
+    REQUIRE(builder.train(index, log) == LEARNANN_OK);
+    CHECK(builder.report().lessons == 0);
+    CHECK(learnann_verify(Index(builder.bytes()).handle, nullptr) == LEARNANN_OK);
+}
+
 TEST_CASE("tiny indexes can be trained") {
     const Rows log = users(1300, 5, 14);
     for (const uint64_t count : {1u, 2u, 9u, 300u}) {
