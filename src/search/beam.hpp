@@ -305,6 +305,7 @@ public:
     // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
     // memory is the other's.
     static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
+    static constexpr u64 seen_a_row = 48;       // places in the table of rows seen, for each row of the beam: twice what it sees, about
 
     Pool pool;
     BeamCounts counts;
@@ -318,7 +319,7 @@ public:
         LEARNANN_RETURN_IF(pool.prepare(width, horizon, error));
         counts = BeamCounts{};
         fresh_count_ = 0;
-        return seen_.prepare(48ull * width, rows, error);
+        return seen_.prepare(seen_a_row * width, rows, error);
     }
     u64 bytes() const { return pool.bytes() + seen_.bytes(); }
 

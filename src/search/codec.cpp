@@ -154,12 +154,15 @@ inline double clamped_off(const Codec &codec, const float *y, float peak, float 
     return lost;
 }
 
+// A peak may be cut off by so much rather than cost all values of its vector a bit.
+constexpr double uncut = 0.98;
+
 void encode_record(const Codec &codec, const Projected &p, u8 *record) {
     // A row farther out than max_steps is coded as if it lay there, in its direction.
     const double length = std::sqrt(static_cast<double>(p.kept2) + p.residual2) / codec.code_step;
     const double step = codec.code_step * larger(length / max_steps, 1.0);
     const float peak = kernels().loops.peak(p.y, codec.byte_dims());
-    const u32 exponent = exponent_for(0.98 * peak / step, max_exponent);
+    const u32 exponent = exponent_for(uncut * peak / step, max_exponent);
     const double up = static_cast<double>(1u << exponent);
     const float scale = static_cast<float>(1 / (step * up));
     const double code2 = put_code(codec, p.y, scale, record) * up * up;
@@ -214,7 +217,12 @@ template <class Fill> inline void fill_planes(const Codec &codec, i8 *code, Quer
     if (crumbs) q.packed_bias += 3 * (1 << (codec.crumb_shift - 1)) * fill_zone(crumbs, zones.whole + zones.nibbles, zones.crumbs);
 }
 
-inline i32 as_weight(double w) { return static_cast<i32>(clamp(w, -8.0e6, 8.0e6)); }
+// The weight of a record's residual in an estimate, in sixteenths (QueryCode): 2 rho |r_q|. Bounded, so that its product with the largest
+// residual, of five bits, stays within 32.
+inline i32 residual_weight_of(const Codec &codec, double residual) {
+    constexpr double most = 8.0e6;
+    return static_cast<i32>(clamp(16 * 2 * codec.residual_weight * residual * codec.residual_unit, -most, most));
+}
 
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     const u32 dim = codec.code_dim;
@@ -227,15 +235,15 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     if (codec.metric == LEARNANN_IP) {      // only the direction matters: the query has a step of its own
         const double step = largest > 0 ? largest / 127 : 1;
         loops.quantise(p.y, dim, static_cast<float>(1 / step), dims);
-        q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / step) * codec.residual_unit);
+        q.code.residual_weight = residual_weight_of(codec, residual / step);
         q.unit = static_cast<float>(s * step / 2);
         q.residual = static_cast<float>(residual / step);
     } else {
         // A query far outside of the rows is taken in steps of 2^j, and all distances with it: they are large there.
-        const u32 j = exponent_for(0.98 * largest / s, 30);
+        const u32 j = exponent_for(uncut * largest / s, 30);
         const double up = static_cast<double>(1u << j);
         loops.quantise(p.y, dim, static_cast<float>(1 / (s * up)), dims);
-        q.code.residual_weight = as_weight(32 * codec.residual_weight * (residual / (s * up)) * codec.residual_unit);
+        q.code.residual_weight = residual_weight_of(codec, residual / (s * up));
         q.code.norm_left = codec.norm_left > j ? codec.norm_left - j : 0;
         q.code.norm_right = j > codec.norm_left ? j - codec.norm_left : 0;
         q.code.norm_mask = ~0u;
@@ -264,7 +272,7 @@ QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *
         else if (at < codec.crumbs_at) loops.level_codes(record + at, count, plane_bit[p], 15, codec.nibble_shift, plane);
         else loops.level_codes(record + at, count, plane_bit[p], 3, codec.crumb_shift, plane);
     });
-    q.residual_weight = as_weight(32 * codec.residual_weight * residual * codec.residual_unit);
+    q.residual_weight = residual_weight_of(codec, residual);
     q.exponent = tail_exponent(tail);
     if (!inner) {
         q.norm_left = codec.norm_left;
