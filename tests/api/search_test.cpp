@@ -860,7 +860,7 @@ TEST_CASE("calibration: monotone, and target_recall uses it") {
     }
 }
 
-TEST_CASE("calibration: for 100 it tells what searches find, of rows too whose 10 nearest take little effort") {
+TEST_CASE("calibration: for 100 it tells what searches find, of rows too whose 10 nearest take little effort" * doctest::skip(SANITIZED)) {
     const uint32_t dim = 24, clusters = 100, k = 100;
     Random random(39);
     std::vector<double> centres(clusters * dim);
