@@ -7,7 +7,7 @@ LEARNANN_BEGIN
 // Measured: 1.00 to 1.16 of texts and images, where held-out rows are found like the others; 1.25 to 2.7 of Gaussian, sparse and one-hot rows.
 constexpr double too_overfit = 1.2;
 
-// A codec of that width, and the codes it gives `rows`.
+// A codec of that width and basis, and the codes it gives `rows`.
 Status Pipeline::fit_codes(const Rows &rows, const Basis &basis, u32 record_bytes, u32 best, learnann_error *error) {
     const float recall = code_recall_, weight = fitted_.codec.residual_weight;
     LEARNANN_RETURN_IF(fit_codec(rows_, basis, record_bytes, holdout_, options_.seed + codec_seed, allocator_, fitted_, error));
@@ -36,7 +36,7 @@ inline u32 frame_size(u32 record_bytes, u32 dim) {
     return 4ull * room >= 5ull * dim ? room : 0;
 }
 
-// The same in PCA's space, in the one given, or in one that is learned, from all rows.
+// A codec of that width in PCA's space, in the one given, or in one that is learned, from all rows; and the codes of `rows`.
 Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error) {
     if (takes_space()) return fit_codes(rows, learned_, record_bytes, best, error);
     const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
@@ -80,8 +80,9 @@ Status Pipeline::choose_width(learnann_error *error) {
     }
     for (const u32 width : widths) {
         record_bytes_ = linked_bytes_ = width;
-        const bool holds_all = code_capacity(width) >= rows_.dim();     // and up to a line a wider one may say it more exactly
-        if (width == widest || (holds_all && (width >= cache_line || !frame_size(2 * width, rows_.dim())))) break;
+        const bool holds_all = code_capacity(width) >= rows_.dim();
+        const bool tells_more = width < cache_line && !takes_space() && frame_size(2 * width, rows_.dim());     // the next one, the same
+        if (width == widest || (holds_all && !tells_more)) break;
         if (!holds_all && width < (rows_are_scarce() ? 2 * cache_line : cache_line)) continue;      // a line is fetched whole; of few rows two are cheap
         LEARNANN_RETURN_IF(try_width(width, learns_space(), enough, error));
         if (enough || (holds_all && code_recall_ < 0)) break;

@@ -49,7 +49,7 @@ struct Workspace {
     }
 };
 
-// The queries [begin, end), a lane each at once. Adds to stats. error->file_offset names the query at fault.
+// The queries [begin, end), several at once, one in each lane. Adds to stats. error->file_offset is the query at fault.
 Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
                       const SearchRequest &request, learnann_hit *hits, u32 *counts, learnann_search_stats &stats,
                       learnann_error *error);

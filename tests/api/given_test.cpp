@@ -173,6 +173,7 @@ TEST_CASE("a given space serves whatever it keeps, and the report tells how much
         CHECK(whole.report.spectral == LEARNANN_SPECTRAL_GIVEN);
         CHECK(part.report.spectral == LEARNANN_SPECTRAL_GIVEN);
         CHECK(part.report.code_dim == 3);
+        CHECK(part.report.code_bytes == whole.report.code_bytes);      // wider records would not tell more
         CHECK(whole.report.code_recall > part.report.code_recall + 0.1f);
         Index index(rows, options);
         REQUIRE(index.status == LEARNANN_OK);
