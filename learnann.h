@@ -304,7 +304,8 @@ typedef struct learnann_search_options {
     uint32_t struct_size;
     uint32_t effort;                /* the beam's width: so many candidates are kept. 1 to 2^20, more is slower and better.
                                      * 0: from target_recall. How many of the candidates are expanded and reranked was
-                                     * calibrated at build; beyond the efforts that were tried there, all are */
+                                     * calibrated at build; beyond the last effort that was tried there for 10 hits, all that
+                                     * are more are expanded too, and all are reranked */
     float target_recall;            /* (0, 1]: the effort comes from the file's calibration. 0 with effort 0: 0.95. The recall
                                      * holds for queries like those that calibrated: held-out rows, or the build's `queries`.
                                      * Where exact rows of few bits can't reach it, the effort is the one beyond which next

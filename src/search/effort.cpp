@@ -74,10 +74,12 @@ double width_exponent(const FileView &view, u32 k, u32 effort) {
 }
 
 EffortRule effort_rule(const FileView &view, u32 k, u32 effort) {
-    float margin = calibrated(view, 10, effort).margin;
-    if (margin == no_margin) return EffortRule{effort, RerankRule{effort, no_margin}};
-    if (k > 10) margin = larger(margin, calibrated(view, 100, effort).margin);
-    return EffortRule{horizon_of(view.about().horizon, effort), RerankRule{rerank_anchor(k), margin}};
+    const float share = view.about().horizon;
+    const CalibrationPoint at10 = calibrated(view, 10, effort);
+    if (at10.margin == no_margin)       // it is the last one, or there is none
+        return EffortRule{horizon_beyond(at10.effort, share, effort), RerankRule{effort, no_margin}};
+    const float margin = k > 10 ? larger(at10.margin, calibrated(view, 100, effort).margin) : at10.margin;
+    return EffortRule{horizon_of(share, effort), RerankRule{rerank_anchor(k), margin}};
 }
 
 LEARNANN_END

@@ -11,6 +11,9 @@ inline u32 horizon_of(float share, u32 width) {
     return clamp(static_cast<u32>(std::ceil(share * static_cast<float>(width))), 1u, width);
 }
 
+// The same beyond the last effort that the share is meant for: all that the beam is wider by is expanded, too.
+inline u32 horizon_beyond(u32 last, float share, u32 width) { return (last > 0 ? horizon_of(share, last) : 0) + (width - last); }
+
 // Candidates are reranked up to an estimate: that of the anchor, the k-th of them, and a margin for what estimates are wrong by,
 // which grows with what the codes don't hold of the query. k up to 10 share an anchor, and with it the rows that are reranked:
 // their hits are prefixes of each other.
@@ -56,8 +59,8 @@ inline u32 settle(Pool &pool, const EncodedQuery &query, const RerankRule &rule)
     return rerank_depth(pool, query, rule);
 }
 
-// How a search of this effort goes. Efforts beyond what calibration tried expand and rerank all they keep: who asks for them
-// wants to be sure, or has queries unlike those that were calibrated with.
+// How a search of this effort goes. Beyond the last effort that calibration tried for k = 10, a search also expands all that its beam is
+// wider by, and reranks all it keeps: who asks for that wants to be sure, has queries unlike those that were calibrated with, or wants more hits.
 struct EffortRule {
     u32 horizon = 0;
     RerankRule rerank;

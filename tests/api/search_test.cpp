@@ -888,6 +888,28 @@ TEST_CASE("calibration: for 100 it tells what searches find, of rows too whose 1
     CHECK(point >= 1);
 }
 
+TEST_CASE("calibration: where its efforts end, searches don't leap") {
+    const Rows rows = clustered(8000, 16, LEARNANN_F32, 35), queries = clustered(50, 16, LEARNANN_F32, 36);
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    uint32_t last = 0;
+    float recall = 0;
+    for (uint32_t point = 0; learnann_calibration(index.handle, 10, point, &last, &recall) == LEARNANN_OK;) ++point;
+    const auto hops = [&](uint32_t effort) {
+        double all = 0;
+        for (uint64_t i = 0; i < queries.count; ++i) {
+            learnann_search_stats stats = learnann_search_stats_default();
+            index.search(queries.one(i), 10, effort, nullptr, &stats);
+            all += static_cast<double>(stats.hops);
+        }
+        return all / static_cast<double>(queries.count);
+    };
+    const double before = hops(last);
+    REQUIRE(before < 0.9 * last);       // a part of the beam is not expanded
+    CHECK(hops(last + 1) <= before + 2);
+    CHECK(hops(2 * last) >= before + 0.9 * last);
+}
+
 TEST_CASE("a walk that met fewer than k rows goes on wider, and does not scan them all") {
     const uint32_t n = 20000, k = 100;
     Rows rows(n, 1, LEARNANN_F32);
