@@ -811,23 +811,23 @@ TEST_CASE("range searches against brute force, with and without a limit or a fil
 
 namespace {
 
-// Of the true ten of each query, the share found when that recall is asked for; and with what effort.
-double recall_got(const Index &index, const Rows &rows, const Rows &queries, float asked, uint32_t &effort) {
+// Of the true k of each query, the share found when that recall is asked for; and with what effort.
+double recall_got(const Index &index, const Rows &rows, const Rows &queries, float asked, uint32_t &effort, uint32_t k = 10) {
     const std::vector<double> x = rows.doubles(), q = queries.doubles();
     learnann_search_options options = learnann_search_options_default();
     options.target_recall = asked;
     learnann_search_stats stats = learnann_search_stats_default();
     size_t right = 0;
     for (uint64_t i = 0; i < queries.count; ++i) {
-        std::vector<learnann_hit> hits(10);
+        std::vector<learnann_hit> hits(k);
         uint32_t count = 0;
         const learnann_vectors query = queries.one(i);
-        REQUIRE(learnann_search(index.handle, index.scratch, &query, 10, &options, hits.data(), &count, &stats, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_search(index.handle, index.scratch, &query, k, &options, hits.data(), &count, &stats, nullptr) == LEARNANN_OK);
         for (learnann_hit &h : hits) h.distance = static_cast<float>(distance(LEARNANN_L2, row_of(q, rows.dim, i), row_of(x, rows.dim, h.row), rows.dim));
-        right += found(hits, ranked(LEARNANN_L2, x, rows.dim, row_of(q, rows.dim, i)), 10, 1e-6);
+        right += found(hits, ranked(LEARNANN_L2, x, rows.dim, row_of(q, rows.dim, i)), k, 1e-6);
     }
     effort = stats.effort;
-    return static_cast<double>(right) / (10.0 * static_cast<double>(queries.count));
+    return static_cast<double>(right) / (static_cast<double>(k) * static_cast<double>(queries.count));
 }
 
 }  // namespace
@@ -886,6 +886,23 @@ TEST_CASE("calibration: for 100 it tells what searches find, of rows too whose 1
         CHECK(std::fabs(static_cast<double>(right) / static_cast<double>(k * queries.count) - static_cast<double>(told)) < 0.03);
     }
     CHECK(point >= 1);
+}
+
+TEST_CASE("calibration: between 1, 10 and 100 as near to the recall asked as at these, or by the least effort there is") {
+    for (const uint32_t clusters : {20u, 1u}) {
+        const uint32_t dim = clusters == 1 ? 64 : 16;
+        const Rows rows = clustered(8000, dim, LEARNANN_F32, 35, clusters), queries = clustered(200, dim, LEARNANN_F32, 36, clusters);
+        Index index(rows, build_options());
+        REQUIRE(index.status == LEARNANN_OK);
+        for (const uint32_t k : {5u, 20u, 30u}) {
+            uint32_t effort = 0;
+            const double got = recall_got(index, rows, queries, 0.9f, effort, k);
+            CAPTURE(k);
+            CAPTURE(effort);
+            CHECK(got > 0.87);
+            CHECK((effort == k || got < 0.94));
+        }
+    }
 }
 
 TEST_CASE("calibration: where its efforts end, searches don't leap") {
