@@ -86,14 +86,15 @@ public:
         const u32 share = choose_horizon(out.cost);
         out.horizon = shares[share];
         Reached at[steps];
-        u32 used = 0, last = 0;     // efforts; and of k = 10 the last one, or 0 while it goes on
+        Horizon horizon{out.horizon};       // as the reader's, whose efforts for k = 10 end where they find all
+        u32 used = 0;
         for (u32 e = 0; e < steps && (e == 0 || efforts[e] <= space_.rows / 2); ++e) {      // beyond, a search is a scan
             const u32 effort = efforts[e];
-            if (last > 0) at[e] = measure(effort, horizon_beyond(last, out.horizon, effort), some_);     // as effort_rule() says
-            else if (effort <= 60 && h_.count > some_) at[e] = measure(effort, horizon_of(out.horizon, effort), h_.count);
-            else at[e] = reached(share, e);
+            at[e] = effort <= 60 && h_.count > some_ ? measure(effort, horizon, h_.count)
+                    : effort > horizon.last          ? measure(effort, horizon, some_)
+                                                     : reached(share, e);
             for (u32 j = 0; e > 0 && j < 3; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
-            if (last == 0 && effort >= 10 && at[e].recall[1] >= all_found) last = effort;
+            if (effort >= 10 && at[e].recall[1] >= all_found) horizon.last = smaller(horizon.last, effort);
             used = e + 1;
             if (at[e].recall[0] >= 0.999f && at[e].recall[1] >= 0.999f && at[e].recall[2] >= 0.99f) break;
         }
@@ -174,17 +175,17 @@ private:
 
     // On some of the queries, measured when it is first asked for: what chose the horizon serves the calibration too.
     const Reached &reached(u32 share, u32 e) {
-        if (!measured_[share][e]) reached_[share][e] = measure(efforts[e], horizon_of(shares[share], efforts[e]), some_);
+        if (!measured_[share][e]) reached_[share][e] = measure(efforts[e], Horizon{shares[share]}, some_);
         measured_[share][e] = true;
         return reached_[share][e];
     }
 
     // On the first `queries`, or as many of them as there is room for candidates.
-    Reached measure(u32 effort, u32 horizon, u32 queries) {
+    Reached measure(u32 effort, Horizon horizon, u32 queries) {
         stride_ = effort;
         queries = static_cast<u32>(smaller<u64>(queries, candidates_.size() / effort));
         parallel(build_.threads, queries, 4, [&](u64 q, u32 worker) {
-            search(static_cast<u32>(q), effort, horizon, workers_[worker]);
+            search(static_cast<u32>(q), effort, horizon.at(effort), workers_[worker]);
         });
         Reached r;
         for (u32 j = 0; j < 3; ++j) r.margin[j] = fit_margin(j, queries, r.recall[j]);

@@ -35,11 +35,16 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     if (h.count == 0) return LEARNANN_OK;
     h.measured = smaller(h.count, given ? 2 * measured_size(rows) : measured_size(rows));
     LEARNANN_RETURN_IF(h.queries.allocate(static_cast<u64>(h.count) * d, error));
+    u32 order[Holdout::most], position[Holdout::most];      // logs and rows may be sorted
+    shuffle(order, h.count, seed + 1);
+    for (u32 i = 0; i < h.count; ++i) position[order[i]] = i;
+    // NOLINTBEGIN(clang-analyzer-core.CallAndMessage): every position was set
+    const auto query = [&](u32 i) { return h.queries.data() + static_cast<u64>(position[i]) * d; };
     if (given) {
-        h.given_step = given->count / h.count;
+        h.given = given->count;
         for (u32 i = 0; i < h.count; ++i)
-            if (!Rows::query_of(*given, i * h.given_step, rows.metric, h.queries.data() + static_cast<u64>(i) * d))
-                return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", LEARNANN_AT_QUERY, i * h.given_step);
+            if (!Rows::query_of(*given, h.place(i), rows.metric, query(i)))
+                return fail(error, LEARNANN_ARGUMENT, "a sample query holds NaN or infinity, or is longer than 1e18", LEARNANN_AT_QUERY, h.place(i));
         return LEARNANN_OK;
     }
     LEARNANN_RETURN_IF(h.query_rows.allocate(h.count, error));
@@ -47,12 +52,8 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     u32 taken = 0;
     for (u32 row = 0; row < rows.count() && taken < h.count; ++row)
         if (random.below(rows.count() - row) < h.count - taken) h.query_rows[taken++] = row;
-    u32 order[Holdout::most], place[Holdout::most];     // any order but the rows': the first few are a sample of them all
-    shuffle(order, h.count, seed + 1);
-    for (u32 i = 0; i < h.count; ++i) place[order[i]] = i;
-    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the draw above takes exactly h.count of the rows
-    rows.each(h.count, [&](u32 i) { return h.query_rows[i]; },
-              [&](u32 i) { rows.floats(h.query_rows[i], h.queries.data() + static_cast<u64>(place[i]) * d); });
+    rows.each(h.count, [&](u32 i) { return h.query_rows[i]; }, [&](u32 i) { rows.floats(h.query_rows[i], query(i)); });
+    // NOLINTEND(clang-analyzer-core.CallAndMessage)
     return LEARNANN_OK;
 }
 

@@ -21,7 +21,7 @@ struct Holdout {
                                 // shallow_depth neighbours, once complete_holdout() found them
     u32 neighbours = 0;         // known of each: depth, or all rows there are
     bool from_rows = false;     // the queries are rows of the index
-    u64 given_step = 1;         // where not: every so many-th of the queries given
+    u64 given = 0;              // where not: of so many queries given, spread evenly
     Array<u32> query_rows;      // where from_rows: their row numbers, ascending
     Array<float> queries;       // count x dim, as the codec wants them (normalised under cosine)
     Array<float> truth;         // count x depth distances of the true neighbours, ascending
@@ -32,16 +32,23 @@ struct Holdout {
     // A hit at most this far away is one of the true k, or as near as the last of them.
     float reach(u32 i, u32 k) const { return truth[static_cast<u64>(i) * depth + k - 1]; }
     bool holds(u32 row) const;
-    // Of the queries given that are not in here, which are the first of each given_step, the place of the r-th.
+    // The place among the queries given of the i-th of these (in their order), and of the r-th of the others.
+    u64 place(u64 i) const { return i * (given / count) + i * (given % count) / count; }
     u64 untested(u64 r) const {
-        const u64 between = given_step - 1, among = count * between;
-        return r < among ? r / between * given_step + 1 + r % between : count * given_step + (r - among);
+        u64 low = 0, high = count;      // so many of these lie before it: before the i-th lie place(i) - i others
+        while (low < high) {
+            const u64 middle = (low + high) / 2;
+            if (place(middle) - middle <= r) low = middle + 1;
+            else high = middle;
+        }
+        return r + low;
     }
     // How many queries know k neighbours.
     u32 knowing(u32 k) const { return k <= shallow_depth ? count : measured; }
 };
 
-// Takes some of `given`, evenly spread, or, where that is NULL, random rows; brute force finds the truth. Empty for too few rows.
+// Takes some of `given`, evenly spread, or, where that is NULL, random rows, in random order: the first few are a sample of them all.
+// Brute force finds the truth. Empty for too few rows.
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u64 seed, const BuildContext &build, Holdout &holdout,
                     learnann_error *error);
 

@@ -6,13 +6,17 @@
 
 LEARNANN_BEGIN
 
-// How many rows of a beam a walk expands, for a share of it.
-inline u32 horizon_of(float share, u32 width) {
-    return clamp(static_cast<u32>(std::ceil(share * static_cast<float>(width))), 1u, width);
-}
+// How many rows of a beam a walk expands: a share of it, the nearest. Of a beam beyond the last effort that the share is meant for, also
+// all that it is wider by.
+struct Horizon {
+    float share = 1;
+    u32 last = 0xffffffff;
 
-// The same beyond the last effort that the share is meant for: all that the beam is wider by is expanded, too.
-inline u32 horizon_beyond(u32 last, float share, u32 width) { return (last > 0 ? horizon_of(share, last) : 0) + (width - last); }
+    u32 at(u32 width) const {
+        const u32 meant = smaller(width, last);
+        return smaller(static_cast<u32>(std::ceil(larger(share, 0.0f) * static_cast<float>(meant))), meant) + (width - meant);
+    }
+};
 
 // Candidates are reranked up to an estimate: that of the anchor, the k-th of them, and a margin for what estimates are wrong by,
 // which grows with what the codes don't hold of the query. k up to 10 share an anchor, and with it the rows that are reranked:
@@ -62,7 +66,7 @@ inline u32 settle(Pool &pool, const EncodedQuery &query, const RerankRule &rule)
 // How a search of this effort goes. Beyond the last effort that calibration tried for k = 10, a search also expands all that its beam is
 // wider by, and reranks all it keeps: who asks for that wants to be sure, has queries unlike those that were calibrated with, or wants more hits.
 struct EffortRule {
-    u32 horizon = 0;
+    Horizon horizon;
     RerankRule rerank;
 };
 EffortRule effort_rule(const FileView &view, u32 k, u32 effort);
@@ -70,8 +74,20 @@ EffortRule effort_rule(const FileView &view, u32 k, u32 effort);
 // The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
 u32 effort_for_recall(const FileView &view, u32 k, float recall);
 
-// The exponent e such that finding m times k neighbours takes a beam m^e times as wide as finding k, at the recall that this effort
-// reaches for k; from the calibration for 10 and 100.
-double width_exponent(const FileView &view, u32 k, u32 effort);
+// The efforts that reach one recall for the calibrated k, by interpolation; 0 where the file knows nothing of that k.
+struct Needs {
+    double at1 = 0, at10 = 0, at100 = 0;
+
+    static Needs at(const FileView &view, float recall);
+    bool known() const { return at1 > 0 && at10 > 0 && at100 > 0; }
+    // For another k. Measured on the sets of the README at 2 to 70: a straight line is within a tenth of what it takes, or above.
+    double of(double k) const {
+        if (k <= 10) return at1 + (at10 - at1) * (k - 1) / 9;
+        if (k <= 100) return at10 + (at100 - at10) * (k - 10) / 90;
+        return at100 * k / 100;
+    }
+};
+// At the recall that this effort reaches for this k.
+Needs needs_at_effort(const FileView &view, u32 k, u32 effort);
 
 LEARNANN_END

@@ -18,11 +18,22 @@ bool few_rows(u32 rows, u32 kept) { return rows <= scanned_rows || kept >= rows 
 
 }  // namespace
 
+// What calibration tells of up to 100 neighbours, and of k. Those of more are met by a beam that need not hold them all: it grows by a power
+// of their number, between a root and the number itself, the more the more 100 took than 10.
+double Plan::times_wider(double neighbours) const {
+    if (!needs.known()) return neighbours / k;
+    const double told = larger(100.0, static_cast<double>(k));
+    if (neighbours <= told) return needs.of(neighbours) / needs.of(k);
+    const double power = clamp((1 + std::log10(needs.at100 / needs.at10)) / 2, 0.5, 1.0);
+    return needs.of(told) / needs.of(k) * std::pow(neighbours / told, power);
+}
+
 u32 Plan::width_for(double share, u32 rows) const {
-    return static_cast<u32>(clamp(kept * std::pow(1 / share, exponent), static_cast<double>(kept), static_cast<double>(rows)));
+    return static_cast<u32>(clamp(kept * times_wider(k / share), static_cast<double>(kept), static_cast<double>(rows)));
 }
 
 u32 Plan::horizon_at(u32 beam_width) const {
+    const u32 horizon = rule.horizon.at(kept);
     const u64 more = (static_cast<u64>(kept) + horizon) * (beam_width - kept);
     return smaller(horizon + static_cast<u32>((more / 2 + kept - 1) / kept), beam_width);
 }
@@ -33,15 +44,14 @@ Plan Plan::of(const FileView &view, const SearchRequest &request, const RowFilte
     const u32 n = view.rows();
     Plan plan;
     plan.width = plan.kept = smaller(request.effort, n);
-    const EffortRule rule = effort_rule(view, request.k, plan.kept);
-    plan.horizon = rule.horizon;
-    plan.rerank = rule.rerank;
+    plan.rule = effort_rule(view, request.k, plan.kept);
     if (few_rows(n, plan.kept)) plan.way = Way::scan_exact;
     if (!filter.active() || plan.way != Way::walk) return plan;
     plan.passing = clamp(filter.expected_passes(), 1.0, static_cast<double>(n));
-    plan.exponent = width_exponent(view, request.k, plan.kept);
+    plan.k = request.k;
+    plan.needs = needs_at_effort(view, request.k, plan.kept);
     plan.width = plan.width_for(plan.passing / n, n);
-    if (plan.rerank.margin != no_margin) plan.rerank.margin *= filtered_margin;
+    if (plan.rule.rerank.margin != no_margin) plan.rule.rerank.margin *= filtered_margin;
     plan.scan_cost = plan.passing + filter.asked() * test_cost;
     plan.scanned = static_cast<u32>(smaller<u64>(scanned_efforts * plan.kept, n));
     if (plan.passing <= plan.scanned) plan.way = Way::scan_exact;
@@ -50,7 +60,8 @@ Plan Plan::of(const FileView &view, const SearchRequest &request, const RowFilte
 }
 
 void Plan::find_range(u32 effort, u32 rows) {
-    kept = width = horizon = smaller(effort, rows);
+    kept = width = smaller(effort, rows);
+    rule.horizon = Horizon{};
     // With a filter a walk expands about kept * rows / passing rows, and a scan reads `passing` exact ones.
     const bool few_pass = passing > 0 && passing * passing < range_cost * kept * rows;
     way = few_rows(rows, kept) || few_pass ? Way::scan_exact : Way::walk;

@@ -14,12 +14,12 @@ enum class Way { walk, scan_codes, scan_exact };
 struct Plan {
     Way way = Way::walk;
     u32 kept = 0;           // candidates that survive the walk
-    u32 horizon = 0;        // of those, how many of the nearest are expanded
-    RerankRule rerank;      // and how many of them are reranked
+    EffortRule rule;        // how many of the nearest are expanded, and how many of the candidates are reranked
     u32 width = 0;          // of the beam: kept, or more with a filter
     // With a filter:
     double passing = 0;     // rows that pass, roughly
-    double exponent = 1;    // see width_exponent()
+    u32 k = 0;
+    Needs needs;            // at the recall that `kept` reaches for k
     double scan_cost = 0;   // of all rows that pass, by their codes: in codes
     u32 scanned = 0;        // candidates that such a scan leaves, all of which are reranked
 
@@ -33,6 +33,10 @@ struct Plan {
     // The calibrated share of a beam that is expanded holds for near neighbours. Of what a beam is wider by, the mean of it and of all is.
     u32 horizon_at(u32 beam_width) const;
     bool scan_is_cheaper(u32 beam_width) const;
+
+private:
+    // How many times wider a beam finds so many neighbours than finds k, at the same recall.
+    double times_wider(double neighbours) const;
 };
 
 LEARNANN_END

@@ -46,6 +46,7 @@ struct Searcher {
     Status start(Lane &lane, u32 width, learnann_error *error) const;
     bool gather(Lane &lane) const;
     bool met_enough(Lane &lane) const;
+    u32 within(Lane &lane, float radius) const;
     bool met_too_few(Lane &lane) const;
     bool was_widened(const Lane &lane) const { return lane.width > plan.width; }
     u32 wider(const Lane &lane) const;
@@ -150,7 +151,7 @@ void Searcher::ask_ahead(Lane &lane, u32 slot, u32 rank) const {
     if (rank < lane.asked) {
         ask_for(slot);
     } else if (lane.asked == 0 && rank >= larger(2 * request.k, least_settled)) {
-        lane.asked = rerank_depth(lane.beam.pool, lane.encoded, plan.rerank);
+        lane.asked = rerank_depth(lane.beam.pool, lane.encoded, plan.rule.rerank);
         for (u32 i = 0; i < lane.asked; ++i) ask_for(lane.beam.pool.id(i));
     }
 }
@@ -203,7 +204,7 @@ constexpr float no_radius = std::numeric_limits<float>::infinity();
 
 void Searcher::fetch(Lane &lane) const {
     Pool &from = found(lane);
-    lane.depth = filter.active() && was_widened(lane) ? from.size() : settle(from, lane.encoded, plan.rerank);
+    lane.depth = filter.active() && was_widened(lane) ? from.size() : settle(from, lane.encoded, plan.rule.rerank);
     ask_for_rows(lane, lane.asked);
 }
 
@@ -221,7 +222,7 @@ void Searcher::ask_for_rows(Lane &lane, u32 asked) const {
 bool Searcher::met_enough(Lane &lane) const {
     const i64 next = lane.beam.pool.next();
     const u32 wanted = smaller(rerank_anchor(request.k), plan.kept);
-    return next != Pool::nothing && lane.accepted.item_at(plan.horizon - 1) < next && lane.accepted.item_at(wanted - 1) != Pool::nothing;
+    return next != Pool::nothing && lane.accepted.item_at(plan.rule.horizon.at(plan.kept) - 1) < next && lane.accepted.item_at(wanted - 1) != Pool::nothing;
 }
 
 // Without a filter: whether the part of the beam that was expanded led to fewer than k rows, and there is more to expand.
@@ -244,7 +245,7 @@ u32 Searcher::wider(const Lane &lane) const {
         const i64 last = lane.beam.pool.item_at(nearest - 1) | 1;       // it is expanded
         u32 passing = 0;
         while (passing < plan.kept && lane.accepted.item_at(passing) <= last) ++passing;
-        return (passing + 1.0) / (nearest + 1.0);
+        return smaller((passing + 1 + std::sqrt(passing + 1.0) / 2) / (nearest + 1.0), 1.0);       // few tell little: rather too many
     };
     const u32 width = plan.width_for(smaller(share_passing(horizon), share_passing((horizon + 1) / 2)), view.rows());
     return found ? width : larger(width, 2 * lane.width);
@@ -370,11 +371,27 @@ Status search_queries(const FileView &view, Workspace &space, const learnann_vec
     return LEARNANN_OK;
 }
 
+// How many of the beam's rows lie within a radius, as far as codes tell; whether or not they pass a filter.
+u32 Searcher::within(Lane &lane, float radius) const {
+    Pool &pool = lane.beam.pool;
+    pool.settle();
+    u32 low = 0, high = pool.size();
+    while (low < high) {
+        const u32 middle = (low + high) / 2;
+        const float d = lane.encoded.base + lane.encoded.unit * static_cast<float>(pool.estimate(middle));
+        if (d <= radius) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+// The beam is wide enough once it reaches beyond the radius, and would find as many neighbours as lie within it, at the recall asked for. Once
+// there are as many hits as wanted, the last of them is the radius.
 Status search_range(const FileView &view, Workspace &space, const learnann_vectors &query, float max_distance,
                     const SearchRequest &request, learnann_hit *hits, u32 &count, learnann_search_stats &stats,
                     learnann_error *error) {
+    const Needs needs = needs_at_effort(view, 10, request.effort);
     SearchRequest wider = request;
-    wider.effort = larger(request.effort, 32u);
     Lane &lane = space.lanes[0];
     ++stats.queries;
     for (;;) {
@@ -393,10 +410,11 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
         Hits found(view, hits, request.k);
         searcher.rerank(lane, from, from.size(), max_distance, found);
         count = found.finish();
-        // Done when the radius lies well within what the beam saw, or when the limit does.
-        const bool within = count < from.size() / 2 || (count == request.k && from.size() >= 2ull * request.k);
-        if (within) return LEARNANN_OK;
-        wider.effort *= 2;
+        const float radius = count == request.k ? hits[count - 1].distance : max_distance;
+        const u32 inside = larger(searcher.within(lane, radius), count);
+        const double needed = needs.known() ? needs.of(larger(inside, 1u)) : 2.0 * inside;
+        if (inside < wider.effort && needed <= wider.effort) return LEARNANN_OK;
+        wider.effort = static_cast<u32>(smaller(clamp(std::ceil(needed), 2.0 * wider.effort, 4.0 * wider.effort), 4e9));
     }
 }
 

@@ -762,6 +762,32 @@ TEST_CASE("filter bits beyond bit_count count as 0, and NONE is no filter") {
     CHECK(index.search(rows.one(5), 10, 50, &nobody).empty());
 }
 
+// Of the rows within a distance the share that is found, where `inside` of those that pass lie there; the nearest `barred` rows don't pass.
+static double range_recall(const Rows &rows, const Rows &queries, uint32_t inside, uint32_t barred) {
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    double share = 0;
+    for (uint64_t i = 0; i < queries.count; ++i) {
+        const std::vector<Neighbour> near = ranked(LEARNANN_L2, x, rows.dim, row_of(q, rows.dim, i));
+        std::vector<uint64_t> bits = bitmap(rows.count);
+        for (uint64_t n = barred; n < rows.count; ++n) set_bit(bits, near[n].row);
+        const learnann_filter filter{LEARNANN_FILTER_ROWS, bits.data(), rows.count, nullptr, nullptr};
+        const float radius = static_cast<float>((near[barred + inside - 1].distance + near[barred + inside].distance) / 2);
+        share += static_cast<double>(index.range(queries.one(i), radius, 1000, 0, barred ? &filter : nullptr).size()) / inside;
+    }
+    return share / static_cast<double>(queries.count);
+}
+
+TEST_CASE("a range search goes on until its beam is as wide as so many rows take") {
+    CHECK(range_recall(clustered(6000, 800, LEARNANN_F32, 45, 1), clustered(20, 800, LEARNANN_F32, 46, 1), 300, 0) > 0.93);
+}
+
+TEST_CASE("a range search reaches beyond rows that don't pass its filter") {
+    for (const uint32_t barred : {300u, 1500u})
+        CHECK(range_recall(clustered(6000, 12, LEARNANN_F32, 45, 1), clustered(20, 12, LEARNANN_F32, 46, 1), 100, barred) > 0.93);
+}
+
 TEST_CASE("range searches against brute force, with and without a limit or a filter") {
     const uint32_t n = 3000, dim = 10;
     const Rows rows = clustered(n, dim, LEARNANN_F32, 33), queries = clustered(10, dim, LEARNANN_F32, 34);
@@ -925,6 +951,24 @@ TEST_CASE("calibration: where its efforts end, searches don't leap") {
     REQUIRE(before < 0.9 * last);       // a part of the beam is not expanded
     CHECK(hops(last + 1) <= before + 2);
     CHECK(hops(2 * last) >= before + 0.9 * last);
+}
+
+TEST_CASE("calibration: a recall beyond its efforts takes more of them, or a scan") {
+    const uint32_t dim = 16, clusters = 2;
+    Random random(44);
+    Rows rows(30000, dim, LEARNANN_F32), queries(20, dim, LEARNANN_F32);
+    for (Rows *r : {&rows, &queries})       // so narrow that codes tell the clusters from each other, and not their rows
+        for (uint64_t i = 0; i < r->count; ++i) {
+            const uint32_t cluster = random.below(clusters);
+            for (uint32_t j = 0; j < dim; ++j) r->set(i, j, 1e4 * ((cluster + j) % 2) + random.gaussian());
+        }
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    float last = 0;
+    uint32_t effort = 0;
+    for (uint32_t point = 0; learnann_calibration(index.handle, 10, point, &effort, &last) == LEARNANN_OK;) ++point;
+    REQUIRE(last < 0.9f);
+    CHECK(recall_got(index, rows, queries, 0.95f, effort) > 0.93);
 }
 
 TEST_CASE("a walk that met fewer than k rows goes on wider, and does not scan them all") {

@@ -166,6 +166,35 @@ TEST_CASE("byte rows learn from queries of another type") {
     CHECK(learnann_verify(after.handle, nullptr) == LEARNANN_OK);
 }
 
+// Half of the rows lie on a plane somewhere, where a little effort does; the other half is noise.
+static Rows easy_and_hard(uint64_t easy, uint64_t hard, uint64_t seed) {
+    constexpr uint32_t dim = 32;
+    Random plane(5), random(seed);
+    std::vector<double> axes(3 * dim);
+    for (double &a : axes) a = plane.gaussian() / 2;
+    Rows rows(easy + hard, dim, LEARNANN_F32);
+    for (uint64_t i = 0; i < rows.count; ++i) {
+        const double at[3] = {random.gaussian(), random.gaussian(), random.gaussian()};
+        for (uint32_t j = 0; j < dim; ++j)
+            rows.set(i, j, i < easy ? 6 + at[0] * axes[j] + at[1] * axes[dim + j] + at[2] * axes[2 * dim + j] : random.gaussian());
+    }
+    return rows;
+}
+
+TEST_CASE("a log in any order calibrates alike: its queries are taken from all of it, and none counts for more") {
+    const Rows rows = easy_and_hard(4000, 4000, 1), queries = easy_and_hard(100, 100, 2);
+    for (const uint64_t hard : {511u, 512u}) {      // 512 of them measure: of 1,023 queries not every second, but nearly
+        const Rows log = easy_and_hard(512, hard, 3);
+        Index before(rows, build_options());
+        REQUIRE(before.status == LEARNANN_OK);
+        Builder builder(build_options());
+        REQUIRE(builder.train(before, log) == LEARNANN_OK);
+        Index after(builder.bytes());
+        CAPTURE(hard);
+        CHECK(reached(after, queries, LEARNANN_L2).recall > 0.92);
+    }
+}
+
 TEST_CASE("few queries calibrate, and leave the graph as it is") {
     const Rows rows = items(3000, 12, 11), log = users(700, 12, 12), one = users(1, 12, 13);
     Index before(rows, build_options(LEARNANN_IP));
