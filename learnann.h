@@ -9,7 +9,8 @@
  *   - Handles are opaque. A learnann_index never changes after it was opened: any number of threads may use it at once.
  *     A learnann_scratch and a learnann_builder belong to one thread at a time.
  *   - Errors are values. Every fallible function returns a learnann_status and, where `error` is not NULL, fills it with
- *     the reason. On failure every output handle is NULL and every output count is 0. Nothing throws, aborts or prints.
+ *     the reason. On failure every output handle is NULL and every output count is 0 (but those of queries whose number or
+ *     layout was refused). Nothing throws, aborts or prints.
  *     (The vectors that the C++ wrapper returns may throw std::bad_alloc.)
  *   - Option structs begin with struct_size; get one from its ..._default() function, which sets it. Zero in any other
  *     field means "the default", so structs can grow without breaking callers. Fields named `reserved` are to stay 0.
@@ -62,13 +63,20 @@
 #endif
 #endif
 
+/* Any number that fits may come for an enum, and is refused with a status where it means nothing. */
+#if defined(__cplusplus) && (__cplusplus >= 201103L || defined(_MSC_VER))
+#define LEARNANN_ENUM : int
+#else
+#define LEARNANN_ENUM
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* ---- status ------------------------------------------------------------------------------------------------- */
 
-typedef enum learnann_status {
+typedef enum learnann_status LEARNANN_ENUM {
     LEARNANN_OK = 0,
     LEARNANN_ARGUMENT = 1,      /* the caller's mistake: a NULL, a wrong dimension, NaN in a query, k = 0 ... */
     LEARNANN_NOT_LEARNANN = 2,  /* the bytes are not a learnann index */
@@ -86,7 +94,7 @@ typedef enum learnann_status {
 #define LEARNANN_MAX_THREADS 64
 
 /* What is at fault: a byte of the file, or one of the vectors given. */
-typedef enum learnann_place {
+typedef enum learnann_place LEARNANN_ENUM {
     LEARNANN_AT_NOTHING = 0,
     LEARNANN_AT_BYTE = 1,
     LEARNANN_AT_ROW = 2,
@@ -115,17 +123,17 @@ LEARNANN_API const char *learnann_isa(void);
 
 /* ---- vectors, memory ---------------------------------------------------------------------------------------- */
 
-typedef enum learnann_type { LEARNANN_F32 = 1, LEARNANN_F16 = 2, LEARNANN_I8 = 3, LEARNANN_U8 = 4 } learnann_type;
-typedef enum learnann_metric { LEARNANN_L2 = 1, LEARNANN_IP = 2, LEARNANN_COS = 3 } learnann_metric;
+typedef enum learnann_type LEARNANN_ENUM { LEARNANN_F32 = 1, LEARNANN_F16 = 2, LEARNANN_I8 = 3, LEARNANN_U8 = 4 } learnann_type;
+typedef enum learnann_metric LEARNANN_ENUM { LEARNANN_L2 = 1, LEARNANN_IP = 2, LEARNANN_COS = 3 } learnann_metric;
 
 /* How an index keeps its rows for the final ranking. I4, I2 and BINARY store what a row's code leaves of it, rounded to so many
  * bits: a quarter to a sixteenth of the bytes of f16. Distances are those to the stored row: a row is not at 0 from itself, and
  * some neighbours change places. The calibrated recall takes that loss into account; asked for a recall that is out of reach,
  * a search does the best that the kind allows. */
-typedef enum learnann_exact {
+typedef enum learnann_exact LEARNANN_ENUM {
     LEARNANN_EXACT_AUTO = 0,    /* as the rows were given */
     LEARNANN_EXACT_F32 = 1,
-    LEARNANN_EXACT_F16 = 2,
+    LEARNANN_EXACT_F16 = 2,     /* ARGUMENT for a row of floats that holds 65,520 or more */
     LEARNANN_EXACT_I8 = 3,      /* float rows: scaled by row */
     LEARNANN_EXACT_U8 = 4,      /* float rows: scaled and shifted by row */
     LEARNANN_EXACT_NONE = 5,    /* no exact rows: distances are estimates from the codes */
@@ -154,7 +162,7 @@ typedef struct learnann_allocator {
 
 /* The graph that searches walk on. All end in the same file and are searched alike. KNN, NSW, HNSW and UNIFORM are there to be
  * compared with the default (`make ablation`). Only the default learns from queries; the others are merely calibrated by them. */
-typedef enum learnann_graph {
+typedef enum learnann_graph LEARNANN_ENUM {
     LEARNANN_GRAPH_AUTO = 0,        /* adaptive */
     LEARNANN_GRAPH_ADAPTIVE = 1,    /* as many edges a row as occlusion pruning leaves; under inner product also neighbours by angle */
     LEARNANN_GRAPH_KNN = 2,         /* each row's `degree` nearest rows, exactly, ties by smaller row number, and what makes all
@@ -279,7 +287,7 @@ typedef struct learnann_hit {
     float distance;
 } learnann_hit;
 
-typedef enum learnann_filter_kind {
+typedef enum learnann_filter_kind LEARNANN_ENUM {
     LEARNANN_FILTER_NONE = 0,
     LEARNANN_FILTER_ROWS = 1,       /* bit r of `bits` says whether input row r may be a hit */
     LEARNANN_FILTER_KEYS = 2,       /* bit key of `bits` says whether that key may be a hit */
@@ -323,7 +331,7 @@ static inline learnann_search_options learnann_search_options_default(void) {
     return o;
 }
 
-typedef enum learnann_stop {
+typedef enum learnann_stop LEARNANN_ENUM {
     LEARNANN_STOP_BEAM = 1,     /* the rows of the beam worth expanding were expanded */
     LEARNANN_STOP_SCAN = 2      /* all rows (that pass) were compared, as there are few, or the walk found too few */
 } learnann_stop;
@@ -406,7 +414,7 @@ LEARNANN_API learnann_status learnann_verify(const learnann_index *index, learna
 
 typedef struct learnann_builder learnann_builder;
 
-typedef enum learnann_spectral {
+typedef enum learnann_spectral LEARNANN_ENUM {
     LEARNANN_SPECTRAL_AUTO = 0,         /* PCA: no other is worth its build time unasked */
     LEARNANN_SPECTRAL_PCA = 1,
     LEARNANN_SPECTRAL_LEARNED = 2,      /* a map trained so that distances between codes rank near rows as true distances do: more
@@ -502,7 +510,7 @@ static inline learnann_build_report learnann_build_report_default(void) {
  * on the limit. */
 LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
 
-/* OK, ARGUMENT (an option out of range), NOMEM. options may be NULL and are copied; what they point to is borrowed until the
+/* OK, ARGUMENT (an option out of range), UNSUPPORTED (a graph of no kind known), NOMEM. options may be NULL and are copied; what they point to is borrowed until the
  * builder is freed (the allocator is copied). */
 LEARNANN_API learnann_status learnann_builder_create(const learnann_build_options *options, learnann_builder **builder,
                                                      learnann_error *error);

@@ -226,8 +226,15 @@ mkdir "$T/app" && cp learnann.h learnann.c++ examples/hello.cpp "$T/app"
 app() { (cd "$T/app" && "$@" && ./app >/dev/null); }
 check "two files, g++" app g++ -O2 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
 command -v clang++ >/dev/null && check "two files, clang++" app clang++ -std=c++17 -O1 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
-printf '#define LEARNANN_IMPLEMENTATION\n#include "hello.cpp"\n' >"$T/app/one.cpp"
-check "single include" app g++ -std=c++17 -O0 -I. ${XSIMD:+-I$XSIMD} one.cpp -o app -pthread
+cat >"$T/app/one.cpp" <<'END'
+typedef unsigned long u64;      // names that the library has too: they stay the app's
+struct Allocator {};
+#define LEARNANN_IMPLEMENTATION
+#include "hello.cpp"
+class Random {};
+Random random_of(Allocator, u64 seed) { return seed ? Random() : Random(); }
+END
+check "single include, beside names of the app's own" app g++ -std=c++17 -O0 -I. ${XSIMD:+-I$XSIMD} one.cpp -o app -pthread
 check "no exceptions, no RTTI" app g++ -std=c++17 -O0 -fno-exceptions -fno-rtti ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
 check "header is C99" "$CC" -std=c99 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -pedantic -fsyntax-only -x c learnann.h
 check "header is C++17" "$CXX" -std=c++17 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -fsyntax-only -x c++ learnann.h

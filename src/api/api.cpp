@@ -3,8 +3,6 @@
 
 #include "search/batch.hpp"
 
-using namespace learnann;
-
 LEARNANN_BEGIN
 
 inline u32 effort_of(const FileView &view, u32 k, const learnann_search_options &o) {
@@ -13,23 +11,25 @@ inline u32 effort_of(const FileView &view, u32 k, const learnann_search_options 
 
 // What all searches check, and the request that their options mean.
 inline Status check_search(const learnann_index *index, const learnann_vectors *queries, u32 k,
-                           const learnann_search_options *options, const void *hits, const void *counts,
+                           const learnann_search_options *options, const void *hits, u32 *counts, const learnann_search_stats *stats,
                            learnann_search_options &o, SearchRequest &request, learnann_error *error) {
     if (!index || !queries || !counts || (!hits && queries->count > 0)) return null_argument(error);
     LEARNANN_RETURN_IF(check_vectors(queries, error));
+    u64 all;
+    if (mul_overflows(queries->count, larger(k, 1u) * static_cast<u64>(sizeof(learnann_hit)), all) || all > SIZE_MAX / 2)
+        return fail(error, LEARNANN_ARGUMENT, "queries times k is larger than memory");
+    for (u64 i = 0; i < queries->count; ++i) counts[i] = 0;     // so many there can be
     if (queries->dim != index->view.about().dim)
         return fail(error, LEARNANN_ARGUMENT, "the query's dimension is not that of the index");
     if (k == 0) return fail(error, LEARNANN_ARGUMENT, "k must be at least 1");
-    u64 all;
-    if (mul_overflows(queries->count, static_cast<u64>(k) * sizeof(learnann_hit), all) || all > SIZE_MAX / 2)
-        return fail(error, LEARNANN_ARGUMENT, "queries times k is larger than memory");
+    if (stats && stats->struct_size < sizeof(u32)) return unset_size(error);
     LEARNANN_RETURN_IF(take_options(options, o, error));
     if (o.effort > max_effort) return fail(error, LEARNANN_ARGUMENT, "effort must be at most 2^20");
     if (!(o.target_recall >= 0 && o.target_recall <= 1)) return fail(error, LEARNANN_ARGUMENT, "target_recall must be in (0, 1]");
     if (o.filter) {
         const learnann_filter &f = *o.filter;
         const bool bitmap = f.kind == LEARNANN_FILTER_ROWS || f.kind == LEARNANN_FILTER_KEYS;
-        if (f.kind > LEARNANN_FILTER_PREDICATE) return fail(error, LEARNANN_ARGUMENT, "the filter's kind is unknown");
+        if (no_kind(f.kind, LEARNANN_FILTER_PREDICATE)) return fail(error, LEARNANN_ARGUMENT, "the filter's kind is unknown");
         if ((bitmap && !f.bits && f.bit_count > 0) || (f.kind == LEARNANN_FILTER_PREDICATE && !f.accept))
             return fail(error, LEARNANN_ARGUMENT, "the filter lacks what its kind needs");
     }
@@ -39,10 +39,11 @@ inline Status check_search(const learnann_index *index, const learnann_vectors *
     return LEARNANN_OK;
 }
 
-// After a failure every count is 0.
+// After a failure every count is 0: of a request that was refused they are, or are not the caller's.
 inline Status finish_search(Status status, u32 *counts, const learnann_vectors *queries, const SearchRequest &request,
                             learnann_search_stats &counted, learnann_search_stats *stats) {
-    if (status != LEARNANN_OK && counts && queries)
+    const bool refused = request.k == 0;
+    if (status != LEARNANN_OK && !refused)
         for (u64 i = 0; i < queries->count; ++i) counts[i] = 0;
     counted.effort = request.effort;
     if (stats) (void)give_struct(counted, stats);
@@ -51,6 +52,7 @@ inline Status finish_search(Status status, u32 *counts, const learnann_vectors *
 
 LEARNANN_END
 
+namespace learnann {
 extern "C" {
 
 const char *learnann_status_text(learnann_status status) {
@@ -135,7 +137,7 @@ void learnann_scratch_free(learnann_scratch *scratch) {
 }
 
 size_t learnann_scratch_bytes(const learnann_scratch *scratch) {
-    return scratch ? static_cast<size_t>(scratch->space.memory()) : 0;
+    return scratch ? static_cast<size_t>(sizeof *scratch - sizeof scratch->space + scratch->space.memory()) : 0;
 }
 
 learnann_status learnann_search(const learnann_index *index, learnann_scratch *scratch, const learnann_vectors *query, uint32_t k,
@@ -155,7 +157,7 @@ learnann_status learnann_search_interleaved(const learnann_index *index, learnan
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
-    Status status = check_search(index, queries, k, options, hits, counts, o, request, error);
+    Status status = check_search(index, queries, k, options, hits, counts, stats, o, request, error);
     if (status == LEARNANN_OK && (!scratch || scratch->index != index))
         status = fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
     if (status == LEARNANN_OK && queries->count > 0)
@@ -170,7 +172,7 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
-    Status status = check_search(index, queries, k, options, hits, counts, o, request, error);
+    Status status = check_search(index, queries, k, options, hits, counts, stats, o, request, error);
     const u32 threads = o.threads ? smaller(o.threads, max_threads) : core_count();
     if (status == LEARNANN_OK)
         status = search_batch(index->view, *queries, request, threads, index->allocator, hits, counts, counted, error);
@@ -186,8 +188,8 @@ learnann_status learnann_search_range(const learnann_index *index, learnann_scra
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
     if (limit == 0) return fail(error, LEARNANN_ARGUMENT, "limit must be at least 1");
-    LEARNANN_RETURN_IF(check_search(index, query, limit, options, hits, count, o, request, error));
-    if (query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
+    if (query && query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
+    LEARNANN_RETURN_IF(check_search(index, query, limit, options, hits, count, stats, o, request, error));
     if (!scratch || scratch->index != index) return fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
     if (!(max_distance == max_distance)) return fail(error, LEARNANN_ARGUMENT, "max_distance is not a number");
     request.effort = effort_of(index->view, 10, o);
@@ -221,3 +223,4 @@ learnann_status learnann_fetch(const learnann_index *index, uint64_t key, float 
 }
 
 }  // extern "C"
+}  // namespace learnann

@@ -23,6 +23,10 @@ inline void clear(learnann_error *error) { fail(error, LEARNANN_OK, ""); }
 
 inline Status null_argument(learnann_error *error) { return fail(error, LEARNANN_ARGUMENT, "an argument is NULL that must not be"); }
 
+inline Status unset_size(learnann_error *error) {
+    return fail(error, LEARNANN_ARGUMENT, "struct_size is not set: begin with the ..._default() function");
+}
+
 inline Status take_allocator(const learnann_allocator *hooks, Allocator &out, learnann_error *error) {
     if (!hooks) return LEARNANN_OK;
     if (!hooks->allocate || !hooks->release) return fail(error, LEARNANN_ARGUMENT, "an allocator needs both of its functions");
@@ -33,8 +37,8 @@ inline Status take_allocator(const learnann_allocator *hooks, Allocator &out, le
 // Option structs may come from an older or a newer caller: what it doesn't know keeps its default.
 template <class T> Status take_options(const T *given, T &out, learnann_error *error) {
     if (!given) return LEARNANN_OK;
-    if (given->struct_size < sizeof(u32) || given->struct_size > 4096)
-        return fail(error, LEARNANN_ARGUMENT, "struct_size is not set: begin with the ..._default() function");
+    // No version ends within a field.
+    if (given->struct_size < sizeof(u32) || given->struct_size > 4096 || given->struct_size % alignof(T) != 0) return unset_size(error);
     const u32 known = smaller(given->struct_size, static_cast<u32>(sizeof(T)));
     std::memcpy(&out, given, known);
     out.struct_size = sizeof(T);
@@ -49,6 +53,9 @@ template <class T> Status give_struct(const T &from, T *to) {
     to->struct_size = stated;
     return LEARNANN_OK;
 }
+
+// Callers in C may hand over any number; kinds are counted from 0.
+template <class Enum> bool no_kind(Enum kind, Enum last) { return kind < 0 || kind > last; }
 
 inline Status check_vectors(const learnann_vectors *v, learnann_error *error) {
     if (!v || (!v->data && v->count > 0)) return fail(error, LEARNANN_ARGUMENT, "no vectors were given");

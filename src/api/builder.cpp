@@ -4,12 +4,10 @@
 #include "build/pipeline.hpp"
 #include "build/verify.hpp"
 
-using namespace learnann;
-
 struct learnann_builder {
-    learnann_builder(const learnann_build_options &o, const Allocator &a) : options(o), pipeline(o, a) {}
+    learnann_builder(const learnann_build_options &o, const learnann::Allocator &a) : options(o), pipeline(o, a) {}
     learnann_build_options options;
-    Pipeline pipeline;
+    learnann::Pipeline pipeline;
 };
 
 LEARNANN_BEGIN
@@ -18,9 +16,9 @@ constexpr u32 most_directions = 1024;
 
 inline Status check_options(const learnann_build_options &o, learnann_error *error) {
     if (o.metric < LEARNANN_L2 || o.metric > LEARNANN_COS) return fail(error, LEARNANN_ARGUMENT, "the metric is unknown");
-    if (o.spectral > LEARNANN_SPECTRAL_GIVEN) return fail(error, LEARNANN_ARGUMENT, "the spectral space is unknown");
-    if (o.graph > LEARNANN_GRAPH_GIVEN) return fail(error, LEARNANN_UNSUPPORTED, "the graph is of a kind that this library can't build");
-    if (o.exact > LEARNANN_EXACT_BINARY) return fail(error, LEARNANN_ARGUMENT, "the kind of exact rows is unknown");
+    if (no_kind(o.spectral, LEARNANN_SPECTRAL_GIVEN)) return fail(error, LEARNANN_ARGUMENT, "the spectral space is unknown");
+    if (no_kind(o.graph, LEARNANN_GRAPH_GIVEN)) return fail(error, LEARNANN_UNSUPPORTED, "the graph is of a kind that this library can't build");
+    if (no_kind(o.exact, LEARNANN_EXACT_BINARY)) return fail(error, LEARNANN_ARGUMENT, "the kind of exact rows is unknown");
     if (o.code_bytes && (o.code_bytes < min_record_bytes || o.code_bytes > max_record_bytes || o.code_bytes % 16 != 0))
         return fail(error, LEARNANN_ARGUMENT, "code_bytes must be a multiple of 16 from 16 to 1024");
     if (o.degree && (o.degree < 4 || o.degree > 128)) return fail(error, LEARNANN_ARGUMENT, "degree must be 4 to 128");
@@ -47,6 +45,7 @@ inline Status nothing_built(learnann_error *error) { return fail(error, LEARNANN
 
 LEARNANN_END
 
+namespace learnann {
 extern "C" {
 
 learnann_status learnann_verify(const learnann_index *index, learnann_error *error) {
@@ -141,4 +140,5 @@ learnann_status learnann_builder_report(const learnann_builder *builder, learnan
 }
 
 }  // extern "C"
+}  // namespace learnann
 #endif

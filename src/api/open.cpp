@@ -1,8 +1,6 @@
 // open.cpp: opening and closing: where an index's bytes come from, and which of them are held in memory.
 #include "api/api.hpp"
 
-using namespace learnann;
-
 LEARNANN_BEGIN
 
 inline Status make_resident(learnann_index &index, learnann_error *error) {
@@ -71,6 +69,7 @@ inline Status open_index(const char *path, const void *bytes, size_t size, const
 
 LEARNANN_END
 
+namespace learnann {
 extern "C" {
 
 learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
@@ -98,3 +97,4 @@ void learnann_close(learnann_index *index) {
 }
 
 }  // extern "C"
+}  // namespace learnann

@@ -32,8 +32,9 @@ void ExactRows::encode(u32 row, float *x, u8 *out) const {
     const void *raw = rows->raw(row);
     std::memset(out, 0, stride());
     ExactTail t{1, 0, 0};
-    if (type == rows->vectors.type) std::memcpy(out, raw, bytes);
-    if (type == rows->vectors.type && !tail) return;
+    const bool as_given = static_cast<learnann_type>(type) == rows->vectors.type;
+    if (as_given) std::memcpy(out, raw, bytes);
+    if (as_given && !tail) return;
     to_floats(raw, rows->vectors.type, d, x);
     if (quantised) {
         float low = x[0], high = x[0];
@@ -51,7 +52,7 @@ void ExactRows::encode(u32 row, float *x, u8 *out) const {
         }
     } else if (type == LEARNANN_F32) {
         std::memcpy(out, x, bytes);
-    } else if (type == LEARNANN_F16 && type != rows->vectors.type) {
+    } else if (type == LEARNANN_F16 && !as_given) {
         for (u32 i = 0; i < d; ++i) {
             const u16 half = float_to_half(x[i]);
             store(out + 2ull * i, half);

@@ -1095,9 +1095,20 @@ TEST_CASE("wrong arguments of searches") {
         o.target_recall = target;
         refused(i, s, &good, 5, &o, h, c);
     }
-    o = defaults;
-    o.struct_size = 0;
-    refused(i, s, &good, 5, &o, h, c);
+    for (const uint32_t size : {0u, static_cast<uint32_t>(offsetof(learnann_search_options, filter)) + 1}) {     // not set; within a field
+        o = defaults;
+        o.struct_size = size;
+        refused(i, s, &good, 5, &o, h, c);
+    }
+    learnann_search_stats unset{};
+    CHECK(learnann_search(i, s, &good, 5, nullptr, h, c, &unset, nullptr) == LEARNANN_ARGUMENT);
+    // Of more queries than memory holds the counts are not the caller's to clear.
+    q = good;
+    q.count = UINT64_MAX / 8;
+    *c = 9;
+    CHECK(learnann_search_interleaved(i, s, &q, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(learnann_search_batch(i, &q, 5, nullptr, h, c, nullptr, nullptr) == LEARNANN_ARGUMENT);
+    CHECK(*c == 9);
     const uint64_t word = 1;
     const learnann_filter bad[] = {{no_such<learnann_filter_kind>(4), &word, 1, is_odd, nullptr},
                                    {LEARNANN_FILTER_ROWS, nullptr, 1, nullptr, nullptr},
