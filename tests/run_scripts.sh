@@ -152,6 +152,23 @@ check "verify trained" "$L" verify "$T/trained.la"
 check "train in place" says '"lessons":' bash -c "cp '$T/ip.la' '$T/place.la' && '$L' train '$T/place.la' --queries '$T/queries.fbin' --json && '$L' verify '$T/place.la'"
 check "same bytes for any threads" bash -c "'$L' build '$T/rows.fbin' -o '$T/a.la' --threads 1 && '$L' build '$T/rows.fbin' -o '$T/b.la' --threads 3 && cmp '$T/a.la' '$T/b.la'"
 check "convert" bash -c "'$L' convert '$T/rows.fbin' '$T/rows.npy' && '$L' convert '$T/rows.npy' '$T/rows.fvecs' && '$L' convert '$T/rows.fvecs' '$T/back.fbin' && cmp '$T/rows.fbin' '$T/back.fbin'"
+# Whole numbers that a double would round: one int64 in a .npy, as printf wants its bytes, or uint64s.
+int64() { local head="{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1), }"; printf "\\x93NUMPY\1\0\\x$(printf %x ${#head})\0%s$1" "$head" >"$T/whole.npy"; }
+uint64() { printf "\1\0\0\0\1\0\0\0$1" >"$T/whole.u64bin"; }
+int64 '\1\0\0\0\0\0\40\0'
+check "convert int64 2^53 + 1 to floats" ends 1 "row 0: element 0 is 9007199254740993, which float32" "$L" convert "$T/whole.npy" "$T/whole.fvecs"
+check "convert int64 2^53 + 1 to bytes" ends 1 "row 0: element 0 is 9007199254740993, which int8" "$L" convert "$T/whole.npy" "$T/whole.i8bin"
+int64 '\377\377\377\377\377\377\377\177'
+check "convert int64 2^63 - 1 to floats" ends 1 "is 9223372036854775807, which" "$L" convert "$T/whole.npy" "$T/whole.fvecs"
+int64 '\0\0\0\0\0\0\0\200'
+check "convert int64 -2^63 to floats" "$L" convert "$T/whole.npy" "$T/whole.fvecs"
+uint64 '\1\0\0\0\0\0\0\200'
+check "convert uint64 2^63 + 1 to floats" ends 1 "is 9223372036854775809, which" "$L" convert "$T/whole.u64bin" "$T/whole.fbin"
+uint64 '\377\377\377\377\377\377\377\377'
+check "convert uint64 2^64 - 1 to floats" ends 1 "is 18446744073709551615, which" "$L" convert "$T/whole.u64bin" "$T/whole.fbin"
+check "what is refused leaves nothing" test ! -e "$T/whole.fbin"
+uint64 '\0\0\0\0\0\0\0\200'
+check "convert uint64 2^63 to floats and back" bash -c "'$L' convert '$T/whole.u64bin' '$T/whole.fbin' && '$L' convert '$T/whole.fbin' '$T/back.u64bin' && cmp '$T/whole.u64bin' '$T/back.u64bin'"
 check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/s.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/t.ivecs' && cmp '$T/s.ivecs' '$T/t.ivecs'"
 
 # ---- what bad input gets ----

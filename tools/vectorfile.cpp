@@ -255,11 +255,28 @@ double value_at(const uint8_t *bytes, Element element) {
     return 0;
 }
 
+// Just past the largest T, which itself a double may not hold.
+template <class T> constexpr double past = 2.0 * static_cast<double>(std::numeric_limits<T>::max() / 2 + 1);
+
+// Whether value_at says what the file says: above 2^53 doubles skip whole numbers.
+template <class T> bool double_holds(T whole) {
+    const double value = static_cast<double>(whole);
+    return value < past<T> && static_cast<T>(value) == whole;
+}
+
+bool value_is_exact(const uint8_t *bytes, Element element) {
+    if (element == Element::I64) return double_holds(load<int64_t>(bytes));
+    return element != Element::U64 || double_holds(load<uint64_t>(bytes));
+}
+
+std::string value_text(const uint8_t *bytes, Element element) {
+    if (element == Element::I64) return std::to_string(load<int64_t>(bytes));
+    if (element == Element::U64) return std::to_string(load<uint64_t>(bytes));
+    return format("%.17g", value_at(bytes, element));
+}
+
 template <class T> bool store_whole(double value, uint8_t *bytes) {
-    // Above 2^53 doubles skip whole numbers: `value` may then not be what the file said.
-    const double least = std::max(static_cast<double>(std::numeric_limits<T>::min()), -9007199254740992.0);
-    const double most = std::min(static_cast<double>(std::numeric_limits<T>::max()), 9007199254740992.0);
-    if (!(value >= least && value <= most) || value != std::floor(value)) return false;
+    if (!(value >= static_cast<double>(std::numeric_limits<T>::min()) && value < past<T>) || value != std::floor(value)) return false;
     store(static_cast<T>(value), bytes);
     return true;
 }
@@ -278,6 +295,7 @@ bool convert_element(const uint8_t *in, Element from, uint8_t *out, Element to) 
         std::memcpy(out, in, 8);
         return load<int64_t>(in) >= 0;
     }
+    if (!value_is_exact(in, from)) return false;        // every value of the types below is a double
     const double value = value_at(in, from);
     switch (to) {
     case Element::F32: return store_float(value, out);
@@ -335,8 +353,8 @@ bool write_rows(AtomicFile &file, RowConverter &rows, const std::string &source,
         if (column < m.dim) {
             const uint8_t *at = m.data + row * m.stride + uint64_t{column} * info_of(m.element).bytes;
             return fail(failure, source, "row " + grouped(row),
-                        format("element %s is %.17g, which %s can't hold exactly", grouped(column).c_str(),
-                               value_at(at, m.element), element_name(rows.to)),
+                        format("element %s is %s, which %s can't hold exactly", grouped(column).c_str(),
+                               value_text(at, m.element).c_str(), element_name(rows.to)),
                         "Write to .npy, which keeps the element type, or round the values first.");
         }
         if (!file.write(rows.out.data(), rows.out.size(), failure)) return false;
