@@ -147,6 +147,16 @@ check "spectral-report" says "pca: reliable from [0-9]* bytes on" "$L" spectral-
 check "spectral-report --json" says '"spectral":"learned","code_bytes":32' "$L" spectral-report "$T/rows.fbin" --queries "$T/queries.fbin" --rows 1500 --json
 check "spectral-report of a space given" says "given: reliable" "$L" spectral-report "$T/rows.fbin" --spectral "$T/axes.fbin" --rows 1500
 check "spectral-report of few rows" ends 1 "takes 1,000 or more" "$L" spectral-report "$T/queries.fbin"
+# A vector of NaN is named as its file counts: every tenth row is a query of the report, and of queries every other.
+spoil() { cp "$T/$1.fbin" "$T/spoilt.fbin" && printf '\0\0\300\177' | dd of="$T/spoilt.fbin" bs=1 seek=$((8 + 96 * $2)) conv=notrunc status=none; }
+for row in 777 1240; do
+    spoil rows $row
+    check "spectral-report of row $row of NaN" ends 1 "spoilt.fbin: row $row: " "$L" spectral-report "$T/spoilt.fbin"
+done
+for query in 36 77; do
+    spoil queries $query
+    check "spectral-report by query $query of NaN" ends 1 "spoilt.fbin: query $query: " "$L" spectral-report "$T/rows.fbin" --queries "$T/spoilt.fbin"
+done
 check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/rows.fbin" -o "$T/trained.la"
 check "verify trained" "$L" verify "$T/trained.la"
 check "train in place" says '"lessons":' bash -c "cp '$T/ip.la' '$T/place.la' && '$L' train '$T/place.la' --queries '$T/queries.fbin' --json && '$L' verify '$T/place.la'"

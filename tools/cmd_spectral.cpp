@@ -53,6 +53,7 @@ Syntax syntax_of(Settings &s) {
 
 struct Vectors {
     std::vector<uint8_t> bytes;
+    std::vector<uint64_t> places;       // of each in its file
     learnann_vectors view{};
 
     explicit Vectors(const learnann_vectors &like) : view(like) { view.stride = (like.stride + 3) / 4 * 4, view.count = 0; }
@@ -61,6 +62,7 @@ struct Vectors {
         bytes.resize(++view.count * view.stride);
         std::memcpy(&bytes[(view.count - 1) * view.stride], at, from.dim * size_of(from.type));
         view.data = bytes.data();
+        places.push_back(i);
     }
     static uint64_t size_of(learnann_type type) { return type == LEARNANN_F32 ? 4 : type == LEARNANN_F16 ? 2 : 1; }
 };
@@ -133,8 +135,9 @@ bool build_trial(const Settings &s, const Sample &sample, learnann_build_options
     }
     out.index.reset(index);
     if (status == LEARNANN_OK) return true;
+    if (error.place == LEARNANN_AT_ROW) error.file_offset = sample.rows.places[error.file_offset];
+    if (error.place == LEARNANN_AT_QUERY) error.file_offset = sample.learnt.places[error.file_offset];
     failure = input_failure(s.input, s.queries, s.directions, error);
-    if (error.place == LEARNANN_AT_ROW) failure.place += " of the sample";
     return false;
 }
 
@@ -151,8 +154,12 @@ bool rank(const Settings &s, const Sample &sample, const Trial &trial, uint64_t 
     std::vector<uint32_t> counts(count);
     learnann_error error{};
     if (learnann_search_batch(trial.index.get(), &queries, k, &options, hits.data(), counts.data(), nullptr, &error) == LEARNANN_OK) return true;
-    failure = library_failure(s.queries.empty() ? s.input : s.queries, error);
-    if (error.place == LEARNANN_AT_QUERY) failure.place += " of the sample";
+    const bool of_rows = s.queries.empty();
+    if (error.place == LEARNANN_AT_QUERY) {
+        error.file_offset = sample.asked.places[begin + error.file_offset];
+        if (of_rows) error.place = LEARNANN_AT_ROW;
+    }
+    failure = library_failure(of_rows ? s.input : s.queries, error);
     return false;
 }
 
