@@ -42,7 +42,7 @@ says() {
 number() { sed -n "s/.*\"$1\":\([0-9.e+-]*\).*/\1/p" "$2"; }
 at_least() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 >= b + 0) }'; }
 
-# ---- made rows: 3,000 of 24 dimensions in 40 clusters, as .fbin, with truth by an index that scans ----
+# ---- made rows: 3,000 of 24 dimensions in 40 clusters, as .fbin, with truth by an index that scans; 8,000 places in 100 towns ----
 cat >"$T/make.cpp" <<'CPP'
 #include <cstdint>
 #include <cstdio>
@@ -50,19 +50,23 @@ cat >"$T/make.cpp" <<'CPP'
 #include <vector>
 static uint64_t s = 7;
 static float next() { s = s * 6364136223846793005u + 1442695040888963407u; return float(s >> 40) / 16777216.0f - 0.5f; }
-static void write(const char *path, int32_t n, int32_t d, const std::vector<float> &centres) {
+static void write(const char *path, int32_t n, int32_t d, const std::vector<float> &centres, float spread) {
+    const int count = int(centres.size()) / d;
     FILE *f = fopen(path, "wb");
     fwrite(&n, 4, 1, f), fwrite(&d, 4, 1, f);
     for (int i = 0; i < n; ++i) {
-        const int c = int((next() + 0.5f) * 40) % 40;
-        for (int j = 0; j < d; ++j) { float v = 4 * centres[c * d + j] + next(); fwrite(&v, 4, 1, f); }
+        const int c = int((next() + 0.5f) * float(count)) % count;
+        for (int j = 0; j < d; ++j) { float v = 4 * centres[c * d + j] + spread * next(); fwrite(&v, 4, 1, f); }
     }
     fclose(f);
 }
 int main(int, char **v) {
     std::vector<float> centres(40 * 24);
     for (float &c : centres) c = next();
-    write(v[1], 3000, 24, centres), write(v[2], 100, 24, centres);
+    write(v[1], 3000, 24, centres, 1), write(v[2], 100, 24, centres, 1);
+    std::vector<float> towns(100 * 2);
+    for (float &t : towns) t = next();
+    write(v[4], 8000, 2, towns, 0.03f);
     float axes[16 * 24] = {};       // of the first dimensions
     for (int i = 0; i < 16; ++i) axes[i * 25] = 1;
     const int32_t size[2] = {16, 24};
@@ -70,7 +74,7 @@ int main(int, char **v) {
     fwrite(size, 4, 2, f), fwrite(axes, 4, 16 * 24, f), fclose(f);
 }
 CPP
-"$CXX" -O1 "$T/make.cpp" -o "$T/make" && "$T/make" "$T/rows.fbin" "$T/queries.fbin" "$T/axes.fbin" || exit 1
+"$CXX" -O1 "$T/make.cpp" -o "$T/make" && "$T/make" "$T/rows.fbin" "$T/queries.fbin" "$T/axes.fbin" "$T/towns.fbin" || exit 1
 L=$B/learnann
 
 # ---- the command line ----
@@ -146,6 +150,9 @@ check "verify learned space" "$L" verify "$T/learned.la"
 check "spectral-report" says "pca: reliable from [0-9]* bytes on" "$L" spectral-report "$T/rows.fbin" --threads 2
 check "spectral-report --json" says '"spectral":"learned","code_bytes":32' "$L" spectral-report "$T/rows.fbin" --queries "$T/queries.fbin" --rows 1500 --json
 check "spectral-report of a space given" says "given: reliable" "$L" spectral-report "$T/rows.fbin" --spectral "$T/axes.fbin" --rows 1500
+# Of few dimensions wider records hold more directions, and builds take them.
+check "build of rows of a plane" says '"code_bytes":64' "$L" build "$T/towns.fbin" -o "$T/towns.la" --json
+check "spectral-report of rows of a plane" says '"pca","code_bytes":16,.*"pca","code_bytes":64,"code_dim":56,' "$L" spectral-report "$T/towns.fbin" --json
 check "spectral-report of few rows" ends 1 "takes 1,000 or more" "$L" spectral-report "$T/queries.fbin"
 # A vector of NaN is named as its file counts: every tenth row is a query of the report, and of queries every other.
 spoil() { cp "$T/$1.fbin" "$T/spoilt.fbin" && printf '\0\0\300\177' | dd of="$T/spoilt.fbin" bs=1 seek=$((8 + 96 * $2)) conv=notrunc status=none; }

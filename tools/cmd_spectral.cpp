@@ -20,6 +20,7 @@ constexpr uint64_t most_queries = 300, least_rows = 1000;
 constexpr double reliable = 0.9;        // of the true 10: what `learnann build` asks of records of more than 64 bytes
 constexpr uint32_t widths[] = {16, 32, 48, 64, 128, 256};
 constexpr uint32_t tail_bytes = 8;      // of a record, that are no code
+constexpr uint32_t cache_line = 64;     // as wide as builds try records that hold more directions than the rows have dimensions
 
 struct Settings {
     std::string input, queries, directions;
@@ -221,7 +222,8 @@ bool measure(const Settings &s, const Sample &sample, std::vector<Line> &lines, 
             Line line{spectral_name(spectral), trial.report.spectral == spectral ? "" : "no better than pca", width, trial.report.code_dim, 0, 0};
             if (!measure_trial(s, sample, trial, truth, line, failure)) return false;
             lines.push_back(line);
-            if (width - tail_bytes >= sample.rows.view.dim) break;      // every dimension has its byte
+            const bool tells_more = width < cache_line && spectral != LEARNANN_SPECTRAL_GIVEN;     // a wider one, by more directions
+            if (width - tail_bytes >= sample.rows.view.dim && !tells_more) break;      // every dimension has its byte
         }
     }
     return true;
