@@ -1,4 +1,5 @@
-// growing: 12,000 times a row comes, is replaced or goes, and every 50th time a search is compared with the truth.
+// growing: 12,000 times a row comes, is replaced or goes, and every 50th time a search is compared with the truth. Every 100th time
+// rows come that no index takes.
 //   growing           returns 0 where searches found, at any time, what was there and nothing else
 #include "growing_collection.hpp"
 
@@ -20,6 +21,17 @@ Row random_row() {
     return row;
 }
 
+// None of these may get in, nor change what its key has.
+bool refuses(Collection &collection, uint64_t key) {
+    bool refused = !collection.put(key, Row(DIM - 1));
+    for (const float bad : {NAN, INFINITY, -INFINITY, 1e19f}) {
+        Row row = random_row();
+        row[generator() % DIM] = bad;
+        refused = !collection.put(key, row) && refused;
+    }
+    return refused;
+}
+
 } // namespace
 
 int main() {
@@ -30,6 +42,7 @@ int main() {
     size_t found = 0, wanted = 0, wrong = 0;
     for (uint32_t step = 1; step <= 12000; ++step) {
         const uint64_t key = generator() % 6000;
+        if (step % 100 == 1 && !refuses(collection, generator() % 6000)) ++wrong;
         if (step % 4 == 0) {
             truth.erase(key);
             collection.remove(key);

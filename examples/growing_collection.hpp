@@ -25,7 +25,8 @@ public:
         uint32_t row = 0;
         if (index_ && learnann_find(index_.get(), key, &row) == LEARNANN_OK) live_[row / 64] &= ~(uint64_t(1) << row % 64);
     }
-    bool put(uint64_t key, const Row &row) {            // adds a row, or replaces it
+    bool put(uint64_t key, const Row &row) {            // adds a row, or replaces it; refuses what no index takes, all stays as it was
+        if (row.size() != dim_ || !(distance(row, Row(dim_)) < 9e35f)) return false;    // NaN, infinity, longer than 1e18: no merge would pass
         remove(key);
         recent_[key] = row;
         return recent_.size() < 500 + rows_ / 10 || merge();
@@ -57,10 +58,9 @@ private:
         std::map<uint64_t, Row> all = recent_;
         std::vector<uint64_t> keys;
         Row stored(dim_), rows;
-        uint64_t key = 0;
-        for (uint32_t row = 0; row < rows_; ++row) {
+        for (uint64_t row = 0, key = 0; row < rows_; ++row) {
             if (!(live_[row / 64] >> row % 64 & 1)) continue;
-            if (learnann_key(index_.get(), row, &key) || learnann_fetch(index_.get(), key, stored.data(), dim_)) return false;
+            if (learnann_key(index_.get(), uint32_t(row), &key) || learnann_fetch(index_.get(), key, stored.data(), dim_)) return false;
             all.emplace(key, stored);
         }
         for (const auto &[k, row] : all) keys.push_back(k), rows.insert(rows.end(), row.begin(), row.end());
