@@ -7,8 +7,14 @@
 //
 // What fails throws an Error with the library's reason. A module and its indexes belong to one thread: load one for each worker.
 
-const metrics = { l2: 1, ip: 2, cos: 3 };
+const metrics = { __proto__: null, l2: 1, ip: 2, cos: 3 };       // and nothing that every object has
 const floats = (values) => (values instanceof Float32Array ? values : Float32Array.from(values));
+
+// WebAssembly takes numbers modulo 2^32, without a word.
+function whole(name, value, least, most = 2 ** 32 - 1) {
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new Error(`${name} must be a whole number from ${least} to ${most}, not ${String(value)}`);
+}
 
 // The module asks its system for nothing but its environment, which is empty here.
 function system(memory) {
@@ -70,7 +76,8 @@ export async function load(wasm) {
 
         search(query, k = 10, { recall = 0.95, effort = 0 } = {}) {
             const hit = 16;     // bytes of a learnann_hit: key, row, distance
-            k = Math.min(k, this.rows);
+            k = whole('k', Math.min(k, this.rows), 1);
+            whole('effort', effort, 0, 2 ** 20);
             return lend(floats(query), (from) => lend(k * hit, (to) => {
                 const count = exports.web_search(this.#open, from, query.length, k, recall, effort, to);
                 check(count >= 0);
@@ -82,7 +89,9 @@ export async function load(wasm) {
 
         // The vector of a key, as the index keeps it.
         vector(key) {
-            return lend(4 * this.dim, (to) => check(exports.web_fetch(this.#open, BigInt(key), to, this.dim) === 0,
+            key = BigInt(key);
+            if (key !== BigInt.asUintN(64, key)) throw new Error('no row has that key: keys are 0 to 18446744073709551615');
+            return lend(4 * this.dim, (to) => check(exports.web_fetch(this.#open, key, to, this.dim) === 0,
                                                     new Float32Array(exports.memory.buffer.slice(to, to + 4 * this.dim))));
         }
 
@@ -97,7 +106,7 @@ export async function load(wasm) {
         // The bytes of an index over rows of `dim` floats each, one behind the other; keys are row numbers.
         build: (rows, dim, { metric = 'l2' } = {}) => lend(floats(rows), (from) => lend(4, (size) => {
             if (!exports.web_build) throw new Error('this module was made to search only');
-            if (rows.length % dim) throw new Error('the last row is not complete');
+            if (rows.length % whole('dim', dim, 1)) throw new Error('the last row is not complete');
             const at = exports.web_build(from, rows.length / dim, dim, metrics[metric] ?? 0xffff, size);
             check(at);
             const bytes = exports.memory.buffer.slice(at, at + view().getUint32(size, true));
