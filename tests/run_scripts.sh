@@ -153,6 +153,7 @@ check "spectral-report of a space given" says "given: reliable" "$L" spectral-re
 # Of few dimensions wider records hold more directions, and builds take them.
 check "build of rows of a plane" says '"code_bytes":64' "$L" build "$T/towns.fbin" -o "$T/towns.la" --json
 check "spectral-report of rows of a plane" says '"pca","code_bytes":16,.*"pca","code_bytes":64,"code_dim":56,' "$L" spectral-report "$T/towns.fbin" --json
+check "spectral-report of rows of a plane, where estimates fall below zero" says "pca: reliable from" "$L" spectral-report "$T/towns.fbin"
 check "spectral-report of few rows" ends 1 "takes 1,000 or more" "$L" spectral-report "$T/queries.fbin"
 # A vector of NaN is named as its file counts: every tenth row is a query of the report, and of queries every other.
 spoil() { cp "$T/$1.fbin" "$T/spoilt.fbin" && printf '\0\0\300\177' | dd of="$T/spoilt.fbin" bs=1 seek=$((8 + 96 * $2)) conv=notrunc status=none; }

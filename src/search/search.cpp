@@ -169,10 +169,14 @@ void Searcher::score(Lane &lane) const {
     lane.accepted.insert(passing, count);
 }
 
+// Estimates of near rows err by more than their distance, and may fall below zero: no distance is, but rows keep that order. They get next
+// to nothing of the query's own square, less than any rounded sum above zero has.
 float Searcher::distance(Lane &lane, u32 slot, i32 estimate) const {
     if (view.has_exact()) return exact_distance(view, lane.exact, slot);
-    const float d = lane.encoded.base + lane.encoded.unit * static_cast<float>(estimate);
-    return codec.metric == LEARNANN_IP ? d : larger(d, 0.0f);
+    constexpr float next_to_nothing = 1e-9f, least_unit = 1e-37f;
+    const EncodedQuery &q = lane.encoded;
+    const float d = q.base + q.unit * static_cast<float>(estimate);
+    return codec.metric == LEARNANN_IP || d > 0 ? d : next_to_nothing * q.base / (1 - d / larger(q.unit, least_unit));
 }
 
 void Searcher::count(const Lane &lane) const {

@@ -162,6 +162,38 @@ TEST_CASE("without exact rows the distances are estimates, near the true ones, a
     }
 }
 
+TEST_CASE("without exact rows near ones keep their order where estimates fall below zero") {
+    Rows rows(8000, 2, LEARNANN_F32), queries(50, 2, LEARNANN_F32);         // places in a hundred towns
+    Random random(3);
+    double towns[200];
+    for (double &t : towns) t = random.uniform();
+    for (Rows *some : {&rows, &queries})
+        for (uint64_t i = 0; i < some->count; ++i) {
+            const size_t town = random.below(100);
+            for (uint32_t j = 0; j < 2; ++j) some->set(i, j, towns[2 * town + j] + 0.002 * random.gaussian());
+        }
+    const std::vector<double> x = rows.doubles(), q = queries.doubles();
+    for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_COS}) {
+        CAPTURE(metric);
+        learnann_build_options options = build_options(metric, LEARNANN_EXACT_NONE);
+        options.code_bytes = 64;
+        Index index(rows, options);
+        REQUIRE(index.status == LEARNANN_OK);
+        size_t held = 0, below = 0;
+        for (uint64_t i = 0; i < queries.count; ++i) {
+            const auto hits = index.search(queries.one(i), 20, 8000);
+            const auto truth = ranked(metric, x, 2, row_of(q, 2, i));
+            CHECK(in_order(hits));
+            for (const learnann_hit &h : hits) {
+                below += !(h.distance >= 0);
+                for (size_t j = 0; j < 10; ++j) held += truth[j].row == h.row;
+            }
+        }
+        CHECK(below == 0);
+        CHECK(held >= 450);
+    }
+}
+
 TEST_CASE("queries of any type, of any stride and alignment") {
     const uint32_t n = 1500, dim = 9;
     const Rows rows = clustered(n, dim, LEARNANN_U8, 3), queries = clustered(20, dim, LEARNANN_U8, 4);
