@@ -283,6 +283,14 @@ done
 # ---- symbols: an app must see learnann_* only ----
 exported() { nm -g --defined-only "$1" | awk 'NF == 3 && $2 ~ /[TDBRVWu]/ { print $3 }' | grep -v '^learnann_\|^DW.ref\|^__odr_asan\|^_init$\|^_fini$'; }
 check "symbols of learnann.o" bash -c "! ($(declare -f exported); exported '$B/learnann.o' | grep .)"
+all_exported() {
+    local name
+    for name in $(sed -n 's/^LEARNANN_API .*[ *]\(learnann_[a-z_]*\)(.*/\1/p' learnann.h); do
+        nm -D --defined-only "$B/liblearnann.so" | grep -q " T $name\$" || { echo "$name is not exported"; return 1; }
+    done
+    [ -n "${name:-}" ]
+}
+check "every function of learnann.h is one of liblearnann.so" all_exported
 check "symbols of liblearnann.so" bash -c "! ($(declare -f exported); nm -D --defined-only '$B/liblearnann.so' | awk '{print \$3}' | grep -v '^learnann_' | grep .)"
 
 check "amalgamation" tests/amalgamate_test.sh

@@ -55,7 +55,7 @@ LEARNANN_END
 namespace learnann {
 extern "C" {
 
-const char *learnann_status_text(learnann_status status) {
+LEARNANN_API const char *learnann_status_text(learnann_status status) {
     switch (status) {
     case LEARNANN_OK: return "ok";
     case LEARNANN_ARGUMENT: return "wrong argument";
@@ -71,11 +71,11 @@ const char *learnann_status_text(learnann_status status) {
     return "unknown status";
 }
 
-uint32_t learnann_version(void) { return LEARNANN_VERSION; }
+LEARNANN_API uint32_t learnann_version(void) { return LEARNANN_VERSION; }
 
-const char *learnann_isa(void) { return kernels().name; }
+LEARNANN_API const char *learnann_isa(void) { return kernels().name; }
 
-learnann_status learnann_get_info(const learnann_index *index, learnann_index_info *info) {
+LEARNANN_API learnann_status learnann_get_info(const learnann_index *index, learnann_index_info *info) {
     if (!index || !info) return LEARNANN_ARGUMENT;
     const FileView &v = index->view;
     const About &a = v.about();
@@ -105,7 +105,7 @@ learnann_status learnann_get_info(const learnann_index *index, learnann_index_in
     return give_struct(i, info);
 }
 
-learnann_status learnann_calibration(const learnann_index *index, uint32_t k, uint32_t point, uint32_t *effort, float *recall) {
+LEARNANN_API learnann_status learnann_calibration(const learnann_index *index, uint32_t k, uint32_t point, uint32_t *effort, float *recall) {
     if (!index || !effort || !recall || (k != 1 && k != 10 && k != 100)) return LEARNANN_ARGUMENT;
     for (u32 i = 0; i < index->view.calibration_points(); ++i) {
         const CalibrationPoint p = index->view.calibration(i);
@@ -117,7 +117,7 @@ learnann_status learnann_calibration(const learnann_index *index, uint32_t k, ui
     return LEARNANN_NOT_FOUND;
 }
 
-learnann_status learnann_scratch_create(const learnann_index *index, learnann_scratch **scratch, learnann_error *error) {
+LEARNANN_API learnann_status learnann_scratch_create(const learnann_index *index, learnann_scratch **scratch, learnann_error *error) {
     clear(error);
     if (scratch) *scratch = nullptr;
     if (!index || !scratch) return null_argument(error);
@@ -130,29 +130,29 @@ learnann_status learnann_scratch_create(const learnann_index *index, learnann_sc
     return LEARNANN_OK;
 }
 
-void learnann_scratch_free(learnann_scratch *scratch) {
+LEARNANN_API void learnann_scratch_free(learnann_scratch *scratch) {
     if (!scratch) return;
     const Allocator allocator = scratch->allocator;
     destroy(scratch, allocator);
 }
 
-size_t learnann_scratch_bytes(const learnann_scratch *scratch) {
+LEARNANN_API size_t learnann_scratch_bytes(const learnann_scratch *scratch) {
     return scratch ? static_cast<size_t>(sizeof *scratch - sizeof scratch->space + scratch->space.memory()) : 0;
 }
 
-learnann_status learnann_search(const learnann_index *index, learnann_scratch *scratch, const learnann_vectors *query, uint32_t k,
-                                const learnann_search_options *options, learnann_hit *hits, uint32_t *count,
-                                learnann_search_stats *stats, learnann_error *error) {
+LEARNANN_API learnann_status learnann_search(const learnann_index *index, learnann_scratch *scratch, const learnann_vectors *query, uint32_t k,
+                                             const learnann_search_options *options, learnann_hit *hits, uint32_t *count,
+                                             learnann_search_stats *stats, learnann_error *error) {
     clear(error);
     if (count) *count = 0;
     if (query && query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
     return learnann_search_interleaved(index, scratch, query, k, options, hits, count, stats, error);
 }
 
-learnann_status learnann_search_interleaved(const learnann_index *index, learnann_scratch *scratch,
-                                            const learnann_vectors *queries, uint32_t k, const learnann_search_options *options,
-                                            learnann_hit *hits, uint32_t *counts, learnann_search_stats *stats,
-                                            learnann_error *error) {
+LEARNANN_API learnann_status learnann_search_interleaved(const learnann_index *index, learnann_scratch *scratch,
+                                                         const learnann_vectors *queries, uint32_t k, const learnann_search_options *options,
+                                                         learnann_hit *hits, uint32_t *counts, learnann_search_stats *stats,
+                                                         learnann_error *error) {
     clear(error);
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
@@ -165,9 +165,9 @@ learnann_status learnann_search_interleaved(const learnann_index *index, learnan
     return finish_search(status, counts, queries, request, counted, stats);
 }
 
-learnann_status learnann_search_batch(const learnann_index *index, const learnann_vectors *queries, uint32_t k,
-                                      const learnann_search_options *options, learnann_hit *hits, uint32_t *counts,
-                                      learnann_search_stats *stats, learnann_error *error) {
+LEARNANN_API learnann_status learnann_search_batch(const learnann_index *index, const learnann_vectors *queries, uint32_t k,
+                                                   const learnann_search_options *options, learnann_hit *hits, uint32_t *counts,
+                                                   learnann_search_stats *stats, learnann_error *error) {
     clear(error);
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
@@ -179,9 +179,9 @@ learnann_status learnann_search_batch(const learnann_index *index, const learnan
     return finish_search(status, counts, queries, request, counted, stats);
 }
 
-learnann_status learnann_search_range(const learnann_index *index, learnann_scratch *scratch, const learnann_vectors *query,
-                                      float max_distance, uint32_t limit, const learnann_search_options *options,
-                                      learnann_hit *hits, uint32_t *count, learnann_search_stats *stats, learnann_error *error) {
+LEARNANN_API learnann_status learnann_search_range(const learnann_index *index, learnann_scratch *scratch, const learnann_vectors *query,
+                                                   float max_distance, uint32_t limit, const learnann_search_options *options,
+                                                   learnann_hit *hits, uint32_t *count, learnann_search_stats *stats, learnann_error *error) {
     clear(error);
     if (count) *count = 0;
     learnann_search_options o = learnann_search_options_default();
@@ -197,20 +197,20 @@ learnann_status learnann_search_range(const learnann_index *index, learnann_scra
     return finish_search(status, count, query, request, counted, stats);
 }
 
-learnann_status learnann_find(const learnann_index *index, uint64_t key, uint32_t *row) {
+LEARNANN_API learnann_status learnann_find(const learnann_index *index, uint64_t key, uint32_t *row) {
     if (!index || !row) return LEARNANN_ARGUMENT;
     *row = index->view.row_of_key(key);
     return *row == no_row ? LEARNANN_NOT_FOUND : LEARNANN_OK;
 }
 
-learnann_status learnann_key(const learnann_index *index, uint32_t row, uint64_t *key) {
+LEARNANN_API learnann_status learnann_key(const learnann_index *index, uint32_t row, uint64_t *key) {
     if (!index || !key) return LEARNANN_ARGUMENT;
     if (row >= index->view.rows()) return LEARNANN_NOT_FOUND;
     *key = index->view.key_of_row(row);
     return LEARNANN_OK;
 }
 
-learnann_status learnann_fetch(const learnann_index *index, uint64_t key, float *out, uint32_t dim) {
+LEARNANN_API learnann_status learnann_fetch(const learnann_index *index, uint64_t key, float *out, uint32_t dim) {
     if (!index || !out || dim != index->view.about().dim) return LEARNANN_ARGUMENT;
     const FileView &v = index->view;
     if (!v.has_exact()) return LEARNANN_UNSUPPORTED;

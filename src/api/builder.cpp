@@ -48,20 +48,20 @@ LEARNANN_END
 namespace learnann {
 extern "C" {
 
-learnann_status learnann_verify(const learnann_index *index, learnann_error *error) {
+LEARNANN_API learnann_status learnann_verify(const learnann_index *index, learnann_error *error) {
     clear(error);
     if (!index) return fail(error, LEARNANN_ARGUMENT, "the index is NULL");
     return verify_file(index->view, index->allocator, error);
 }
 
-uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options) {
+LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options) {
     learnann_build_options o;
     if (rows == 0 || rows >= no_row || dim == 0 || dim > max_dim) return 0;
     return take_build_options(options, o, nullptr) == LEARNANN_OK ? build_bytes(rows, dim, o) : 0;
 }
 
-learnann_status learnann_builder_create(const learnann_build_options *options, learnann_builder **builder,
-                                        learnann_error *error) {
+LEARNANN_API learnann_status learnann_builder_create(const learnann_build_options *options, learnann_builder **builder,
+                                                     learnann_error *error) {
     clear(error);
     if (!builder) return fail(error, LEARNANN_ARGUMENT, "there is no place for the builder");
     *builder = nullptr;
@@ -73,14 +73,14 @@ learnann_status learnann_builder_create(const learnann_build_options *options, l
     return *builder ? LEARNANN_OK : fail_nomem(error, sizeof(learnann_builder));
 }
 
-void learnann_builder_free(learnann_builder *builder) {
+LEARNANN_API void learnann_builder_free(learnann_builder *builder) {
     if (!builder) return;
     const Allocator allocator = builder->pipeline.allocator();
     destroy(builder, allocator);
 }
 
-learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows, const uint64_t *keys,
-                                     learnann_error *error) {
+LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows, const uint64_t *keys,
+                                                  learnann_error *error) {
     clear(error);
     if (!builder) return fail(error, LEARNANN_ARGUMENT, "the builder is NULL");
     builder->pipeline.forget();
@@ -99,8 +99,8 @@ learnann_status learnann_builder_run(learnann_builder *builder, const learnann_v
     return status;
 }
 
-learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index, const learnann_vectors *queries,
-                                       learnann_error *error) {
+LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, const learnann_index *index, const learnann_vectors *queries,
+                                                    learnann_error *error) {
     clear(error);
     if (builder) builder->pipeline.forget();
     if (!builder || !index) return null_argument(error);
@@ -113,7 +113,7 @@ learnann_status learnann_builder_train(learnann_builder *builder, const learnann
     return status;
 }
 
-learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error) {
+LEARNANN_API learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error) {
     clear(error);
     if (!builder || !path) return null_argument(error);
     if (!*path) return fail(error, LEARNANN_ARGUMENT, "the path is empty");
@@ -121,11 +121,11 @@ learnann_status learnann_builder_save(learnann_builder *builder, const char *pat
     return save_file(builder->pipeline.writer(), path, builder->pipeline.allocator(), error);
 }
 
-uint64_t learnann_builder_bytes(const learnann_builder *builder) {
+LEARNANN_API uint64_t learnann_builder_bytes(const learnann_builder *builder) {
     return builder ? builder->pipeline.writer().file_bytes() : 0;
 }
 
-learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size, learnann_error *error) {
+LEARNANN_API learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size, learnann_error *error) {
     clear(error);
     if (!builder || !buffer) return null_argument(error);
     if (builder->pipeline.writer().empty()) return nothing_built(error);
@@ -134,7 +134,7 @@ learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, 
     return save_memory(builder->pipeline.writer(), buffer, error);
 }
 
-learnann_status learnann_builder_report(const learnann_builder *builder, learnann_build_report *report) {
+LEARNANN_API learnann_status learnann_builder_report(const learnann_builder *builder, learnann_build_report *report) {
     if (!builder || !report) return LEARNANN_ARGUMENT;
     return give_struct(builder->pipeline.report(), report);
 }

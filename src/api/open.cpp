@@ -72,16 +72,16 @@ LEARNANN_END
 namespace learnann {
 extern "C" {
 
-learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
-                              learnann_error *error) {
+LEARNANN_API learnann_status learnann_open(const char *path, const learnann_open_options *options, learnann_index **index,
+                                           learnann_error *error) {
     clear(error);
     if (index) *index = nullptr;
     if (!path || !index) return null_argument(error);
     return open_index(path, nullptr, 0, options, index, error);
 }
 
-learnann_status learnann_open_memory(const void *bytes, size_t size, const learnann_open_options *options,
-                                     learnann_index **index, learnann_error *error) {
+LEARNANN_API learnann_status learnann_open_memory(const void *bytes, size_t size, const learnann_open_options *options,
+                                                  learnann_index **index, learnann_error *error) {
     clear(error);
     if (index) *index = nullptr;
     if (!index || (!bytes && size > 0)) return null_argument(error);
@@ -90,7 +90,7 @@ learnann_status learnann_open_memory(const void *bytes, size_t size, const learn
     return open_index(nullptr, bytes, size, options, index, error);
 }
 
-void learnann_close(learnann_index *index) {
+LEARNANN_API void learnann_close(learnann_index *index) {
     if (!index) return;
     const Allocator allocator = index->allocator;
     destroy(index, allocator);
