@@ -51,12 +51,28 @@ inline u32 next_save() {
 // A name may be taken: by a process of that number that was killed, or one that runs in another container. So many are tried.
 constexpr u32 most_names = 1000;
 
+// How much of a path says which folder, with the separator behind it.
+inline size_t folder_length(const char *path) {
+    size_t length = 0;
+    for (size_t i = 0; path[i]; ++i) {
+        bool separator = path[i] == '/';
+#ifdef _WIN32
+        separator = separator || path[i] == '\\' || path[i] == ':';
+#endif
+        if (separator) length = i + 1;
+    }
+    return length;
+}
+
+// In the path's folder, by a name of its own: one that ends the file's could be longer than the system allows.
 inline Status temporary_name(const char *path, u64 process, Array<char> &name, Array<char> &copy, learnann_error *error) {
-    const size_t length = std::strlen(path);
-    LEARNANN_RETURN_IF(name.allocate(length + 48, error));
+    constexpr size_t own = 48;
+    const size_t length = std::strlen(path), folder = folder_length(path);
+    LEARNANN_RETURN_IF(name.allocate(folder + own, error));
     LEARNANN_RETURN_IF(copy.allocate(length + 1, error));
     std::memcpy(copy.data(), path, length + 1);
-    std::snprintf(name.data(), name.size(), "%s.%llx-%x.tmp", path, static_cast<unsigned long long>(process), next_save());
+    std::memcpy(name.data(), path, folder);
+    std::snprintf(name.data() + folder, own, "learnann-%llx-%x.tmp", static_cast<unsigned long long>(process), next_save());
     return LEARNANN_OK;
 }
 

@@ -147,6 +147,23 @@ TEST_CASE("saves that fail leave the old file and no temporary") {
 #endif
 
 #if HAVE_POSIX
+TEST_CASE("a name as long as the system allows can be saved to") {
+    const Folder folder;
+    const Built built(clustered(100, 5, LEARNANN_F32, 76));
+    const long most = ::pathconf(folder.path.c_str(), _PC_NAME_MAX);
+    REQUIRE(most > 0);
+    for (long length = most - 40; length <= most; ++length) {
+        const std::string path = folder.file(std::string(static_cast<size_t>(length), 'n').c_str());
+        CAPTURE(length);
+        CHECK(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
+        CHECK(status_of(path) == LEARNANN_OK);
+        CHECK(folder.names().size() == 1);      // no temporary
+        CHECK(::unlink(path.c_str()) == 0);
+    }
+}
+#endif
+
+#if HAVE_POSIX
 // What a mapped file can't give where another process may truncate it: there a page that is gone raises SIGBUS.
 TEST_CASE("a file truncated by another process, opened as a copy: a status, and an open index goes on") {
     const Folder folder;

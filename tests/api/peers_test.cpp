@@ -310,10 +310,10 @@ TEST_CASE("a temporary that a killed process left, or one of another container, 
     const Folder folder;
     const Built built(plain_rows());
     const std::string path = folder.file("index.la");
-    char name[32];
+    char name[48];
     for (uint32_t i = 0; i < 6000; i += 2) {    // every second name that this process may try
-        std::snprintf(name, sizeof name, ".%llx-%x.tmp", static_cast<unsigned long long>(::getpid()), i);
-        write_file(path + name, "left", 4);
+        std::snprintf(name, sizeof name, "learnann-%llx-%x.tmp", static_cast<unsigned long long>(::getpid()), i);
+        write_file(folder.file(name), "left", 4);
     }
     for (uint32_t i = 0; i < 2; ++i) CHECK(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
     CHECK(folder.names().size() == 3001);
