@@ -545,7 +545,8 @@ LEARNANN_API uint64_t learnann_builder_bytes(const learnann_builder *builder);
 LEARNANN_API learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size,
                                                     learnann_error *error);
 
-/* What the last run did. Fills as much as report->struct_size allows. OK, ARGUMENT. */
+/* What the last run did: of one that failed, as far as it came; zeroes where it was refused for its arguments, or there was none.
+ * Fills as much as report->struct_size allows. OK, ARGUMENT. */
 LEARNANN_API learnann_status learnann_builder_report(const learnann_builder *builder, learnann_build_report *report);
 
 #endif /* LEARNANN_READ_ONLY */

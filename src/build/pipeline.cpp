@@ -36,7 +36,6 @@ Status Pipeline::begin(const char *phase) {
 
 void Pipeline::start() {
     forget();
-    report_ = learnann_build_report_default();
     report_.threads = thread_count(options_);
     calibration_ = Calibration{};
     fitted_to_all_ = false;

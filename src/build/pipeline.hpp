@@ -35,8 +35,11 @@ public:
     // Learns from queries what an index can learn with its rows as they are (train.cpp). Both are borrowed as long as the writer
     // is in use.
     Status train(const FileView &view, const learnann_vectors &queries, learnann_error *error);
-    // What was built before: its rows may be gone.
-    void forget() { writer_.clear(); }
+    // What was built before, and the report of it: its rows may be gone.
+    void forget() {
+        writer_.clear();
+        report_ = learnann_build_report_default();
+    }
     const FileWriter &writer() const { return writer_; }
     const learnann_build_report &report() const { return report_; }
     const Allocator &allocator() const { return allocator_; }

@@ -98,6 +98,30 @@ TEST_CASE("a builder runs again, writes again and reports") {
     learnann_builder_free(builder);
 }
 
+TEST_CASE("a run that is refused leaves no report of the one before") {
+    const Rows rows = clustered(600, 5, LEARNANN_F32, 63);
+    const Rows nothing(0, 5, LEARNANN_F32);
+    const learnann_vectors view = rows.view(), none = nothing.view();
+    const Index index(rows, build_options());
+    const learnann_build_options options = build_options();
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    for (const bool training : {false, true}) {
+        CAPTURE(training);
+        learnann_build_report report = learnann_build_report_default();
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_builder_report(builder, &report) == LEARNANN_OK);
+        CHECK(report.rows == rows.count);
+        CHECK((training ? learnann_builder_train(builder, index.handle, nullptr, nullptr) : learnann_builder_run(builder, &none, nullptr, nullptr)) == LEARNANN_ARGUMENT);
+        REQUIRE(learnann_builder_report(builder, &report) == LEARNANN_OK);
+        CHECK(report.rows == 0);
+        CHECK(report.file_bytes == 0);
+        CHECK(report.phase_count == 0);
+        CHECK(report.seconds == 0);
+    }
+    learnann_builder_free(builder);
+}
+
 TEST_CASE("rows of many local dimensions get twice the edges, if they fit the memory") {
     const uint32_t n = 1500, dim = 120;
     Rows hard(n, dim, LEARNANN_F32), hard_and_long(n, dim, LEARNANN_F32);
