@@ -434,8 +434,9 @@ typedef struct learnann_build_options {
                                      * 1,500 and more teach the graph, as learnann_builder_train does. Struct and vectors are
                                      * borrowed until the builder is freed */
     const learnann_allocator *allocator;
-    /* Called now and then from the thread that builds; `done` goes from 0 to 1 within each phase, whose name is a static
-     * string. Non-zero cancels. */
+    /* Called now and then from the thread that builds. `phase`, a static string, names what is being done. Of each phase the first
+     * call says 0 and the last one 1, and between them `done` never falls; how fast it grows is an estimate. A phase may come
+     * again after others, and starts anew then. Non-zero cancels: it is not called again, nor after any other failure. */
     int (*progress)(void *context, const char *phase, double done);
     void *progress_context;
     uint32_t rows_mapped;           /* 1: the rows lie in a read-only mapping of a file. They are requested ahead, and their pages given

@@ -47,7 +47,9 @@ public:
 private:
     // pipeline.cpp
     void start();
-    Status begin(const char *phase);    // ends the phase before; NULL after the last
+    Status begin(const char *phase);    // ends the phase before
+    Status end_phase();
+    Status end();                       // of the last phase, and of all
     Status check_memory(u64 needed, const char *message, learnann_error *error) const;
     Status check_rows(learnann_error *error);
     Status measure_rows(learnann_error *error);
@@ -129,7 +131,7 @@ private:
     u32 given_degree_;
     Allocator allocator_;
     learnann_build_report report_{};
-    const char *phase_ = nullptr;
+    mutable Phase phase_;       // which those who tell the progress, and change nothing else, move on
     double start_ = 0, phase_start_ = 0;
 
     Rows rows_;

@@ -68,7 +68,7 @@ Status Pipeline::train(const FileView &view, const learnann_vectors &queries, le
     LEARNANN_RETURN_IF(teach(queries, error));
     LEARNANN_RETURN_IF(lay_out(error));
     collect_trained(view);
-    return begin(nullptr);
+    return end();
 }
 
 void Pipeline::collect_trained(const FileView &view) {

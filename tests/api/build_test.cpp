@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #ifndef _WIN32
@@ -307,21 +308,54 @@ TEST_CASE("progress is told, and a cancel at any call ends the build and leaves 
         const int64_t calls = watch.calls;
         CHECK(calls >= 5);
         CHECK(watch.phases.size() >= 4);
-        CHECK(watch.sane);
+        CHECK(watch.whole());
+        CHECK(watch.ones <= static_cast<int64_t>(2 * watch.phases.size()));     // and a phase is not at its end long before it ends
         CHECK(bytes_of(builder) == expected);
         for (int64_t at = 0; at < calls; at += at < 40 ? 1 : 7) {
-            watch.calls = 0;
-            watch.cancel_at = at;
+            watch.again(at);
             learnann_error error{};
             CHECK(learnann_builder_run(builder, &view, nullptr, &error) == LEARNANN_CANCELLED);
             CHECK(error.status == LEARNANN_CANCELLED);
             CHECK(watch.calls == at + 1);
+            CHECK(watch.sane);
             CHECK(learnann_builder_bytes(builder) == 0);
         }
-        watch.cancel_at = -1;
+        watch.again(-1);
         REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
         CHECK(bytes_of(builder) == expected);
         learnann_builder_free(builder);
+    }
+}
+
+TEST_CASE("progress: each phase goes from 0 to 1 and never back, whatever is built") {
+    const Rows few = clustered(1100, 6, LEARNANN_F32, 57), wide = clustered(2500, 300, LEARNANN_U8, 59),
+               log = clustered(1600, 6, LEARNANN_F32, 58);
+    Rows single(1000, 1000, LEARNANN_U8);       // a space that knows all but a few of these is fitted anew, and the graph built twice
+    for (uint64_t i = 0; i < single.count; ++i) single.set(i, static_cast<uint32_t>(i), 1);
+    const learnann_vectors queries = log.view();
+    struct {
+        const Rows &rows;
+        learnann_metric metric;
+        learnann_spectral spectral = LEARNANN_SPECTRAL_AUTO;
+        const learnann_vectors *queries = nullptr;
+        uint32_t code_bytes = 0;
+    } const cases[] = {{few, LEARNANN_L2}, {few, LEARNANN_IP}, {few, LEARNANN_COS, LEARNANN_SPECTRAL_AUTO, &queries},
+                       {few, LEARNANN_IP, LEARNANN_SPECTRAL_AUTO, &queries}, {wide, LEARNANN_L2, LEARNANN_SPECTRAL_LEARNED, nullptr, 32},
+                       {wide, LEARNANN_IP}, {single, LEARNANN_L2, LEARNANN_SPECTRAL_AUTO, nullptr, 64}};
+    for (const auto &c : cases) {
+        CAPTURE(c.rows.dim);
+        CAPTURE(c.metric);
+        Watch watch;
+        learnann_build_options options = build_options(c.metric);
+        options.progress = Watch::call;
+        options.progress_context = &watch;
+        options.spectral = c.spectral;
+        options.queries = c.queries;
+        options.code_bytes = c.code_bytes;
+        Memory file;
+        REQUIRE(build(c.rows, options, nullptr, file) == LEARNANN_OK);
+        CHECK(watch.whole());
+        CHECK(std::count(watch.phases.begin(), watch.phases.end(), "graph") == (&c.rows == &single ? 2 : 1));
     }
 }
 

@@ -1,6 +1,6 @@
 // train_test.cpp: what learning from queries promises: less work for such queries, everything else as it was, the same bytes on any
 // number of threads, and errors that say why.
-#include "testdata.hpp"
+#include "watchedbuild.hpp"
 
 #include <doctest/doctest.h>
 
@@ -259,13 +259,7 @@ TEST_CASE("what can't be trained says why, and the builder works on") {
 TEST_CASE("training ends in order when it is cancelled") {
     const Rows rows = items(1500, 8, 18), log = users(1400, 8, 19);
     const Index index(rows, build_options(LEARNANN_IP));
-    struct Watch {
-        int64_t calls = 0, cancel_at = -1;
-        static int call(void *self, const char *, double done) {
-            Watch &w = *static_cast<Watch *>(self);
-            return w.calls++ == w.cancel_at || done < 0 || done > 1;
-        }
-    } watch;
+    Watch watch;
     learnann_build_options options = build_options();
     options.progress = Watch::call;
     options.progress_context = &watch;
@@ -273,9 +267,12 @@ TEST_CASE("training ends in order when it is cancelled") {
     REQUIRE(watched.train(index, log) == LEARNANN_OK);
     const int64_t calls = watch.calls;
     CHECK(calls > 8);
+    CHECK(watch.whole());
     for (int64_t at = 0; at < calls; ++at) {
-        watch = Watch{0, at};
+        watch.again(at);
         CHECK(watched.train(index, log) == LEARNANN_CANCELLED);
+        CHECK(watch.calls == at + 1);
+        CHECK(watch.sane);
         CHECK(learnann_builder_bytes(watched.handle) == 0);
     }
 }
