@@ -29,7 +29,7 @@ u64 space_bytes(u64 rows, u32 dim, const learnann_build_options &options) {
 u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 record = larger(o.code_bytes, graph_code_bytes), degree = degree_of(o);
     const u64 lists = edge_capacity(o) * 4ull + 2, threads = thread_count(o);
-    const u64 held_out = smaller<u64>(rows, Holdout::most);
+    const u64 held_out = smaller<u64>(o.queries ? o.queries->count : rows, Holdout::most);
     // What the phases hold that hold most, besides the norms, both orders of the rows and what is held out.
     const u64 sample = smaller<u64>(rows, pca_sample(dim));
     const u64 block = smaller<u64>(larger<u64>(most_code_dims(static_cast<u32>(record), dim), learning_dims) + 16, dim);     // of directions
@@ -42,7 +42,8 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 linked = graph + batch + rows * larger<u64>(insertion_bytes + angular, angular ? 0 : 4 + degree * 4 + 2);
     const u64 unheld = linked_whole(o) || o.metric == LEARNANN_IP ? lists : 0;     // the graph without what is held out
     const u64 taught = o.queries && adaptive(o) ? lists + teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
-    const u64 calibrated = graph + rows * (4 + taught + unheld) + held_out * calibration_bytes;
+    const u64 lessons = o.queries && adaptive(o) ? smaller<u64>(o.queries->count, Teacher::most_lessons) * lesson_bytes : 0;
+    const u64 calibrated = graph + rows * (4 + taught + unheld) + lessons + held_out * calibration_bytes;
     const u64 laid_out = graph + rows * (14 + degree * IdList::bits_for(static_cast<u32>(rows)) * 5 / 32);
     const u64 most = larger(larger(larger(coded, arranged), linked), larger(calibrated, laid_out));
     const u64 in_memory = o.rows_mapped ? 2 * Rows::window + threads * Rows::together * (dim * 4ull + Rows::around / 4) : 0;

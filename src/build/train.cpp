@@ -11,7 +11,7 @@ inline u32 taught_capacity(const About &a) { return clamp(a.max_degree + 16, 48u
 inline u64 train_bytes(const About &a, u64 queries, u32 threads) {
     const u64 a_row = a.record_bytes + taught_capacity(a) * 4ull + 2 + 4 + teacher_bytes_a_row(taught_capacity(a), threads);
     const u64 held_out = smaller<u64>(queries, Holdout::most) * (a.dim * 5ull + calibration_bytes);
-    return a.rows * a_row + smaller<u64>(queries, Teacher::most_lessons) * 600 + held_out + (12u << 20);
+    return a.rows * a_row + smaller<u64>(queries, Teacher::most_lessons) * lesson_bytes + held_out + (12u << 20);
 }
 
 Status Pipeline::load_edges(const FileView &view, learnann_error *error) {

@@ -471,21 +471,6 @@ TEST_CASE("rows in a mapped file: the same bytes as from memory, and no other me
 }
 #endif
 
-// Live bytes of a build, at their highest.
-struct PeakAllocator {
-    int64_t live = 0, peak = 0;
-    static void *allocate(void *context, size_t bytes) {
-        auto &self = *static_cast<PeakAllocator *>(context);
-        self.live += static_cast<int64_t>(bytes);
-        self.peak = std::max(self.peak, self.live);
-        return std::malloc(bytes);
-    }
-    static void release(void *context, void *memory, size_t bytes) {
-        static_cast<PeakAllocator *>(context)->live -= static_cast<int64_t>(bytes);
-        std::free(memory);
-    }
-};
-
 TEST_CASE("learnann_build_bytes covers what a build takes") {
     if (SANITIZED) return;      // bytes are the same there
     const uint64_t many = 20000;
@@ -506,7 +491,7 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
     for (const auto &c : cases) {
         CAPTURE(c.rows);
         PeakAllocator peak;
-        const learnann_allocator hooks{PeakAllocator::allocate, PeakAllocator::release, &peak};
+        const learnann_allocator hooks = peak.hooks();
         const Rows rows = clustered(c.rows, c.dim, LEARNANN_U8, 59);
         learnann_build_options options = build_options(c.metric);
         options.allocator = &hooks;
@@ -517,6 +502,36 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
         CHECK(peak.live == 0);
         CHECK(static_cast<uint64_t>(peak.peak) <= learnann_build_bytes(c.rows, c.dim, &options));
+    }
+}
+
+TEST_CASE("learnann_build_bytes covers what queries take") {
+    if (SANITIZED) return;
+    struct {
+        uint64_t rows;
+        uint32_t dim, threads;
+        uint64_t queries = 0;
+        learnann_metric metric = LEARNANN_L2;
+        learnann_graph graph = LEARNANN_GRAPH_AUTO;
+    } const cases[] = {{1, 16, 1, 1500}, {30, 16, 2, 1500}, {200, 16, 1, 1500, LEARNANN_IP}};
+    for (const auto &c : cases) {
+        CAPTURE(c.rows);
+        CAPTURE(c.dim);
+        CAPTURE(c.threads);
+        PeakAllocator peak;
+        const learnann_allocator hooks = peak.hooks();
+        const Rows rows = clustered(c.rows, c.dim, LEARNANN_U8, 59), log = clustered(c.queries, c.dim, LEARNANN_U8, 58);
+        const learnann_vectors queries = log.view();
+        learnann_build_options options = build_options(c.metric);
+        options.allocator = &hooks;
+        options.threads = c.threads;
+        options.graph = c.graph;
+        options.code_bytes = 128;
+        if (c.queries) options.queries = &queries;
+        options.memory_limit = learnann_build_bytes(c.rows, c.dim, &options);
+        Memory file;
+        REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
+        CHECK(static_cast<uint64_t>(peak.peak) <= options.memory_limit);
     }
 }
 
