@@ -505,7 +505,7 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
     }
 }
 
-TEST_CASE("learnann_build_bytes covers what queries take") {
+TEST_CASE("learnann_build_bytes covers what threads take, and queries") {
     if (SANITIZED) return;
     struct {
         uint64_t rows;
@@ -513,7 +513,8 @@ TEST_CASE("learnann_build_bytes covers what queries take") {
         uint64_t queries = 0;
         learnann_metric metric = LEARNANN_L2;
         learnann_graph graph = LEARNANN_GRAPH_AUTO;
-    } const cases[] = {{1, 16, 1, 1500}, {30, 16, 2, 1500}, {200, 16, 1, 1500, LEARNANN_IP}};
+    } const cases[] = {{12000, 16, 16}, {6000, 16, 64}, {2000, 1000, 64}, {1, 16, 1, 1500}, {30, 16, 2, 1500}, {200, 16, 64, 1500, LEARNANN_IP},
+                       {40, 20000, 64, 20}, {200, 8000, 64, 20, LEARNANN_IP, LEARNANN_GRAPH_KNN}, {1100, 16, 64, 0, LEARNANN_L2, LEARNANN_GRAPH_NSW}};
     for (const auto &c : cases) {
         CAPTURE(c.rows);
         CAPTURE(c.dim);
@@ -532,6 +533,13 @@ TEST_CASE("learnann_build_bytes covers what queries take") {
         Memory file;
         REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
         CHECK(static_cast<uint64_t>(peak.peak) <= options.memory_limit);
+    }
+    // Half a kilobyte a row, as README says, and few rows need no table of what walks have seen.
+    learnann_build_options options = build_options();
+    for (const uint32_t threads : {1u, 2u}) {
+        options.threads = threads;
+        CHECK(learnann_build_bytes(1000000, 128, &options) < 550000000);
+        CHECK(learnann_build_bytes(100, 128, &options) < 12000000);
     }
 }
 

@@ -210,6 +210,27 @@ TEST_CASE("tiny indexes can be trained") {
     }
 }
 
+TEST_CASE("training takes no more memory than it says beforehand, on any number of threads") {
+    if (SANITIZED) return;      // bytes are the same there
+    const Rows rows = items(1500, 16, 22), log = users(1600, 16, 23);
+    const Index index(rows, build_options(LEARNANN_IP));
+    for (const uint32_t threads : {1u, 16u, 64u}) {
+        CAPTURE(threads);
+        PeakAllocator peak;
+        const learnann_allocator hooks = peak.hooks();
+        learnann_build_options options = build_options();
+        options.threads = threads;
+        options.allocator = &hooks;
+        options.memory_limit = 1;
+        Builder refused(options);
+        REQUIRE(refused.train(index, log) == LEARNANN_NOMEM);
+        options.memory_limit = refused.error.needed;
+        Builder builder(options);
+        REQUIRE(builder.train(index, log) == LEARNANN_OK);
+        CHECK(static_cast<uint64_t>(peak.peak) <= options.memory_limit);
+    }
+}
+
 TEST_CASE("what can't be trained says why, and the builder works on") {
     const Rows rows = items(2500, 8, 16), log = users(2000, 8, 17);
     const Index index(rows, build_options(LEARNANN_IP));
