@@ -442,8 +442,9 @@ typedef struct learnann_build_options {
                                      * 1,500 and more teach the graph, as learnann_builder_train does. Struct and vectors are
                                      * borrowed until the builder is freed */
     const learnann_allocator *allocator;
-    /* Called now and then from the thread that builds; `done` goes from 0 to 1 within each phase, whose name is a static
-     * string. Non-zero cancels. */
+    /* Called now and then from the thread that builds. `phase`, a static string, names what is being done. Of each phase the first
+     * call says 0 and the last one 1, and between them `done` never falls; how fast it grows is an estimate. A phase may come
+     * again after others, and starts anew then. Non-zero cancels: it is not called again, nor after any other failure. */
     int (*progress)(void *context, const char *phase, double done);
     void *progress_context;
     uint32_t rows_mapped;           /* 1: the rows lie in a read-only mapping of a file. They are requested ahead, and their pages given
@@ -505,9 +506,9 @@ static inline learnann_build_report learnann_build_report_default(void) {
 }
 
 /* Peak memory of learnann_builder_run in bytes, without the rows themselves (with rows_mapped: with what is resident of them); 0 for
- * bad arguments. It assumes 128 for code_bytes 0, and 32 (inner product: 48) for degree 0. If the rows turn out to want wider
- * records or more edges than memory_limit has room for, the build ends with NOMEM before the graph. The file's bytes don't depend
- * on the limit. */
+ * bad arguments. Each thread adds 1.2 MB, or some 100 * dim where that is more, but its stack does not count. It assumes 128 for
+ * code_bytes 0, and 32 (inner product: 48) for degree 0. If the rows turn out to want wider records or more edges than memory_limit
+ * has room for, the build ends with NOMEM before the graph. The file's bytes don't depend on the limit. */
 LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
 
 /* OK, ARGUMENT (an option out of range), UNSUPPORTED (a graph of no kind known), NOMEM. options may be NULL and are copied; what they point to is borrowed until the
@@ -538,6 +539,10 @@ LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, c
 
 /* Writes the index to `path`: a temporary file beside it, fsync, rename, fsync of the folder. A reader sees the old file or
  * the new one, never a part; on failure the old file is untouched and the temporary is removed. May be called again.
+ * A file that is replaced leaves the new one its permissions (not its access control list) and, where the system allows, its
+ * owner and group; at no time can anybody else read the new one who could not read the old. Where `path` is a symbolic link, it
+ * stays, and the file that it leads to is replaced; if it leads to none: IO. (Windows knows none of this: the new file has the
+ * permissions of its folder, and takes the place of a link. WASI: no permissions, and a link is IO.)
  * Windows replaces no file that is open somewhere (IO): close it first, or open with LEARNANN_OPEN_COPY.
  * OK; ARGUMENT (nothing was built); IO; NOMEM. */
 LEARNANN_API learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error);
@@ -549,7 +554,8 @@ LEARNANN_API uint64_t learnann_builder_bytes(const learnann_builder *builder);
 LEARNANN_API learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size,
                                                     learnann_error *error);
 
-/* What the last run did. Fills as much as report->struct_size allows. OK, ARGUMENT. */
+/* What the last run did: of one that failed, as far as it came; zeroes where it was refused for its arguments, or there was none.
+ * Fills as much as report->struct_size allows. OK, ARGUMENT. */
 LEARNANN_API learnann_status learnann_builder_report(const learnann_builder *builder, learnann_build_report *report);
 
 #endif /* LEARNANN_READ_ONLY */

@@ -37,6 +37,7 @@ each() {
     [ $fault = memory ] && at=2     # the first is the C++ library's reserve for exceptions: without it none can be thrown
     for (( ; at < 5000; at += step)); do
         cp "$T/old.la" "$F"
+        chmod 640 "$F"
         rm -f "$T/seen"
         FAULT=$fault FAULT_AT=$at FAULT_SEEN=$T/seen LD_PRELOAD=$T/faults.so "$@" >"$T/out" 2>"$T/err"
         code=$?
@@ -44,6 +45,7 @@ each() {
         tried=$((tried + 1)) points=$((points + 1))
         whole "$fault $at of $2" "$new"
         [ "$(ls -A "$T/at")" = index.la ] || wrong "$fault $at: $(ls -A "$T/at") is left"
+        [ "$(ls -l "$F" | cut -c 1-10)" = -rw-r----- ] || wrong "$fault $at of $2: other permissions"
         [ $code = 0 ] && [ "$may_go_on" = no ] && wrong "$fault $at of $2: succeeded"
         [ $code = 0 ] && [ "$may_go_on" = yes ] && ! cmp -s "$F" "$new" && wrong "$fault $at of $2: succeeded without the new index"
         [ $code -gt 1 ] && wrong "$fault $at of $2: exit $code"
@@ -56,7 +58,7 @@ each() {
 }
 build=("$L" build "$T/new.u8bin" -o "$F" --threads 1)
 train=("$L" train "$F" --queries "$T/new.u8bin" --threads 1)
-for fault in open write fsync rename mmap; do
+for fault in open chmod write fsync rename mmap; do
     may_go_on=no
     [ $fault = fsync ] && may_go_on=yes     # a folder that can't be flushed is not the file's failure: the second fsync
     each $fault 1 $may_go_on "$T/new.la" "${build[@]}"

@@ -255,6 +255,24 @@ struct CountingAllocator {
     }
 };
 
+// Live bytes, and how many they were at most. Threads may share it.
+struct PeakAllocator {
+    std::atomic<int64_t> live{0}, peak{0};
+
+    static void *allocate(void *context, size_t bytes) {
+        auto &self = *static_cast<PeakAllocator *>(context);
+        const int64_t now = self.live += static_cast<int64_t>(bytes);
+        int64_t before = self.peak;
+        while (before < now && !self.peak.compare_exchange_weak(before, now)) {}
+        return std::malloc(bytes);
+    }
+    static void release(void *context, void *memory, size_t bytes) {
+        static_cast<PeakAllocator *>(context)->live -= static_cast<int64_t>(bytes);
+        std::free(memory);
+    }
+    learnann_allocator hooks() { return learnann_allocator{allocate, release, this}; }
+};
+
 // ---- indexes ----
 
 // Kinds of exact rows that refine codes: the fewest bits last.

@@ -14,19 +14,30 @@ namespace testdata {
 struct Watch {
     int64_t calls = 0;
     int64_t cancel_at = -1;
-    bool sane = true;
+    bool sane = true;           // each phase goes from 0 to 1, and never back
+    double done = 1;
+    int64_t ones = 0;
     std::string phase;
     std::vector<std::string> phases;
 
     static int call(void *context, const char *phase, double done) {
         Watch &w = *static_cast<Watch *>(context);
         w.sane = w.sane && phase && *phase && done >= 0 && done <= 1;
+        w.sane = w.sane && (w.phase == phase ? done >= w.done : done == 0 && w.done == 1);
+        w.done = done;
+        w.ones += done == 1;
         if (phase && w.phase != phase) {
             w.phase = phase;
             w.phases.push_back(phase);
         }
         return w.calls++ == w.cancel_at;
     }
+    // Another run begins, to be cancelled at that call.
+    void again(int64_t cancel) {
+        *this = Watch{};
+        cancel_at = cancel;
+    }
+    bool whole() const { return sane && done == 1; }
 };
 
 // The file that was built.

@@ -14,6 +14,7 @@
 #undef far
 #else
 #include <cerrno>
+#include <climits>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -51,12 +52,28 @@ inline u32 next_save() {
 // A name may be taken: by a process of that number that was killed, or one that runs in another container. So many are tried.
 constexpr u32 most_names = 1000;
 
+// How much of a path says which folder, with the separator behind it.
+inline size_t folder_length(const char *path) {
+    size_t length = 0;
+    for (size_t i = 0; path[i]; ++i) {
+        bool separator = path[i] == '/';
+#ifdef _WIN32
+        separator = separator || path[i] == '\\' || path[i] == ':';
+#endif
+        if (separator) length = i + 1;
+    }
+    return length;
+}
+
+// In the path's folder, by a name of its own: one that ends the file's could be longer than the system allows.
 inline Status temporary_name(const char *path, u64 process, Array<char> &name, Array<char> &copy, learnann_error *error) {
-    const size_t length = std::strlen(path);
-    LEARNANN_RETURN_IF(name.allocate(length + 48, error));
+    constexpr size_t own = 48;
+    const size_t length = std::strlen(path), folder = folder_length(path);
+    LEARNANN_RETURN_IF(name.allocate(folder + own, error));
     LEARNANN_RETURN_IF(copy.allocate(length + 1, error));
     std::memcpy(copy.data(), path, length + 1);
-    std::snprintf(name.data(), name.size(), "%s.%llx-%x.tmp", path, static_cast<unsigned long long>(process), next_save());
+    std::memcpy(name.data(), path, folder);
+    std::snprintf(name.data() + folder, own, "learnann-%llx-%x.tmp", static_cast<unsigned long long>(process), next_save());
     return LEARNANN_OK;
 }
 
@@ -266,6 +283,11 @@ void prefer_large_pages(void *, size_t) {}
 u32 core_count() { return 1; }
 void run_threads(u32, void (*work)(void *, u32), void *context) { work(context, 0); }
 
+// Links can't be resolved, so they stay what they are: no regular files. Permissions there are none.
+constexpr size_t longest_path = 1;
+inline Status follow_link(const char *, char *, struct stat &, learnann_error *) { return LEARNANN_OK; }
+inline bool take_permissions(int, const struct stat &) { return true; }
+
 #else
 
 inline u64 process_number() { return static_cast<u64>(::getpid()); }
@@ -344,6 +366,33 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
     for (u32 i = 0; i < running; ++i) ::pthread_join(handles[i], nullptr);
 }
 
+constexpr size_t longest_path = PATH_MAX;
+
+// Where a symbolic link leads to, and about the file there. stat() knows whether the system lets us follow it (not everybody's link in
+// /tmp), realpath() does not: so both must come to the same file.
+inline Status follow_link(const char *link, char *target, struct stat &about, learnann_error *error) {
+    if (::stat(link, &about) != 0) return fail_io(error, "the path is a symbolic link that can't be followed to a file");
+    struct stat there;
+    if (!::realpath(link, target) || ::stat(target, &there) != 0) return fail_io(error, "the path's symbolic link can't be resolved");
+    if (there.st_dev == about.st_dev && there.st_ino == about.st_ino) return LEARNANN_OK;
+    errno = EAGAIN;
+    return fail_io(error, "the path's symbolic link was changed meanwhile");
+}
+
+// Those of the file that is replaced, for the new one, which nobody but us may read until then; and its owner and group. Where the
+// group can't be kept, others are in it: then group and all others get what both had.
+inline bool take_permissions(int file, const struct stat &old) {
+    struct stat fresh;
+    if (::fstat(file, &fresh) != 0) return false;
+    u32 mode = old.st_mode & 0777;
+    const bool ours = old.st_uid == fresh.st_uid && old.st_gid == fresh.st_gid;
+    if (!ours && ::fchown(file, old.st_uid, old.st_gid) != 0 && ::fchown(file, static_cast<uid_t>(-1), old.st_gid) != 0) {
+        const u32 both = mode & mode >> 3 & 7;
+        mode = (mode & 0700) | both << 3 | both;
+    }
+    return (fresh.st_mode & 0777) == mode || ::fchmod(file, static_cast<mode_t>(mode)) == 0;
+}
+
 #endif
 
 AtomicFile::~AtomicFile() {
@@ -352,18 +401,25 @@ AtomicFile::~AtomicFile() {
 }
 
 Status AtomicFile::create(const char *path, learnann_error *error) {
-    struct stat about;
-    if (::stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {     // rename would replace a device
-        errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
+    struct stat old;
+    char target[longest_path];
+    const bool there = ::lstat(path, &old) == 0, absent = !there && errno == ENOENT;
+    if (there && S_ISLNK(old.st_mode)) {
+        LEARNANN_RETURN_IF(follow_link(path, target, old, error));
+        path = target;
+    }
+    if (there && !S_ISREG(old.st_mode)) {       // rename would replace a device
+        errno = S_ISDIR(old.st_mode) ? EISDIR : EINVAL;
         return fail_io(error, "the path names something that is not a regular file");
     }
     for (u32 tries = 0; handle_ < 0 && tries < most_names; ++tries) {
         LEARNANN_RETURN_IF(temporary_name(path, process_number(), name_, path_, error));
-        handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, absent ? 0666 : 0600);
         if (handle_ < 0 && errno != EEXIST) break;
     }
     if (handle_ < 0) return fail_io(error, "no file can be created in that folder");
     exists_ = true;
+    if (there && !take_permissions(static_cast<int>(handle_), old)) return fail_io(error, "the new file can't have the old one's permissions");
     return LEARNANN_OK;
 }
 

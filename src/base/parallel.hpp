@@ -8,14 +8,35 @@
 
 LEARNANN_BEGIN
 
-// The caller's progress callback, and whether it has said stop.
+// What is being done, and what was told of it.
+struct Phase {
+    const char *name = nullptr;
+    double told = 0;            // the most
+    double from = 0, to = 1;    // the part of it that is on
+};
+
+// The caller's progress callback, and whether it has said stop. Within a phase it is never told less than before. A phase may have
+// several parts, each of which goes from 0 to 1 itself.
 struct Progress {
     int (*callback)(void *, const char *, double) = nullptr;
     void *context = nullptr;
-    const char *const *phase = nullptr;     // the builder's, which goes on
+    Phase *phase = nullptr;     // the builder's, which goes on
 
     Status at(double done) const {
-        return callback && callback(context, *phase, done) != 0 ? LEARNANN_CANCELLED : LEARNANN_OK;
+        if (!callback) return LEARNANN_OK;
+        phase->told = clamp(phase->from + done * (phase->to - phase->from), phase->told, 1.0);
+        return callback(context, phase->name, phase->told) != 0 ? LEARNANN_CANCELLED : LEARNANN_OK;
+    }
+    // The next part: about that share of what is left of the phase.
+    void share(double of_rest) const {
+        if (!callback) return;
+        if (phase->to < 1) phase->from = phase->to;
+        phase->to = phase->from + of_rest * (1 - phase->from);
+    }
+    Status end() const {
+        if (!callback || phase->told == 1) return LEARNANN_OK;
+        phase->from = phase->to = 1;
+        return at(1);
     }
 };
 

@@ -39,6 +39,7 @@ inline u32 frame_size(u32 record_bytes, u32 dim) {
 
 // A codec of that width in PCA's space, in the one given, or in one that is learned, from all rows; and the codes of `rows`.
 Status Pipeline::fit_width(const Rows &rows, u32 record_bytes, bool learn, u32 best, learnann_error *error) {
+    progress().share(learn ? 0.1 : 0.5);        // how many widths will be tried nobody knows
     if (takes_space()) return fit_codes(rows, learned_, record_bytes, best, error);
     const u32 wanted = larger(most_code_dims(record_bytes, rows_.dim()), learns_space() ? learning_dims : 0);
     if (basis_.count < smaller(wanted, rows_.dim()))
@@ -106,6 +107,7 @@ Status Pipeline::fit(learnann_error *error) {
     const bool tried = space_.rows > 0 && fitted_.codec.record_bytes == linked_bytes_ && tried_learning_ == learn;
     if (!tried) LEARNANN_RETURN_IF(fit_width(rows_, linked_bytes_, learn, measured_best, error));
     else if (space_.rows < rows_.count()) LEARNANN_RETURN_IF(encode(rows_, measured_best, error));      // on a part of the rows
+    progress().share(1);
     return complete_holdout(space_, rows_, code_recall_, context(), holdout_, error);
 }
 

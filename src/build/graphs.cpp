@@ -31,6 +31,7 @@ Status Pipeline::calibrate_without_held_out(learnann_error *error) {
 
 Status Pipeline::link_knn(learnann_error *error) {
     LEARNANN_RETURN_IF(choose_default_entries(error));
+    progress().share(1);
     LEARNANN_RETURN_IF(link_nearest(rows_, row_of_slot_, slot_of_row_, degree_of(options_), context(), edges_, error));
     return calibrate_without_held_out(error);
 }

@@ -47,6 +47,7 @@ Status Pipeline::encode_by_angle(FittedCodec &fitted, Array<u8> &records, learna
     angular.metric = LEARNANN_COS;
     LEARNANN_RETURN_IF(fit_codec(angular, takes_space() ? learned_ : basis_, space_.stride(), Holdout{}, options_.seed + angular_codec_seed, allocator_, fitted, error));
     LEARNANN_RETURN_IF(records.allocate(records_.size(), error));
+    progress().share(0.1);
     return encode_rows(angular, fitted.codec, slot_of_row_.data(), context(), records.data(), error);
 }
 
@@ -91,6 +92,7 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     LEARNANN_RETURN_IF(set_copies_apart(angular, order.data(), n, allocator_, copies, error));
     const u32 copied = static_cast<u32>(copies.size());
     GraphBuilder builder(angular, lists, entries, graph, context());
+    progress().share(0.4);
     LEARNANN_RETURN_IF(builder.insert(order.data(), n - copied, 0, error));
     link_copies(lists, copies.data(), copied);
     const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
@@ -124,6 +126,7 @@ Status Pipeline::measure_dimension(double &dimension, learnann_error *error) con
         dimension = local_dimension(rows_, holdout_);
         return LEARNANN_OK;
     }
+    progress().share(0.1);
     Rows angular = rows_.thinned(larger(rows_.count() / enough, 1u));
     angular.metric = LEARNANN_COS;
     Holdout sample;
@@ -166,21 +169,24 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     const u32 n = rows_.count();
     CodeSpace around = link_space();
     LEARNANN_RETURN_IF(around.inner ? link_by_angle(error) : choose_central_entries(error));
+    progress().share(1);
     InsertionOrder order(allocator_);
     LEARNANN_RETURN_IF(insertion_order(order, error));
     GraphOptions graph;
     graph.degree = degree_of(options_);
     graph.beam = larger(default_beam, graph.degree);
     if (around.inner) graph.hiders = inner_hiders;
+    const bool uniform = options_.graph == LEARNANN_GRAPH_UNIFORM;
     GraphBuilder builder(around, edges_, entries_, graph, context());
     LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, around.inner ? n : 0, error));
 
     if (!around.inner) {
         std::sort(order.rows.begin(), order.rows.begin() + order.inserted);
         LEARNANN_RETURN_IF(begin("refine"));
+        if (uniform) progress().share(0.5);
         LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.inserted, error));
     }
-    const bool uniform = options_.graph == LEARNANN_GRAPH_UNIFORM;
+    progress().share(1);
     if (uniform) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.inserted, error));
     link_copies(edges_, order.copies.data(), order.linked_copies);
 

@@ -21,26 +21,38 @@ Pipeline::Pipeline(const learnann_build_options &options, const Allocator &alloc
 }
 
 Status Pipeline::begin(const char *phase) {
+    if (phase_.name) LEARNANN_RETURN_IF(end_phase());
+    phase_ = Phase{};
+    phase_.name = phase;
+    phase_start_ = seconds_now();
+    return progress().at(0);
+}
+
+Status Pipeline::end_phase() {
     const double now = seconds_now();
     u32 at = 0;     // where a phase comes again, its seconds are added
-    while (phase_ && at < report_.phase_count && std::strcmp(report_.phases[at].name, phase_) != 0) ++at;
-    if (phase_ && at < sizeof report_.phases / sizeof *report_.phases) {
-        if (at == report_.phase_count) report_.phases[report_.phase_count++] = learnann_phase{phase_, 0};
+    while (at < report_.phase_count && std::strcmp(report_.phases[at].name, phase_.name) != 0) ++at;
+    if (at < sizeof report_.phases / sizeof *report_.phases) {
+        if (at == report_.phase_count) report_.phases[report_.phase_count++] = learnann_phase{phase_.name, 0};
         report_.phases[at].seconds += now - phase_start_;
     }
-    phase_ = phase;
-    phase_start_ = now;
     report_.seconds = now - start_;
-    return phase ? progress().at(0) : LEARNANN_OK;
+    return progress().end();
+}
+
+// Cancelled at the last moment, nothing was built either.
+Status Pipeline::end() {
+    const Status status = end_phase();
+    if (status != LEARNANN_OK) writer_.clear();
+    return status;
 }
 
 void Pipeline::start() {
     forget();
-    report_ = learnann_build_report_default();
     report_.threads = thread_count(options_);
     calibration_ = Calibration{};
     fitted_to_all_ = false;
-    phase_ = nullptr;
+    phase_ = Phase{};
     start_ = seconds_now();
 }
 
@@ -73,7 +85,7 @@ Status Pipeline::run(const learnann_vectors &rows, const u64 *keys, learnann_err
         if (fitted_to_all_) LEARNANN_RETURN_IF(link(error));
     }
     LEARNANN_RETURN_IF(finish(error));
-    return begin(nullptr);
+    return end();
 }
 
 // ---- rows, held-out queries ----

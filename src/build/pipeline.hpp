@@ -35,8 +35,11 @@ public:
     // Learns from queries what an index can learn with its rows as they are (train.cpp). Both are borrowed as long as the writer
     // is in use.
     Status train(const FileView &view, const learnann_vectors &queries, learnann_error *error);
-    // What was built before: its rows may be gone.
-    void forget() { writer_.clear(); }
+    // What was built before, and the report of it: its rows may be gone.
+    void forget() {
+        writer_.clear();
+        report_ = learnann_build_report_default();
+    }
     const FileWriter &writer() const { return writer_; }
     const learnann_build_report &report() const { return report_; }
     const Allocator &allocator() const { return allocator_; }
@@ -44,7 +47,9 @@ public:
 private:
     // pipeline.cpp
     void start();
-    Status begin(const char *phase);    // ends the phase before; NULL after the last
+    Status begin(const char *phase);    // ends the phase before
+    Status end_phase();
+    Status end();                       // of the last phase, and of all
     Status check_memory(u64 needed, const char *message, learnann_error *error) const;
     Status check_rows(learnann_error *error);
     Status measure_rows(learnann_error *error);
@@ -126,7 +131,7 @@ private:
     u32 given_degree_;
     Allocator allocator_;
     learnann_build_report report_{};
-    const char *phase_ = nullptr;
+    mutable Phase phase_;       // which those who tell the progress, and change nothing else, move on
     double start_ = 0, phase_start_ = 0;
 
     Rows rows_;

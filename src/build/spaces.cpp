@@ -35,6 +35,7 @@ Status Pipeline::learn_metric_space(u32 dims, learnann_error *error) {
     if (lists.queries == 0) return keep_pca("too few rows to learn a space from: PCA");
     Metric metric;
     bool diverged = false;
+    progress().share(0.9);
     LEARNANN_RETURN_IF(learn_metric(lists, MetricTraining{}, dims, options_.seed + metric_seed, context(), metric, diverged, error));
     if (diverged) return keep_pca("training diverged, or there was nothing to gain: PCA");
     return basis_of_metric(metric, lists, basis_, context(), learned_, error);

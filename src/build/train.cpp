@@ -2,6 +2,7 @@
 // the calibration learned anew (learn/teach.hpp). What a row is called here is its slot.
 #include "build/pipeline.hpp"
 #include "build/verify.hpp"
+#include "learn/scan.hpp"
 
 LEARNANN_BEGIN
 
@@ -11,7 +12,9 @@ inline u32 taught_capacity(const About &a) { return clamp(a.max_degree + 16, 48u
 inline u64 train_bytes(const About &a, u64 queries, u32 threads) {
     const u64 a_row = a.record_bytes + taught_capacity(a) * 4ull + 2 + 4 + teacher_bytes_a_row(taught_capacity(a), threads);
     const u64 held_out = smaller<u64>(queries, Holdout::most) * (a.dim * 5ull + calibration_bytes);
-    return a.rows * a_row + smaller<u64>(queries, Teacher::most_lessons) * 600 + held_out + (12u << 20);
+    const u64 walks = calibration_thread_bytes + 2 * query_memory_bytes(a.dim, a.code_dim, a.record_bytes);      // the teacher's and the calibration's
+    const u64 of_threads = threads * larger(walks, scan_thread_bytes(a.dim, a.code_dim, a.record_bytes));
+    return a.rows * a_row + smaller<u64>(queries, Teacher::most_lessons) * lesson_bytes + held_out + of_threads + (12u << 20);
 }
 
 Status Pipeline::load_edges(const FileView &view, learnann_error *error) {
@@ -68,7 +71,7 @@ Status Pipeline::train(const FileView &view, const learnann_vectors &queries, le
     LEARNANN_RETURN_IF(teach(queries, error));
     LEARNANN_RETURN_IF(lay_out(error));
     collect_trained(view);
-    return begin(nullptr);
+    return end();
 }
 
 void Pipeline::collect_trained(const FileView &view) {

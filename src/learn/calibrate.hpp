@@ -8,6 +8,7 @@
 LEARNANN_BEGIN
 
 constexpr u32 calibration_bytes = 40000;        // of a held-out query, about, while it is calibrated
+constexpr u32 calibration_thread_bytes = (1u << 20) + 80000;    // of a thread: the rows that its widest walk has seen, and those it keeps
 
 struct Calibration {
     static constexpr u32 most = 64;

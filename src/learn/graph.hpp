@@ -64,6 +64,7 @@ struct GraphOptions {
 };
 
 constexpr u32 build_beam = 200;     // of the graphs of the literature: their efConstruction
+constexpr u32 linking_thread_bytes = 90000;     // of a thread of a GraphBuilder, at most: the rows that its walk has seen, two codes, candidates
 
 class GraphBuilder {
 public:

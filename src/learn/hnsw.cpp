@@ -69,6 +69,8 @@ Status HnswBuilder::link_layer(u32 layer, const u32 *order, u32 count, learnann_
         show_layers(above);
         u32 end = above < layer ? head_.nodes[above] : count;
         if (done == 0) end = larger(end, smaller(GraphBuilder::first_rows, count));
+        build_.progress.share(static_cast<double>(end - done) / static_cast<double>(left_));
+        left_ -= end - done;
         LEARNANN_RETURN_IF(builder.insert(order + done, end - done, done, error));
         done = end;
     }
@@ -89,6 +91,8 @@ void HnswBuilder::take_layer(u32 layer) {
 
 Status HnswBuilder::build(u32 *order, u32 count, u64 seed, learnann_error *error) {
     LEARNANN_RETURN_IF(draw_layers(order, count, seed, error));
+    left_ = count;
+    for (u32 layer = 0; layer < head_.count; ++layer) left_ += head_.nodes[layer];
     edges_.capacity = m();      // the same lists serve all layers, those above the lowest one with less room
     for (u32 layer = 0; layer < head_.count; ++layer) {
         LEARNANN_RETURN_IF(link_layer(layer, order, head_.nodes[layer], error));

@@ -37,6 +37,7 @@ private:
     Array<u32> node_of_;        // of each row: its node, where it stands on a layer
     LayersHead head_{};
     u32 edges_degree_ = edges_.capacity;
+    u64 left_ = 0;              // nodes to be linked, of all layers
 };
 
 LEARNANN_END

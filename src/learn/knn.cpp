@@ -10,7 +10,7 @@ namespace {
 // Compares some rows, the queries, with all rows, a block of rows with each query before the next block: a block stays in cache.
 class NeighbourScan {
 public:
-    static constexpr u32 together = 32;     // queries
+    static constexpr u32 together = knn_together;       // queries
     static constexpr u32 block_bytes = 256u << 10;
 
     Status prepare(const Rows &rows, u32 degree, const Allocator &a, learnann_error *error) {

@@ -29,6 +29,15 @@ struct Scanner : QueryMemory {
     Pool pool;
 };
 
+// Bytes of that, at most: seven arrays, each of which may be 64 longer than it has to be.
+inline u64 query_memory_bytes(u32 dim, u32 code_dim, u32 record_bytes) {
+    return 9ull * dim + projection_cols(dim) + 8ull * code_dim + query_bytes(record_bytes) + 7 * 64;
+}
+// Of a thread in each_best(), whose pools hold no more than 256 rows.
+inline u64 scan_thread_bytes(u32 dim, u32 code_dim, u32 record_bytes) {
+    return Holdout::together * (query_memory_bytes(dim, code_dim, record_bytes) + 8192);
+}
+
 // The best rows for queries [first, end), which share each block of rows while it is in cache: in the workers' pools.
 template <class Load, class Skip>
 void best_by_code(const CodeSpace &space, u32 first, u32 end, u32 best, Load load, Skip skip, Scanner *workers) {

@@ -218,6 +218,7 @@ Status learn_from_queries(const CodeSpace &space, const learnann_vectors &querie
                           Calibration &calibration, u64 &lessons, learnann_error *error) {
     lessons = 0;
     Teacher teacher(space, build);
+    build.progress.share(0.3);
     LEARNANN_RETURN_IF(teacher.prepare(queries, holdout, edges, entries, error));
     if (teacher.lessons() == 0) return LEARNANN_OK;
     EntryTable chosen;
@@ -233,6 +234,7 @@ Status learn_from_queries(const CodeSpace &space, const learnann_vectors &querie
         EdgeLists taught;
         Calibration reached;
         LEARNANN_RETURN_IF(taught.copy(edges, build.allocator, error));
+        build.progress.share(0.5);
         LEARNANN_RETURN_IF(teacher.teach(taught, starts, enough, error));
         LEARNANN_RETURN_IF(calibrate(space, taught, starts, rows, row_of_slot, holdout, build, reached, error));
         if (reached.cost >= calibration.cost) continue;

@@ -84,8 +84,10 @@ private:
     Walker walkers_[max_threads];
 };
 
-// Bytes a row that learn_from_queries needs: the lists that are taught, their marks, counts, and each thread's walk.
+// Bytes a row that learn_from_queries needs: the lists that are taught, their marks, counts, and each thread's walk; and bytes a query,
+// up to most_lessons: what it wants and what it missed.
 inline u64 teacher_bytes_a_row(u32 capacity, u32 threads) { return 5ull * capacity + 2 + 4 + 9ull * threads; }
+constexpr u32 lesson_bytes = 600;
 
 // Has a graph taught whose calibration is known, and keeps what finds as much for less, by the holdout; `lessons` is how many
 // queries the graph kept was taught by, 0 where it is the one that came.

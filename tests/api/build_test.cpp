@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #ifndef _WIN32
@@ -94,6 +95,30 @@ TEST_CASE("a builder runs again, writes again and reports") {
         CHECK(std::fabs(report.mean_degree * static_cast<double>(rows->count) -
                         static_cast<double>(index.info().edges)) < 0.5);
         CHECK(index.info().hot_bytes + index.info().cold_bytes == file.size());
+    }
+    learnann_builder_free(builder);
+}
+
+TEST_CASE("a run that is refused leaves no report of the one before") {
+    const Rows rows = clustered(600, 5, LEARNANN_F32, 63);
+    const Rows nothing(0, 5, LEARNANN_F32);
+    const learnann_vectors view = rows.view(), none = nothing.view();
+    const Index index(rows, build_options());
+    const learnann_build_options options = build_options();
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    for (const bool training : {false, true}) {
+        CAPTURE(training);
+        learnann_build_report report = learnann_build_report_default();
+        REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+        REQUIRE(learnann_builder_report(builder, &report) == LEARNANN_OK);
+        CHECK(report.rows == rows.count);
+        CHECK((training ? learnann_builder_train(builder, index.handle, nullptr, nullptr) : learnann_builder_run(builder, &none, nullptr, nullptr)) == LEARNANN_ARGUMENT);
+        REQUIRE(learnann_builder_report(builder, &report) == LEARNANN_OK);
+        CHECK(report.rows == 0);
+        CHECK(report.file_bytes == 0);
+        CHECK(report.phase_count == 0);
+        CHECK(report.seconds == 0);
     }
     learnann_builder_free(builder);
 }
@@ -283,21 +308,54 @@ TEST_CASE("progress is told, and a cancel at any call ends the build and leaves 
         const int64_t calls = watch.calls;
         CHECK(calls >= 5);
         CHECK(watch.phases.size() >= 4);
-        CHECK(watch.sane);
+        CHECK(watch.whole());
+        CHECK(watch.ones <= static_cast<int64_t>(2 * watch.phases.size()));     // and a phase is not at its end long before it ends
         CHECK(bytes_of(builder) == expected);
         for (int64_t at = 0; at < calls; at += at < 40 ? 1 : 7) {
-            watch.calls = 0;
-            watch.cancel_at = at;
+            watch.again(at);
             learnann_error error{};
             CHECK(learnann_builder_run(builder, &view, nullptr, &error) == LEARNANN_CANCELLED);
             CHECK(error.status == LEARNANN_CANCELLED);
             CHECK(watch.calls == at + 1);
+            CHECK(watch.sane);
             CHECK(learnann_builder_bytes(builder) == 0);
         }
-        watch.cancel_at = -1;
+        watch.again(-1);
         REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
         CHECK(bytes_of(builder) == expected);
         learnann_builder_free(builder);
+    }
+}
+
+TEST_CASE("progress: each phase goes from 0 to 1 and never back, whatever is built") {
+    const Rows few = clustered(1100, 6, LEARNANN_F32, 57), wide = clustered(2500, 300, LEARNANN_U8, 59),
+               log = clustered(1600, 6, LEARNANN_F32, 58);
+    Rows single(1000, 1000, LEARNANN_U8);       // a space that knows all but a few of these is fitted anew, and the graph built twice
+    for (uint64_t i = 0; i < single.count; ++i) single.set(i, static_cast<uint32_t>(i), 1);
+    const learnann_vectors queries = log.view();
+    struct {
+        const Rows &rows;
+        learnann_metric metric;
+        learnann_spectral spectral = LEARNANN_SPECTRAL_AUTO;
+        const learnann_vectors *queries = nullptr;
+        uint32_t code_bytes = 0;
+    } const cases[] = {{few, LEARNANN_L2}, {few, LEARNANN_IP}, {few, LEARNANN_COS, LEARNANN_SPECTRAL_AUTO, &queries},
+                       {few, LEARNANN_IP, LEARNANN_SPECTRAL_AUTO, &queries}, {wide, LEARNANN_L2, LEARNANN_SPECTRAL_LEARNED, nullptr, 32},
+                       {wide, LEARNANN_IP}, {single, LEARNANN_L2, LEARNANN_SPECTRAL_AUTO, nullptr, 64}};
+    for (const auto &c : cases) {
+        CAPTURE(c.rows.dim);
+        CAPTURE(c.metric);
+        Watch watch;
+        learnann_build_options options = build_options(c.metric);
+        options.progress = Watch::call;
+        options.progress_context = &watch;
+        options.spectral = c.spectral;
+        options.queries = c.queries;
+        options.code_bytes = c.code_bytes;
+        Memory file;
+        REQUIRE(build(c.rows, options, nullptr, file) == LEARNANN_OK);
+        CHECK(watch.whole());
+        CHECK(std::count(watch.phases.begin(), watch.phases.end(), "graph") == (&c.rows == &single ? 2 : 1));
     }
 }
 
@@ -413,21 +471,6 @@ TEST_CASE("rows in a mapped file: the same bytes as from memory, and no other me
 }
 #endif
 
-// Live bytes of a build, at their highest.
-struct PeakAllocator {
-    int64_t live = 0, peak = 0;
-    static void *allocate(void *context, size_t bytes) {
-        auto &self = *static_cast<PeakAllocator *>(context);
-        self.live += static_cast<int64_t>(bytes);
-        self.peak = std::max(self.peak, self.live);
-        return std::malloc(bytes);
-    }
-    static void release(void *context, void *memory, size_t bytes) {
-        static_cast<PeakAllocator *>(context)->live -= static_cast<int64_t>(bytes);
-        std::free(memory);
-    }
-};
-
 TEST_CASE("learnann_build_bytes covers what a build takes") {
     if (SANITIZED) return;      // bytes are the same there
     const uint64_t many = 20000;
@@ -448,7 +491,7 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
     for (const auto &c : cases) {
         CAPTURE(c.rows);
         PeakAllocator peak;
-        const learnann_allocator hooks{PeakAllocator::allocate, PeakAllocator::release, &peak};
+        const learnann_allocator hooks = peak.hooks();
         const Rows rows = clustered(c.rows, c.dim, LEARNANN_U8, 59);
         learnann_build_options options = build_options(c.metric);
         options.allocator = &hooks;
@@ -459,6 +502,44 @@ TEST_CASE("learnann_build_bytes covers what a build takes") {
         REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
         CHECK(peak.live == 0);
         CHECK(static_cast<uint64_t>(peak.peak) <= learnann_build_bytes(c.rows, c.dim, &options));
+    }
+}
+
+TEST_CASE("learnann_build_bytes covers what threads take, and queries") {
+    if (SANITIZED) return;
+    struct {
+        uint64_t rows;
+        uint32_t dim, threads;
+        uint64_t queries = 0;
+        learnann_metric metric = LEARNANN_L2;
+        learnann_graph graph = LEARNANN_GRAPH_AUTO;
+    } const cases[] = {{12000, 16, 16}, {6000, 16, 64}, {2000, 1000, 64}, {1, 16, 1, 1500}, {30, 16, 2, 1500}, {200, 16, 64, 1500, LEARNANN_IP},
+                       {40, 20000, 64, 20}, {200, 8000, 64, 20, LEARNANN_IP, LEARNANN_GRAPH_KNN}, {1100, 16, 64, 0, LEARNANN_L2, LEARNANN_GRAPH_NSW}};
+    for (const auto &c : cases) {
+        CAPTURE(c.rows);
+        CAPTURE(c.dim);
+        CAPTURE(c.threads);
+        PeakAllocator peak;
+        const learnann_allocator hooks = peak.hooks();
+        const Rows rows = clustered(c.rows, c.dim, LEARNANN_U8, 59), log = clustered(c.queries, c.dim, LEARNANN_U8, 58);
+        const learnann_vectors queries = log.view();
+        learnann_build_options options = build_options(c.metric);
+        options.allocator = &hooks;
+        options.threads = c.threads;
+        options.graph = c.graph;
+        options.code_bytes = 128;
+        if (c.queries) options.queries = &queries;
+        options.memory_limit = learnann_build_bytes(c.rows, c.dim, &options);
+        Memory file;
+        REQUIRE(build(rows, options, nullptr, file) == LEARNANN_OK);
+        CHECK(static_cast<uint64_t>(peak.peak) <= options.memory_limit);
+    }
+    // Half a kilobyte a row, as README says, and few rows need no table of what walks have seen.
+    learnann_build_options options = build_options();
+    for (const uint32_t threads : {1u, 2u}) {
+        options.threads = threads;
+        CHECK(learnann_build_bytes(1000000, 128, &options) < 550000000);
+        CHECK(learnann_build_bytes(100, 128, &options) < 12000000);
     }
 }
 

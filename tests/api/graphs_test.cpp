@@ -138,12 +138,12 @@ TEST_CASE("a cancel ends the build of every graph, and the builder runs again") 
         REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
         REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
         const int64_t calls = watch.calls;
+        CHECK(watch.whole());
         for (int64_t at = 0; at < calls; ++at) {
-            watch.calls = 0;
-            watch.cancel_at = at;
+            watch.again(at);
             CHECK(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_CANCELLED);
         }
-        watch.cancel_at = -1;
+        watch.again(-1);
         CHECK(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
         CHECK(bytes_of(builder) == expected);
         learnann_builder_free(builder);

@@ -8,6 +8,7 @@
 #include <string>
 
 #if HAVE_POSIX
+#include <cerrno>
 #include <csignal>
 #include <dirent.h>
 #include <fcntl.h>
@@ -143,6 +144,126 @@ TEST_CASE("saves that fail leave the old file and no temporary") {
     CHECK(learnann_builder_save(built.builder, path.c_str(), &error) == LEARNANN_OK);
     CHECK(status_of(path) == LEARNANN_OK);
     CHECK(folder.names().size() == 1);
+}
+#endif
+
+#if HAVE_POSIX
+mode_t permissions(const std::string &path) {
+    struct stat about {};
+    CHECK(::stat(path.c_str(), &about) == 0);
+    return about.st_mode & 0777;
+}
+
+// An allocator that looks, whenever it is asked, how open the temporaries in a folder are: a save asks while it writes.
+struct Watcher {
+    const Folder &folder;
+    mode_t seen = 0;
+    int looks = 0;
+    static void *allocate(void *context, size_t bytes) {
+        Watcher &self = *static_cast<Watcher *>(context);
+        for (const std::string &name : self.folder.names()) {
+            if (name.size() < 4 || name.compare(name.size() - 4, 4, ".tmp") != 0) continue;
+            self.seen |= permissions(self.folder.file(name.c_str()));
+            ++self.looks;
+        }
+        return std::malloc(bytes);
+    }
+    static void release(void *, void *memory, size_t) { std::free(memory); }
+    learnann_allocator hooks() { return learnann_allocator{allocate, release, this}; }
+};
+
+TEST_CASE("a file that is saved over keeps its permissions, and the new one is at no time more open") {
+    const Folder folder;
+    const std::string path = folder.file("private.la");
+    const Rows rows = clustered(300, 5, LEARNANN_F32, 77);
+    const learnann_vectors view = rows.view();
+    Watcher watcher{folder};
+    const learnann_allocator hooks = watcher.hooks();
+    learnann_build_options options = build_options();
+    options.allocator = &hooks;
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+    const mode_t old_mask = ::umask(022);
+    REQUIRE(learnann_builder_save(builder, path.c_str(), nullptr) == LEARNANN_OK);
+    CHECK(permissions(path) == 0644);
+    for (const mode_t mode : {0600u, 0640u, 0400u, 0666u, 0644u}) {      // more than the umask grants too
+        CAPTURE(mode);
+        REQUIRE(::chmod(path.c_str(), mode) == 0);
+        watcher.seen = 0;
+        watcher.looks = 0;
+        CHECK(learnann_builder_save(builder, path.c_str(), nullptr) == LEARNANN_OK);
+        CHECK(permissions(path) == mode);
+        CHECK(watcher.looks > 0);
+        CHECK((watcher.seen & 077 & ~mode) == 0);
+    }
+    ::umask(077);
+    const std::string other = folder.file("other.la");
+    CHECK(learnann_builder_save(builder, other.c_str(), nullptr) == LEARNANN_OK);
+    CHECK(permissions(other) == 0600);
+    ::umask(old_mask);
+    learnann_builder_free(builder);
+}
+
+bool is_link(const std::string &path) {
+    struct stat about {};
+    return ::lstat(path.c_str(), &about) == 0 && S_ISLNK(about.st_mode);
+}
+
+TEST_CASE("a save to a symbolic link replaces the file that it leads to") {
+    const Folder folder;
+    const Built built(clustered(300, 5, LEARNANN_F32, 78));
+    const std::string path = folder.file("file.la"), link = folder.file("link.la"), second = folder.file("second.la"),
+                      below = folder.file("below"), up = below + "/up.la", dangling = folder.file("dangling.la"), loop = folder.file("loop.la");
+    REQUIRE(::symlink("file.la", link.c_str()) == 0);
+    REQUIRE(::symlink("link.la", second.c_str()) == 0);
+    REQUIRE(::mkdir(below.c_str(), 0777) == 0);
+    REQUIRE(::symlink("../file.la", up.c_str()) == 0);
+    for (const std::string &name : {link, second, up}) {
+        CAPTURE(name);
+        write_file(path, "old", 3);
+        REQUIRE(::chmod(path.c_str(), 0600) == 0);
+        CHECK(learnann_builder_save(built.builder, name.c_str(), nullptr) == LEARNANN_OK);
+        CHECK(is_link(name));
+        CHECK(!is_link(path));
+        CHECK(status_of(path) == LEARNANN_OK);
+        CHECK(permissions(path) == 0600);
+    }
+    // One that leads to nothing, to itself, to a folder.
+    const size_t names = folder.names().size() + 2;
+    REQUIRE(::symlink("absent.la", dangling.c_str()) == 0);
+    REQUIRE(::symlink("loop.la", loop.c_str()) == 0);
+    learnann_error error{};
+    CHECK(learnann_builder_save(built.builder, dangling.c_str(), &error) == LEARNANN_IO);
+    CHECK(error.system_error == ENOENT);
+    CHECK(std::string(error.message).find("symbolic link") != std::string::npos);
+    CHECK(learnann_builder_save(built.builder, loop.c_str(), &error) == LEARNANN_IO);
+    CHECK(error.system_error == ELOOP);
+    CHECK(is_link(dangling));
+    CHECK(is_link(loop));
+    CHECK(::unlink(link.c_str()) == 0);
+    REQUIRE(::symlink("below", link.c_str()) == 0);
+    CHECK(learnann_builder_save(built.builder, link.c_str(), &error) == LEARNANN_IO);
+    CHECK(error.system_error == EISDIR);
+    CHECK(folder.names().size() == names);
+    CHECK(::unlink(up.c_str()) == 0);
+}
+#endif
+
+#if HAVE_POSIX
+TEST_CASE("a name as long as the system allows can be saved to") {
+    const Folder folder;
+    const Built built(clustered(100, 5, LEARNANN_F32, 76));
+    const long most = ::pathconf(folder.path.c_str(), _PC_NAME_MAX);
+    REQUIRE(most > 0);
+    for (long length = most - 40; length <= most; ++length) {
+        const std::string path = folder.file(std::string(static_cast<size_t>(length), 'n').c_str());
+        CAPTURE(length);
+        CHECK(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
+        CHECK(status_of(path) == LEARNANN_OK);
+        CHECK(folder.names().size() == 1);      // no temporary
+        CHECK(::unlink(path.c_str()) == 0);
+    }
 }
 #endif
 

@@ -259,9 +259,26 @@ TEST_CASE("peers: a file of somebody else's is read where that is allowed, and r
     }
     // One where they may: a file that can't be written to is replaced, not written to.
     REQUIRE(::chmod(folder.path.c_str(), 0777) == 0);
+    REQUIRE(::chmod(path.c_str(), 0444) == 0);
     CHECK(as_somebody_else([&] { return learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK ? 0 : 1; }) == 0);
     CHECK(folder.names().size() == 1);
     CHECK(searches(path, built.rows));
+    if (other_user) {
+        // What the old file's group could read, theirs can't. And who may give files away leaves the owner what was his.
+        struct stat about {};
+        const std::string ours = folder.file("ours.la");
+        write_file(ours, "old", 3);
+        REQUIRE(::chmod(ours.c_str(), 0640) == 0);
+        CHECK(as_somebody_else([&] { return learnann_builder_save(built.builder, ours.c_str(), nullptr) == LEARNANN_OK ? 0 : 1; }) == 0);
+        REQUIRE(::stat(ours.c_str(), &about) == 0);
+        CHECK((about.st_mode & 0777) == 0600);
+        const uid_t theirs = about.st_uid;
+        CHECK(theirs == 65534);
+        CHECK(learnann_builder_save(built.builder, ours.c_str(), nullptr) == LEARNANN_OK);
+        REQUIRE(::stat(ours.c_str(), &about) == 0);
+        CHECK(about.st_uid == theirs);
+        CHECK((about.st_mode & 0777) == 0600);
+    }
     REQUIRE(::chmod(folder.path.c_str(), 0755) == 0);
 }
 
@@ -310,10 +327,10 @@ TEST_CASE("a temporary that a killed process left, or one of another container, 
     const Folder folder;
     const Built built(plain_rows());
     const std::string path = folder.file("index.la");
-    char name[32];
+    char name[48];
     for (uint32_t i = 0; i < 6000; i += 2) {    // every second name that this process may try
-        std::snprintf(name, sizeof name, ".%llx-%x.tmp", static_cast<unsigned long long>(::getpid()), i);
-        write_file(path + name, "left", 4);
+        std::snprintf(name, sizeof name, "learnann-%llx-%x.tmp", static_cast<unsigned long long>(::getpid()), i);
+        write_file(folder.file(name), "left", 4);
     }
     for (uint32_t i = 0; i < 2; ++i) CHECK(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
     CHECK(folder.names().size() == 3001);

@@ -1,6 +1,6 @@
 // train_test.cpp: what learning from queries promises: less work for such queries, everything else as it was, the same bytes on any
 // number of threads, and errors that say why.
-#include "testdata.hpp"
+#include "watchedbuild.hpp"
 
 #include <doctest/doctest.h>
 
@@ -239,6 +239,27 @@ TEST_CASE("tiny indexes can be trained") {
     }
 }
 
+TEST_CASE("training takes no more memory than it says beforehand, on any number of threads") {
+    if (SANITIZED) return;      // bytes are the same there
+    const Rows rows = items(1500, 16, 22), log = users(1600, 16, 23);
+    const Index index(rows, build_options(LEARNANN_IP));
+    for (const uint32_t threads : {1u, 16u, 64u}) {
+        CAPTURE(threads);
+        PeakAllocator peak;
+        const learnann_allocator hooks = peak.hooks();
+        learnann_build_options options = build_options();
+        options.threads = threads;
+        options.allocator = &hooks;
+        options.memory_limit = 1;
+        Builder refused(options);
+        REQUIRE(refused.train(index, log) == LEARNANN_NOMEM);
+        options.memory_limit = refused.error.needed;
+        Builder builder(options);
+        REQUIRE(builder.train(index, log) == LEARNANN_OK);
+        CHECK(static_cast<uint64_t>(peak.peak) <= options.memory_limit);
+    }
+}
+
 TEST_CASE("what can't be trained says why, and the builder works on") {
     const Rows rows = items(2500, 8, 16), log = users(2000, 8, 17);
     const Index index(rows, build_options(LEARNANN_IP));
@@ -288,13 +309,7 @@ TEST_CASE("what can't be trained says why, and the builder works on") {
 TEST_CASE("training ends in order when it is cancelled") {
     const Rows rows = items(1500, 8, 18), log = users(1400, 8, 19);
     const Index index(rows, build_options(LEARNANN_IP));
-    struct Watch {
-        int64_t calls = 0, cancel_at = -1;
-        static int call(void *self, const char *, double done) {
-            Watch &w = *static_cast<Watch *>(self);
-            return w.calls++ == w.cancel_at || done < 0 || done > 1;
-        }
-    } watch;
+    Watch watch;
     learnann_build_options options = build_options();
     options.progress = Watch::call;
     options.progress_context = &watch;
@@ -302,9 +317,12 @@ TEST_CASE("training ends in order when it is cancelled") {
     REQUIRE(watched.train(index, log) == LEARNANN_OK);
     const int64_t calls = watch.calls;
     CHECK(calls > 8);
+    CHECK(watch.whole());
     for (int64_t at = 0; at < calls; ++at) {
-        watch = Watch{0, at};
+        watch.again(at);
         CHECK(watched.train(index, log) == LEARNANN_CANCELLED);
+        CHECK(watch.calls == at + 1);
+        CHECK(watch.sane);
         CHECK(learnann_builder_bytes(watched.handle) == 0);
     }
 }

@@ -1,5 +1,5 @@
 /* faults.c: a preloaded library that makes one system call of its host fail, or one allocation. In the environment:
- *   FAULT=open|write|short|fsync|close|rename|mmap|read|cut|malloc|memory
+ *   FAULT=open|chmod|write|short|fsync|close|rename|mmap|read|cut|malloc|memory
  *                   which call; `short` writes half of what it is asked to; `cut` reads as if the file ended; `malloc` is any allocation, operator new's too,
  *                   `memory` that one and all after it
  *   FAULT_AT=N      its N-th call, from 1 on; only calls on files count: not those on standard streams
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int due(const char *name, int *counter) {
@@ -50,6 +51,16 @@ int open64(const char *path, int flags, ...) {
     const mode_t mode = mode_of(flags, arguments);
     va_end(arguments);
     return open_any("open64", path, flags, mode);
+}
+
+int fchmod(int file, mode_t mode) {
+    static int count;
+    REAL(fchmod, "fchmod");
+    if (due("chmod", &count)) {
+        errno = EPERM;
+        return -1;
+    }
+    return real(file, mode);
 }
 
 ssize_t write(int file, const void *bytes, size_t size) {
