@@ -65,7 +65,7 @@
 
 /* Any number that fits may come for an enum, and is refused with a status where it means nothing. */
 #if defined(__cplusplus) && (__cplusplus >= 201103L || defined(_MSC_VER))
-#define LEARNANN_ENUM : int
+#define LEARNANN_ENUM : unsigned int
 #else
 #define LEARNANN_ENUM
 #endif

@@ -106,7 +106,7 @@ bool build(const Rows &rows, uint64_t size, uint32_t threads, const std::string 
                        learnann_builder_run(builder, &input, nullptr, &error) == LEARNANN_OK &&
                        learnann_builder_save(builder, path.c_str(), &error) == LEARNANN_OK;
     if (built) learnann_builder_report(builder, &report);
-    else failure = tools::library_failure(path, "row", error);
+    else failure = tools::library_failure(path, error);
     learnann_builder_free(builder);
     point.rows = static_cast<double>(size);
     point.build_seconds = report.seconds;

@@ -55,7 +55,7 @@ template <class T> Status give_struct(const T &from, T *to) {
 }
 
 // Callers in C may hand over any number; kinds are counted from 0.
-template <class Enum> bool no_kind(Enum kind, Enum last) { return kind < 0 || kind > last; }
+template <class Enum> bool no_kind(Enum kind, Enum last) { return static_cast<u32>(kind) > static_cast<u32>(last); }
 
 inline Status check_vectors(const learnann_vectors *v, learnann_error *error) {
     if (!v || (!v->data && v->count > 0)) return fail(error, LEARNANN_ARGUMENT, "no vectors were given");

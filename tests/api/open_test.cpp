@@ -367,7 +367,7 @@ TEST_CASE("NULL everywhere") {
 }
 
 TEST_CASE("names") {
-    for (int s = 0; s <= LEARNANN_NOT_FOUND; ++s) {
+    for (unsigned s = 0; s <= LEARNANN_NOT_FOUND; ++s) {
         const std::string text = learnann_status_text(static_cast<learnann_status>(s));
         CHECK(!text.empty());
         CHECK(text != "unknown status");

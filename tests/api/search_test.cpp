@@ -64,7 +64,7 @@ TEST_CASE("every metric, row type and kind of exact rows finds the true neighbou
     for (const learnann_type type : all_types) {
         const Rows rows = clustered(n, dim, type, 1), queries = clustered(25, dim, type, 2);
         for (const learnann_metric metric : all_metrics)
-            for (int exact = LEARNANN_EXACT_AUTO; exact <= LEARNANN_EXACT_U8; ++exact) {
+            for (unsigned exact = LEARNANN_EXACT_AUTO; exact <= LEARNANN_EXACT_U8; ++exact) {
                 CAPTURE(type);
                 CAPTURE(metric);
                 CAPTURE(exact);
