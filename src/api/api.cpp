@@ -39,12 +39,11 @@ inline Status check_search(const learnann_index *index, const learnann_vectors *
     return LEARNANN_OK;
 }
 
-// After a failure every count is 0: of a request that was refused they are, or are not the caller's.
-inline Status finish_search(Status status, u32 *counts, const learnann_vectors *queries, const SearchRequest &request,
+// Of a request that check_search() took. After a failure every count is 0.
+inline Status finish_search(Status status, u32 *counts, const learnann_vectors &queries, const SearchRequest &request,
                             learnann_search_stats &counted, learnann_search_stats *stats) {
-    const bool refused = request.k == 0;
-    if (status != LEARNANN_OK && !refused)
-        for (u64 i = 0; i < queries->count; ++i) counts[i] = 0;
+    if (status != LEARNANN_OK)
+        for (u64 i = 0; i < queries.count; ++i) counts[i] = 0;
     counted.effort = request.effort;
     if (stats) (void)give_struct(counted, stats);
     return status;
@@ -145,7 +144,8 @@ LEARNANN_API learnann_status learnann_search(const learnann_index *index, learna
                                              learnann_search_stats *stats, learnann_error *error) {
     clear(error);
     if (count) *count = 0;
-    if (query && query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
+    if (!query) return null_argument(error);
+    if (query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
     return learnann_search_interleaved(index, scratch, query, k, options, hits, count, stats, error);
 }
 
@@ -157,12 +157,12 @@ LEARNANN_API learnann_status learnann_search_interleaved(const learnann_index *i
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
-    Status status = check_search(index, queries, k, options, hits, counts, stats, o, request, error);
-    if (status == LEARNANN_OK && (!scratch || scratch->index != index))
-        status = fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
-    if (status == LEARNANN_OK && queries->count > 0)
+    LEARNANN_RETURN_IF(check_search(index, queries, k, options, hits, counts, stats, o, request, error));
+    if (!scratch || scratch->index != index) return fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
+    Status status = LEARNANN_OK;
+    if (queries->count > 0)
         status = search_queries(index->view, scratch->space, *queries, 0, queries->count, request, hits, counts, counted, error);
-    return finish_search(status, counts, queries, request, counted, stats);
+    return finish_search(status, counts, *queries, request, counted, stats);
 }
 
 LEARNANN_API learnann_status learnann_search_batch(const learnann_index *index, const learnann_vectors *queries, uint32_t k,
@@ -172,11 +172,10 @@ LEARNANN_API learnann_status learnann_search_batch(const learnann_index *index, 
     learnann_search_options o = learnann_search_options_default();
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
-    Status status = check_search(index, queries, k, options, hits, counts, stats, o, request, error);
+    LEARNANN_RETURN_IF(check_search(index, queries, k, options, hits, counts, stats, o, request, error));
     const u32 threads = o.threads ? smaller(o.threads, max_threads) : core_count();
-    if (status == LEARNANN_OK)
-        status = search_batch(index->view, *queries, request, threads, index->allocator, hits, counts, counted, error);
-    return finish_search(status, counts, queries, request, counted, stats);
+    const Status status = search_batch(index->view, *queries, request, threads, index->allocator, hits, counts, counted, error);
+    return finish_search(status, counts, *queries, request, counted, stats);
 }
 
 LEARNANN_API learnann_status learnann_search_range(const learnann_index *index, learnann_scratch *scratch, const learnann_vectors *query,
@@ -188,13 +187,14 @@ LEARNANN_API learnann_status learnann_search_range(const learnann_index *index, 
     learnann_search_stats counted = learnann_search_stats_default();
     SearchRequest request;
     if (limit == 0) return fail(error, LEARNANN_ARGUMENT, "limit must be at least 1");
-    if (query && query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
+    if (!query) return null_argument(error);
+    if (query->count != 1) return fail(error, LEARNANN_ARGUMENT, "a single search takes one query");
     LEARNANN_RETURN_IF(check_search(index, query, limit, options, hits, count, stats, o, request, error));
     if (!scratch || scratch->index != index) return fail(error, LEARNANN_ARGUMENT, "the scratch is not one of this index");
     if (!(max_distance == max_distance)) return fail(error, LEARNANN_ARGUMENT, "max_distance is not a number");
     request.effort = effort_of(index->view, 10, o);
     const Status status = search_range(index->view, scratch->space, *query, max_distance, request, hits, *count, counted, error);
-    return finish_search(status, count, query, request, counted, stats);
+    return finish_search(status, count, *query, request, counted, stats);
 }
 
 LEARNANN_API learnann_status learnann_find(const learnann_index *index, uint64_t key, uint32_t *row) {

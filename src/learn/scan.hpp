@@ -31,7 +31,7 @@ struct Scanner : QueryMemory {
 
 // Bytes of that, at most: seven arrays, each of which may be 64 longer than it has to be.
 inline u64 query_memory_bytes(u32 dim, u32 code_dim, u32 record_bytes) {
-    return 9ull * dim + projection_cols(dim) + 8ull * code_dim + query_bytes(record_bytes) + 7 * 64;
+    return 9ull * dim + projection_cols(dim) + 8ull * code_dim + query_bytes(record_bytes) + 7ull * 64;
 }
 // Of a thread in each_best(), whose pools hold no more than 256 rows.
 inline u64 scan_thread_bytes(u32 dim, u32 code_dim, u32 record_bytes) {
