@@ -13,15 +13,16 @@ inline u32 effort_of(const FileView &view, u32 k, const learnann_search_options 
 inline Status check_search(const learnann_index *index, const learnann_vectors *queries, u32 k,
                            const learnann_search_options *options, const void *hits, u32 *counts, const learnann_search_stats *stats,
                            learnann_search_options &o, SearchRequest &request, learnann_error *error) {
-    if (!index || !queries || !counts || (!hits && queries->count > 0)) return null_argument(error);
+    if (!index || !queries || !counts) return null_argument(error);
     LEARNANN_RETURN_IF(check_vectors(queries, error));
     u64 all;
     if (mul_overflows(queries->count, larger(k, 1u) * static_cast<u64>(sizeof(learnann_hit)), all) || all > SIZE_MAX / 2)
         return fail(error, LEARNANN_ARGUMENT, "queries times k is larger than memory");
     for (u64 i = 0; i < queries->count; ++i) counts[i] = 0;     // so many there can be
+    if (k == 0) return fail(error, LEARNANN_ARGUMENT, "k must be at least 1");
+    if (!hits && queries->count > 0) return null_argument(error);
     if (queries->dim != index->view.about().dim)
         return fail(error, LEARNANN_ARGUMENT, "the query's dimension is not that of the index");
-    if (k == 0) return fail(error, LEARNANN_ARGUMENT, "k must be at least 1");
     if (stats && stats->struct_size < sizeof(u32)) return unset_size(error);
     LEARNANN_RETURN_IF(take_options(options, o, error));
     if (o.effort > max_effort) return fail(error, LEARNANN_ARGUMENT, "effort must be at most 2^20");

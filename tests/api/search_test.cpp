@@ -1215,6 +1215,14 @@ TEST_CASE("the error names the first wrong query of many, and every count is 0")
     CHECK(learnann_search_batch(index.handle, &view, 0, nullptr, hits.data(), counts.data(), nullptr, nullptr) ==
           LEARNANN_ARGUMENT);
     CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
+    // With no room for hits because none are wanted: k is what is wrong.
+    for (const uint32_t k : {0u, 3u}) {
+        counts.assign(500, 7);
+        learnann_error error{};
+        CHECK(learnann_search_interleaved(index.handle, index.scratch, &view, k, nullptr, nullptr, counts.data(), nullptr, &error) == LEARNANN_ARGUMENT);
+        CHECK((std::strstr(error.message, "NULL") != nullptr) == (k > 0));
+        CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
+    }
 }
 
 TEST_CASE("scratches survive a change of effort, kind of search and failure") {
