@@ -138,9 +138,15 @@ public:
     // all estimates up to some one. Until prepare() nothing can be inserted.
     template <class Wanted> void settle(Wanted wanted) {
         i64 *const end = std::partition(tail_, tail_ + tail_size_, [&](i64 i) { return wanted(estimate_of(i)); });
-        std::sort(tail_, end);
-        const i64 *const last = std::unique(tail_, end, [](i64 a, i64 b) { return (a | 1) == (b | 1); });
-        rest_ = smaller(rest_, static_cast<u32>(last - tail_));
+        u64 found = 0;      // different ones, in order: most often the first round has enough
+        for (i64 *from = tail_; from < end && found < rest_;) {
+            i64 *const stop = from + smaller<u64>(thinned(), static_cast<u64>(end - from));
+            if (stop < end) std::nth_element(from, stop, end);
+            std::sort(from, stop);
+            for (; from < stop; ++from)
+                if (found == 0 || (tail_[found - 1] | 1) != (*from | 1)) tail_[found++] = *from;
+        }
+        rest_ = static_cast<u32>(smaller<u64>(rest_, found));
         std::memmove(items_.data() + front_, tail_, rest_ * sizeof(i64));
         front_ += rest_;
         rest_ = 0;

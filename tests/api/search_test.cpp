@@ -255,6 +255,27 @@ TEST_CASE("k: above the rows, and the first j hits of a larger k") {
     }
 }
 
+TEST_CASE("a few hundred hits and more: those of the true order, ties by key, whichever number is asked for") {
+    const uint32_t n = 1500, dim = 3;
+    Rows rows(n, dim, LEARNANN_U8);
+    for (uint32_t i = 0; i < n; ++i)
+        for (uint32_t j = 0; j < dim; ++j) rows.set(i, j, (i * 7919u >> (3 * j)) % 7);      // many equal distances
+    Index index(rows, build_options());
+    REQUIRE(index.status == LEARNANN_OK);
+    const std::vector<double> x = rows.doubles();
+    for (const uint64_t query : {3u, 700u}) {
+        const auto truth = ranked(LEARNANN_L2, x, dim, row_of(x, dim, query));
+        for (const uint32_t k : {1u, 100u, 255u, 256u, 257u, 1000u, n}) {
+            CAPTURE(k);
+            const auto hits = index.search(rows.one(query), k, n);
+            REQUIRE(hits.size() == k);
+            size_t wrong = 0;
+            for (uint32_t i = 0; i < k; ++i) wrong += hits[i].row != truth[i].row;
+            CHECK(wrong == 0);
+        }
+    }
+}
+
 TEST_CASE("single, interleaved and threaded searches give the same hits, and counters add up") {
     const uint32_t dim = 16, k = 7;
     const Rows rows = clustered(3000, dim, LEARNANN_F16, 9), queries = clustered(333, dim, LEARNANN_F16, 10);
