@@ -264,7 +264,7 @@ static inline learnann_index_info learnann_index_info_default(void) {
 LEARNANN_API learnann_status learnann_get_info(const learnann_index *index, learnann_index_info *info);
 
 /* The recall that an effort reaches, as calibrated at build on held-out rows: point i of the table for this k.
- * OK; NOT_FOUND past the last point or where the file has no calibration; ARGUMENT. k is 1, 10 or 100. */
+ * OK; NOT_FOUND past the last point or where the file has no calibration for this k; ARGUMENT. k is 1, 4, 10, 20, 30, 50 or 100. */
 LEARNANN_API learnann_status learnann_calibration(const learnann_index *index, uint32_t k, uint32_t point, uint32_t *effort,
                                                   float *recall);
 
@@ -339,7 +339,8 @@ typedef enum learnann_stop LEARNANN_ENUM {
 /* What searches did. The counters are sums over the queries of a call. After a failure they mean nothing. */
 typedef struct learnann_search_stats {
     uint32_t struct_size;
-    uint32_t effort;                /* the effort used, k at least; of a range search, which widens it, the first one */
+    uint32_t effort;                /* the effort used, k at least; half of the rows or more where a recall was asked for and
+                                     * comparing all is faster; of a range search, which widens it, the first one */
     uint64_t queries;
     uint64_t distances;             /* code distances of the walk, or of the rows that pass a filter */
     uint64_t entry_distances;       /* code distances of the entry scan, or of the descent through a graph's layers */
@@ -506,7 +507,8 @@ static inline learnann_build_report learnann_build_report_default(void) {
 }
 
 /* Peak memory of learnann_builder_run in bytes, without the rows themselves (with rows_mapped: with what is resident of them); 0 for
- * bad arguments. Each thread adds 1.2 MB, or some 100 * dim where that is more, but its stack does not count. It assumes 128 for
+ * bad arguments. Each thread adds up to 1.2 MB, or some 100 * dim (the exact graph: 160 * dim) where that is more, and 9 a row where
+ * sample queries teach, but its stack does not count. It assumes 128 for
  * code_bytes 0, and 32 (inner product: 48) for degree 0. If the rows turn out to want wider records or more edges than memory_limit
  * has room for, the build ends with NOMEM before the graph. The file's bytes don't depend on the limit. */
 LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
@@ -518,7 +520,7 @@ LEARNANN_API learnann_status learnann_builder_create(const learnann_build_option
 LEARNANN_API void learnann_builder_free(learnann_builder *builder);
 
 /* Builds. `rows` (1 to 2^32 - 2 of them) and `keys` (rows->count of them, or NULL: keys are row numbers) are borrowed until
- * the builder is freed or runs again. OK; ARGUMENT (place and file_offset: the first row, sample query or direction that is too long or
+ * the builder is freed or runs again. OK; ARGUMENT (place and file_offset: the first row, or a sample query or direction, that is too long or
  * not finite, or the first row that has a neighbour that is no row); NOMEM (`needed`); CANCELLED; UNSUPPORTED. What was built before
  * is forgotten, whatever it returns. */
 LEARNANN_API learnann_status learnann_builder_run(learnann_builder *builder, const learnann_vectors *rows,
@@ -554,7 +556,7 @@ LEARNANN_API uint64_t learnann_builder_bytes(const learnann_builder *builder);
 LEARNANN_API learnann_status learnann_builder_write(learnann_builder *builder, void *buffer, uint64_t size,
                                                     learnann_error *error);
 
-/* What the last run did: of one that failed, as far as it came; zeroes where it was refused for its arguments, or there was none.
+/* What the last run did: of one that failed, as far as it came; zeroes where its options were refused, or there was none.
  * Fills as much as report->struct_size allows. OK, ARGUMENT. */
 LEARNANN_API learnann_status learnann_builder_report(const learnann_builder *builder, learnann_build_report *report);
 

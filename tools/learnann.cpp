@@ -55,7 +55,7 @@ struct Calibration {
 
 std::vector<Calibration> calibration_of(const learnann_index *index) {
     std::vector<Calibration> all;
-    for (const uint32_t k : {1u, 10u, 100u}) {
+    for (const uint32_t k : {1u, 4u, 10u, 20u, 30u, 50u, 100u}) {
         Calibration c{k, 0, 0};
         for (uint32_t i = 0; learnann_calibration(index, k, i, &c.effort, &c.recall) == LEARNANN_OK; ++i) {
             all.push_back(c);

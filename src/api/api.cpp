@@ -13,14 +13,17 @@ inline u32 effort_of(const FileView &view, u32 k, const learnann_search_options 
 inline Status check_search(const learnann_index *index, const learnann_vectors *queries, u32 k,
                            const learnann_search_options *options, const void *hits, u32 *counts, const learnann_search_stats *stats,
                            learnann_search_options &o, SearchRequest &request, learnann_error *error) {
-    if (!index || !queries || !counts) return null_argument(error);
+    if (!queries || !counts) return null_argument(error);
     LEARNANN_RETURN_IF(check_vectors(queries, error));
     u64 all;
-    if (mul_overflows(queries->count, larger(k, 1u) * static_cast<u64>(sizeof(learnann_hit)), all) || all > SIZE_MAX / 2)
-        return fail(error, LEARNANN_ARGUMENT, "queries times k is larger than memory");
+    const auto larger_than_memory = [&](u64 hits_each) {
+        return mul_overflows(queries->count, hits_each * sizeof(learnann_hit), all) || all > SIZE_MAX / 2;
+    };
+    if (larger_than_memory(1)) return fail(error, LEARNANN_ARGUMENT, "so many queries have more hits than memory");
     for (u64 i = 0; i < queries->count; ++i) counts[i] = 0;     // so many there can be
     if (k == 0) return fail(error, LEARNANN_ARGUMENT, "k must be at least 1");
-    if (!hits && queries->count > 0) return null_argument(error);
+    if (larger_than_memory(k)) return fail(error, LEARNANN_ARGUMENT, "queries times k is larger than memory");
+    if (!index || (!hits && queries->count > 0)) return null_argument(error);
     if (queries->dim != index->view.about().dim)
         return fail(error, LEARNANN_ARGUMENT, "the query's dimension is not that of the index");
     if (stats && stats->struct_size < sizeof(u32)) return unset_size(error);
@@ -106,7 +109,7 @@ LEARNANN_API learnann_status learnann_get_info(const learnann_index *index, lear
 }
 
 LEARNANN_API learnann_status learnann_calibration(const learnann_index *index, uint32_t k, uint32_t point, uint32_t *effort, float *recall) {
-    if (!index || !effort || !recall || (k != 1 && k != 10 && k != 100)) return LEARNANN_ARGUMENT;
+    if (!index || !effort || !recall || std::find(std::begin(calibrated_k), std::end(calibrated_k), k) == std::end(calibrated_k)) return LEARNANN_ARGUMENT;
     for (u32 i = 0; i < index->view.calibration_points(); ++i) {
         const CalibrationPoint p = index->view.calibration(i);
         if (p.k != k || point-- != 0) continue;

@@ -43,7 +43,7 @@ Status Pipeline::discount_calibration(learnann_error *error) {
     LEARNANN_RETURN_IF(exact_.measure_ranking(holdout_, slot_of_row_.data(), share, error));
     for (u32 i = 0; i < calibration_.count; ++i) {
         CalibrationPoint &p = calibration_.points[i];
-        p.recall *= share[p.k == 1 ? 0 : p.k == 10 ? 1 : 2];    // of the nearest hundred nothing shows what 100 lose: as 50 do
+        p.recall *= share[p.k == 1 ? 0 : p.k <= 20 ? 1 : 2];    // of the nearest hundred nothing shows what 100 lose: as 50 do
     }
     return LEARNANN_OK;
 }

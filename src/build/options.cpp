@@ -29,7 +29,9 @@ u64 space_bytes(u64 rows, u32 dim, const learnann_build_options &options) {
 // Of few rows, where no queries are given, nothing is calibrated.
 bool calibrates(u64 rows, const learnann_build_options &o) { return o.queries || rows >= rows_to_calibrate_by; }
 
-bool teaches(const learnann_build_options &o) { return o.queries && adaptive(o); }
+bool teaches(const learnann_build_options &o) {
+    return o.queries && o.queries->count >= Teacher::least_lessons && o.graph != LEARNANN_GRAPH_UNIFORM && adaptive(o);
+}
 
 // What all threads hold in the phases where they hold most.
 struct ThreadBytes {

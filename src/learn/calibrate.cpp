@@ -14,15 +14,15 @@ struct Walker : QueryMemory {
     Array<u32> fresh;           // candidates whose distances are not known yet
 };
 
-constexpr u32 calibrated_k[3] = {1, 10, 100};
-constexpr u32 efforts[] = {2, 4, 6, 8, 10, 12, 16, 20, 26, 34, 44, 58, 76, 100, 140, 200, 280, 400, 560, 800,
-                           1120, 1600, 2240, 3200};
+constexpr u32 efforts[] = {2, 4, 6, 8, 10, 12, 16, 20, 25, 30, 40, 50, 64, 80, 100, 140, 200, 280, 400, 560, 800,
+                           1120, 1600, 2240, 3200};     // each calibrated k is one: no search has a lesser effort than k
 constexpr u32 steps = sizeof efforts / sizeof *efforts;
+static_assert(steps == Calibration::efforts, "a point for each");
 
 // What the held-out queries find at one effort, and what that costs.
 struct Reached {
-    float recall[3] = {};       // by calibrated_k
-    float margin[3] = {};
+    float recall[calibrated_ks] = {};       // by calibrated_k
+    float margin[calibrated_ks] = {};
     double nanoseconds = 0;     // a query, for k = 10, by the model below
 };
 
@@ -68,11 +68,11 @@ public:
     Calibrator(const CodeSpace &space, const EdgeLists &edges, const EntryTable &entries, const Rows &rows,
                const Array<u32> &row_of_slot, const Holdout &h, const BuildContext &build)
         : space_(space), graph_{&space, &edges}, entries_(entries), rows_(rows), row_of_slot_(row_of_slot), h_(h),
-          build_(build), counts_(build.allocator), candidates_(build.allocator), margins_(build.allocator), known_(build.allocator) {}
+          build_(build), walked_(build.allocator), candidates_(build.allocator), margins_(build.allocator), known_(build.allocator) {}
 
     Status run(Calibration &out, learnann_error *error) {
-        LEARNANN_RETURN_IF(counts_.allocate(h_.count, error));
-        LEARNANN_RETURN_IF(candidates_.allocate(static_cast<u64>(kept_of_all) * h_.count, error));
+        LEARNANN_RETURN_IF(walked_.allocate(h_.count, error));
+        LEARNANN_RETURN_IF(candidates_.allocate(larger<u64>(static_cast<u64>(kept_of_all) * h_.count, most_kept), error));
         LEARNANN_RETURN_IF(margins_.allocate(static_cast<u64>(Holdout::depth) * h_.count, error));
         LEARNANN_RETURN_IF(known_.allocate(static_cast<u64>(KnownDistances::places) * h_.count, error));
         for (KnownDistances::Known &k : known_) k.slot = no_row;
@@ -93,13 +93,13 @@ public:
             at[e] = effort <= 60 && h_.count > some_ ? measure(effort, horizon, h_.count)
                     : effort > horizon.last          ? measure(effort, horizon, some_)
                                                      : reached(share, e);
-            for (u32 j = 0; e > 0 && j < 3; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
-            if (effort >= 10 && at[e].recall[1] >= all_found) horizon.last = smaller(horizon.last, effort);
+            for (u32 j = 0; e > 0 && j < calibrated_ks; ++j) at[e].recall[j] = larger(at[e].recall[j], at[e - 1].recall[j]);
+            if (effort >= 10 && at[e].recall[of_10] >= all_found) horizon.last = smaller(horizon.last, effort);
             used = e + 1;
-            if (at[e].recall[0] >= 0.999f && at[e].recall[1] >= 0.999f && at[e].recall[2] >= 0.99f) break;
+            if (at[e].recall[0] >= 0.999f && at[e].recall[of_10] >= 0.999f && at[e].recall[calibrated_ks - 1] >= 0.99f) break;
         }
-        for (u32 j = 0; j < 3; ++j)
-            for (u32 e = 0; e < used && out.count < Calibration::most; ++e) {
+        for (u32 j = 0; j < calibrated_ks; ++j)
+            for (u32 e = 0; e < used; ++e) {
                 if (efforts[e] < calibrated_k[j]) continue;
                 out.points[out.count++] = CalibrationPoint{calibrated_k[j], efforts[e], at[e].recall[j], at[e].margin[j]};
                 if (at[e].recall[j] >= all_found) break;
@@ -111,17 +111,24 @@ private:
     static constexpr u32 most_kept = efforts[steps - 1], kept_of_all = 800;
     static constexpr float all_found = 0.9995f;     // a recall that ends the table of a k
 
-    struct Counts {
+    static constexpr u32 of_10 = 2;
+    static_assert(calibrated_k[of_10] == 10 && calibrated_ks <= 8, "Candidate::hit has a bit for each");
+
+    // What a query's walk did, and the candidates that margins are measured from, by calibrated_k.
+    struct Walked {
         u32 kept = 0;
         u32 distances = 0;
         u32 entry_distances = 0;
         u32 hops = 0;
+        i32 anchor[calibrated_ks] = {};
+        float spread[calibrated_ks] = {};
+
+        float margin(u32 j, i32 estimate) const { return margin_of(estimate, anchor[j], spread[j]); }
     };
-    // A candidate of a query: by how much its estimate lies behind the anchor's, and whether it is one of the true k.
     struct Candidate {
         float distance;         // from the exact row
-        float margin[3];        // by calibrated_k
-        bool hit[3];
+        i32 estimate;
+        u8 hit;                 // bit j: it is one of the true calibrated_k[j]
     };
 
     // Shares of the beam that a walk may expand. A wide beam of which only the nearest are expanded finds as much with fewer
@@ -129,7 +136,7 @@ private:
     // middle on in the direction that gets cheaper.
     static constexpr float shares[] = {1.0f, 0.7f, 0.5f, 0.35f, 0.25f};
     static constexpr u32 share_count = sizeof shares / sizeof *shares;
-    static constexpr u32 tried = 18;        // efforts
+    static constexpr u32 tried = 19;        // efforts
     static_assert(efforts[tried - 1] == 400 && efforts[tried - 3] == 200, "cost_of() tells what half the last effort gives");
 
     u32 choose_horizon(double &least) {
@@ -157,18 +164,18 @@ private:
             if (efforts[e] < 10) continue;
             const Reached &r = reached(share, e);
             const auto at = [&](float recall) {
-                const double t = r.recall[1] > recall_before ? (recall - recall_before) / (r.recall[1] - recall_before) : 1;
+                const double t = r.recall[of_10] > recall_before ? (recall - recall_before) / (r.recall[of_10] - recall_before) : 1;
                 return last > 0 ? last + t * (r.nanoseconds - last) : r.nanoseconds;
             };
-            if (at95 == 0 && r.recall[1] >= 0.95f) at95 = at(0.95f);
-            if (r.recall[1] >= 0.99f) return at95 * at(0.99f);
-            recall_before = r.recall[1];
+            if (at95 == 0 && r.recall[of_10] >= 0.95f) at95 = at(0.95f);
+            if (r.recall[of_10] >= 0.99f) return at95 * at(0.99f);
+            recall_before = r.recall[of_10];
             last = r.nanoseconds;
         }
         const Reached &end = reached(share, tried - 1), &half = reached(share, tried - 3);
-        const double fallen = std::log((1.0 - half.recall[1]) / (1.0 - end.recall[1])), grown = std::log(end.nanoseconds / half.nanoseconds);
+        const double fallen = std::log((1.0 - half.recall[of_10]) / (1.0 - end.recall[of_10])), grown = std::log(end.nanoseconds / half.nanoseconds);
         const auto beyond = [&](double recall) {
-            return end.nanoseconds * std::exp(grown / larger(fallen, 0.1) * std::log((1.0 - end.recall[1]) / (1 - recall)));
+            return end.nanoseconds * std::exp(grown / larger(fallen, 0.1) * std::log((1.0 - end.recall[of_10]) / (1 - recall)));
         };
         return (at95 > 0 ? at95 : beyond(0.95)) * beyond(0.99);
     }
@@ -188,13 +195,14 @@ private:
             search(static_cast<u32>(q), effort, horizon.at(effort), workers_[worker]);
         });
         Reached r;
-        for (u32 j = 0; j < 3; ++j) r.margin[j] = fit_margin(j, queries, r.recall[j]);
+        for (u32 j = 0; j < calibrated_ks; ++j) r.margin[j] = fit_margin(j, queries, r.recall[j]);
         double distances = 0, scanned = 0, hops = 0, reranked = 0;
         for (u32 q = 0; q < queries; ++q) {
-            distances += counts_[q].distances;
-            scanned += counts_[q].entry_distances;
-            hops += counts_[q].hops;
-            for (u32 i = 0; i < counts_[q].kept; ++i) reranked += candidate(q, i).margin[1] <= r.margin[1];
+            const Walked &w = walked_[q];
+            distances += w.distances;
+            scanned += w.entry_distances;
+            hops += w.hops;
+            for (u32 i = 0; i < w.kept; ++i) reranked += w.margin(of_10, candidate(q, i).estimate) <= r.margin[of_10];
         }
         // Measured on a server: what comes from beyond the second cache, and the arithmetic beside it.
         const double record = 4 + space_.stride() / 20.0, hop = 80 + 0.3 * effort;
@@ -209,8 +217,10 @@ private:
         const u64 all = static_cast<u64>(smaller(calibrated_k[j], h_.neighbours)) * queries;
         u64 found = 0;
         for (u32 q = 0; q < queries; ++q)
-            for (u32 i = 0; i < counts_[q].kept; ++i)
-                if (candidate(q, i).hit[j] && found < margins_.size()) margins_[found++] = candidate(q, i).margin[j];
+            for (u32 i = 0; i < walked_[q].kept; ++i) {
+                const Candidate &c = candidate(q, i);
+                if ((c.hit >> j & 1) && found < margins_.size()) margins_[found++] = walked_[q].margin(j, c.estimate);
+            }
         const u64 lost = smaller(static_cast<u64>(margin_loss * static_cast<double>(all - smaller(found, all))), found / 2);
         recall = static_cast<float>(found - lost) / static_cast<float>(all);
         if (found == 0) return no_margin;
@@ -228,24 +238,32 @@ private:
         const u32 kept = pool.size();
         measure_distances(q, w);
         const BeamCounts &done = w.beam.counts;
-        counts_[q] = Counts{kept, static_cast<u32>(done.distances), static_cast<u32>(done.entry_distances), static_cast<u32>(done.hops)};
-        i32 anchors[3];
-        float spreads[3];
-        for (u32 j = 0; kept > 0 && j < 3; ++j) {
-            anchors[j] = pool.estimate(smaller(rerank_anchor(smaller(calibrated_k[j], h_.neighbours)), kept) - 1);
-            spreads[j] = query.spread(anchors[j]);
-        }
-        u32 hits[3] = {};
+        Walked &walked = walked_[q] = Walked{};
+        walked.kept = kept;
+        walked.distances = static_cast<u32>(done.distances);
+        walked.entry_distances = static_cast<u32>(done.entry_distances);
+        walked.hops = static_cast<u32>(done.hops);
         for (u32 i = 0; i < kept; ++i) {
-            const u32 row = row_of_slot_[pool.id(i)];
+            candidate(q, i).estimate = pool.estimate(i);
+            candidate(q, i).hit = 0;
+        }
+        for (u32 j = 0; kept > 0 && j < calibrated_ks; ++j) {
+            const u32 k = smaller(calibrated_k[j], h_.neighbours);
+            walked.anchor[j] = pool.estimate(smaller(rerank_anchor(k), kept) - 1);
+            walked.spread[j] = query.spread(walked.anchor[j]);
+            if (q < h_.knowing(k)) mark_hits(q, j, k, kept, pool);
+        }
+    }
+
+    // As near as the last of the true k are sometimes more than k: the first count.
+    void mark_hits(u32 q, u32 j, u32 k, u32 kept, const Pool &pool) {
+        const float reach = h_.reach(q, k);
+        u32 hits = 0;
+        for (u32 i = 0; i < kept && hits < k; ++i) {
             Candidate &c = candidate(q, i);
-            const float distance = c.distance;
-            for (u32 j = 0; j < 3; ++j) {
-                const u32 k = smaller(calibrated_k[j], h_.neighbours);
-                // As near as the last of the true k are sometimes more than k: the first count.
-                c.hit[j] = q < h_.knowing(k) && distance <= h_.reach(q, k) && !h_.holds(row) && hits[j]++ < k;
-                c.margin[j] = margin_of(pool.estimate(i), anchors[j], spreads[j]);
-            }
+            if (c.distance > reach || h_.holds(row_of_slot_[pool.id(i)])) continue;
+            c.hit = static_cast<u8>(c.hit | 1u << j);
+            ++hits;
         }
     }
 
@@ -280,7 +298,7 @@ private:
     // queries differ most and take least time.
     const u32 some_ = smaller(h_.count, 256u);
     const BuildContext &build_;
-    Array<Counts> counts_;
+    Array<Walked> walked_;
     Array<Candidate> candidates_;
     u32 stride_ = 0;            // candidates of a query, at the effort that is measured
     Array<float> margins_;

@@ -7,12 +7,12 @@
 
 LEARNANN_BEGIN
 
-constexpr u32 calibration_bytes = 40000;        // of a held-out query, about, while it is calibrated
+constexpr u32 calibration_bytes = 30000;        // of a held-out query, about, while it is calibrated
 constexpr u32 calibration_thread_bytes = (1u << 20) + 80000;    // of a thread: the rows that its widest walk has seen, and those it keeps
 
 struct Calibration {
-    static constexpr u32 most = 64;
-    CalibrationPoint points[most];
+    static constexpr u32 efforts = 25;      // tried for each k
+    CalibrationPoint points[efforts * calibrated_ks];
     u32 count = 0;
     float horizon = 1;      // see About
     double cost = 0;        // of a search, by a model: times at recall@10 of 0.95 and 0.99 multiplied; to compare graphs by

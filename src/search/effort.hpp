@@ -12,9 +12,10 @@ struct Horizon {
     float share = 1;
     u32 last = 0xffffffff;
 
+    // 1 at least, of a beam that holds one.
     u32 at(u32 width) const {
-        const u32 meant = smaller(width, last);
-        return smaller(static_cast<u32>(std::ceil(larger(share, 0.0f) * static_cast<float>(meant))), meant) + (width - meant);
+        const u32 meant = smaller(width, last), wanted = static_cast<u32>(std::ceil(share * static_cast<float>(meant)));
+        return smaller(larger(smaller(wanted, meant) + (width - meant), 1u), width);
     }
 };
 
@@ -71,23 +72,34 @@ struct EffortRule {
 };
 EffortRule effort_rule(const FileView &view, u32 k, u32 effort);
 
-// The effort that reaches a recall for this k by the file's calibration, or a guess where it has none.
-u32 effort_for_recall(const FileView &view, u32 k, float recall);
+// The numbers of hits that are calibrated. Neighbours come in groups, of copies, of a text's parts: between two of these the effort may
+// jump.
+constexpr u32 calibrated_k[] = {1, 4, 10, 20, 30, 50, 100};
+constexpr u32 calibrated_ks = sizeof calibrated_k / sizeof *calibrated_k;
 
-// The efforts that reach one recall for the calibrated k, by interpolation; 0 where the file knows nothing of that k.
-struct Needs {
-    double at1 = 0, at10 = 0, at100 = 0;
+// The efforts that reach one recall for any number of hits: by interpolation between calibrated points, extrapolated beyond them.
+class Needs {
+public:
+    Needs() = default;      // knows nothing
+    Needs(const FileView &view, float recall) : view_(&view), recall_(recall) {}
+    // The highest recall that this effort reaches for this k.
+    static Needs at_effort(const FileView &view, u32 k, u32 effort);
 
-    static Needs at(const FileView &view, float recall);
-    bool known() const { return at1 > 0 && at10 > 0 && at100 > 0; }
-    // For another k. Measured on the sets of the README at 2 to 70: a straight line is within a tenth of what it takes, or above.
-    double of(double k) const {
-        if (k <= 10) return at1 + (at10 - at1) * (k - 1) / 9;
-        if (k <= 100) return at10 + (at100 - at10) * (k - 10) / 90;
-        return at100 * k / 100;
-    }
+    bool known() const { return view_ && view_->calibration_points() > 0; }
+    // For k that are not calibrated on a straight line between those that are, in proportion beyond the last. Measured on the sets of the
+    // README: it is within a tenth of what it takes, or above.
+    double of(double k) const;
+
+private:
+    const FileView *view_ = nullptr;
+    float recall_ = 0;
 };
-// At the recall that this effort reaches for this k.
-Needs needs_at_effort(const FileView &view, u32 k, u32 effort);
+
+// Whether a walk of this effort takes longer than to compare all exact rows does.
+bool scan_is_faster(const FileView &view, double effort);
+
+// The effort that reaches a recall for this k by the file's calibration, or a guess where it has none. Half of the rows or more, which
+// means that all are compared, where a walk takes longer than that.
+u32 effort_for_recall(const FileView &view, u32 k, float recall);
 
 LEARNANN_END

@@ -24,7 +24,7 @@ double Plan::times_wider(double neighbours) const {
     if (!needs.known()) return neighbours / k;
     const double told = larger(100.0, static_cast<double>(k));
     if (neighbours <= told) return needs.of(neighbours) / needs.of(k);
-    const double power = clamp((1 + std::log10(needs.at100 / needs.at10)) / 2, 0.5, 1.0);
+    const double power = clamp((1 + std::log10(needs.of(100) / needs.of(10))) / 2, 0.5, 1.0);
     return needs.of(told) / needs.of(k) * std::pow(neighbours / told, power);
 }
 
@@ -49,7 +49,7 @@ Plan Plan::of(const FileView &view, const SearchRequest &request, const RowFilte
     if (!filter.active() || plan.way != Way::walk) return plan;
     plan.passing = clamp(filter.expected_passes(), 1.0, static_cast<double>(n));
     plan.k = request.k;
-    plan.needs = needs_at_effort(view, request.k, plan.kept);
+    plan.needs = Needs::at_effort(view, request.k, plan.kept);
     plan.width = plan.width_for(plan.passing / n, n);
     if (plan.rule.rerank.margin != no_margin) plan.rule.rerank.margin *= filtered_margin;
     plan.scan_cost = plan.passing + filter.asked() * test_cost;

@@ -394,7 +394,7 @@ u32 Searcher::within(Lane &lane, float radius) const {
 Status search_range(const FileView &view, Workspace &space, const learnann_vectors &query, float max_distance,
                     const SearchRequest &request, learnann_hit *hits, u32 &count, learnann_search_stats &stats,
                     learnann_error *error) {
-    const Needs needs = needs_at_effort(view, 10, request.effort);
+    const Needs needs = Needs::at_effort(view, 10, request.effort);
     SearchRequest wider = request;
     Lane &lane = space.lanes[0];
     ++stats.queries;
@@ -418,7 +418,8 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
         const u32 inside = larger(searcher.within(lane, radius), count);
         const double needed = needs.known() ? needs.of(larger(inside, 1u)) : 2.0 * inside;
         if (inside < wider.effort && needed <= wider.effort) return LEARNANN_OK;
-        wider.effort = static_cast<u32>(smaller(clamp(std::ceil(needed), 2.0 * wider.effort, 4.0 * wider.effort), 4e9));
+        const double effort = clamp(std::ceil(needed), 2.0 * wider.effort, 4.0 * wider.effort);
+        wider.effort = scan_is_faster(view, effort) ? view.rows() : static_cast<u32>(smaller(effort, 4e9));
     }
 }
 

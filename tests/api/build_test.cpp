@@ -359,6 +359,20 @@ TEST_CASE("progress: each phase goes from 0 to 1 and never back, whatever is bui
     }
 }
 
+TEST_CASE("memory for lessons is counted only where a log teaches") {
+    const Rows log = clustered(3000, 8, LEARNANN_F32, 59);
+    const auto needed = [&](uint64_t queries, learnann_graph graph) {
+        learnann_vectors some = log.view();
+        some.count = queries;
+        learnann_build_options options = build_options();
+        options.graph = graph;
+        options.queries = &some;
+        return learnann_build_bytes(200000, 8, &options);
+    };
+    CHECK(needed(3000, LEARNANN_GRAPH_UNIFORM) < needed(3000, LEARNANN_GRAPH_ADAPTIVE));
+    CHECK(needed(999, LEARNANN_GRAPH_ADAPTIVE) < needed(1000, LEARNANN_GRAPH_ADAPTIVE) - 10000000);
+}
+
 TEST_CASE("a memory limit") {
     const Rows rows = clustered(2000, 16, LEARNANN_F32, 58);
     for (const learnann_metric metric : all_metrics) {

@@ -1,5 +1,6 @@
 // beam_test.cpp: the pool against a sorted set, the table of rows seen, and what a walk tells.
 #include "learn/graph.hpp"
+#include "search/effort.hpp"
 #include "plainrecord.hpp"
 #include "testdata.hpp"
 
@@ -240,4 +241,15 @@ TEST_CASE("a walk tells each row it expands with its place then, which gets no b
     CHECK(expanded > width);
     for (u32 i = 0; i < width; ++i) wrong += rank_of[beam.pool.id(i)] > i;
     CHECK(wrong == 0);
+}
+
+TEST_CASE("horizon: some of a beam is expanded, and no more than it holds, whatever a file says") {
+    for (const float share : {0.0f, 1e-45f, 0.35f, 1.0f})
+        for (const u32 last : {0u, 1u, 40u, 0xffffffffu})
+            for (const u32 width : {1u, 2u, 39u, 40u, 41u, 5000u}) {
+                const u32 expanded = Horizon{share, last}.at(width);
+                CHECK(expanded >= 1);
+                CHECK(expanded <= width);
+                if (last == 40 && width > 40) CHECK(expanded == Horizon{share, last}.at(40) + width - 40);
+            }
 }
