@@ -189,6 +189,63 @@ uint64 '\0\0\0\0\0\0\0\200'
 check "convert uint64 2^63 to floats and back" bash -c "'$L' convert '$T/whole.u64bin' '$T/whole.fbin' && '$L' convert '$T/whole.fbin' '$T/back.u64bin' && cmp '$T/whole.u64bin' '$T/back.u64bin'"
 check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/s.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/t.ivecs' && cmp '$T/s.ivecs' '$T/t.ivecs'"
 
+# ---- interruption ----
+# A preloaded library by which a command gets SIGNALS at the moment when it has made its temporary; 0 is a pause.
+if [ "$(uname)" = Linux ]; then
+    cat >"$T/interrupt.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void interrupt(void) {
+    char *next = getenv("SIGNALS");
+    while (next && *next) {
+        const int number = (int)strtol(next, &next, 10);
+        if (number) raise(number);
+        else sleep(3);
+    }
+}
+static FILE *open_stream(const char *name, const char *path, const char *mode) {
+    FILE *(*real)(const char *, const char *) = (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, name);
+    FILE *file = real(path, mode);
+    if (file && strchr(mode, 'x')) interrupt();
+    return file;
+}
+FILE *fopen(const char *path, const char *mode) { return open_stream("fopen", path, mode); }
+FILE *fopen64(const char *path, const char *mode) { return open_stream("fopen64", path, mode); }
+static int open_file(const char *name, const char *path, int flags, va_list more) {
+    int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
+    const int file = real(path, flags, flags & O_CREAT ? va_arg(more, int) : 0);
+    if (file >= 0 && flags & O_EXCL) interrupt();
+    return file;
+}
+#define OPEN(name) int name(const char *path, int flags, ...) { va_list more; va_start(more, flags); const int file = open_file(#name, path, flags, more); va_end(more); return file; }
+OPEN(open)
+OPEN(open64)
+END
+    "$CC" -shared -fPIC "$T/interrupt.c" -o "$T/interrupt.so" -ldl || exit 1
+    mkdir "$T/at"
+    interrupted() { SIGNALS=$1 LD_PRELOAD=$T/interrupt.so "${@:2}"; }
+    for signals in 1 2 15 "15 15"; do
+        check "search, signals $signals" ends 1 "interrupted" interrupted "$signals" "$L" search "$T/l2.la" "$T/queries.fbin" --out "$T/at/hits.ivecs"
+        check "convert, signals $signals" ends 1 "interrupted" interrupted "$signals" "$L" convert "$T/rows.fbin" "$T/at/rows.npy"
+        check "both leave nothing" test -z "$(ls -A "$T/at")"
+        check "sweep, signals $signals" interrupted "$signals" "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/at/plot.svg"
+        check "build, signals $signals" interrupted "$signals" "$L" build "$T/queries.fbin" -o "$T/at/index.la"
+        check "both end what they write" test "$(ls -A "$T/at" | tr '\n' ' ')" = "index.la plot.svg "
+        rm -f "$T"/at/*
+    done
+    under_nohup() { (trap '' HUP && interrupted 1 "$@"); }
+    check "search, a terminal that closes under nohup" under_nohup "$L" search "$T/l2.la" "$T/queries.fbin" --out "$T/at/hits.ivecs"
+    check "its hits" test -s "$T/at/hits.ivecs"
+    check "a second signal, seconds later, ends at once" ends 143 "" interrupted "15 0 15" "$L" convert "$T/rows.fbin" "$T/at/rows.npy"
+fi
+
 # ---- what bad input gets ----
 for kept in l2.la queries.fbin l2.ivecs; do
     check "a plot over $kept" ends 1 "is also an input" "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/$kept"
