@@ -169,6 +169,17 @@ check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/ro
 check "verify trained" "$L" verify "$T/trained.la"
 check "train in place" says '"lessons":' bash -c "cp '$T/ip.la' '$T/place.la' && '$L' train '$T/place.la' --queries '$T/queries.fbin' --json && '$L' verify '$T/place.la'"
 check "same bytes for any threads" bash -c "'$L' build '$T/rows.fbin' -o '$T/a.la' --threads 1 && '$L' build '$T/rows.fbin' -o '$T/b.la' --threads 3 && cmp '$T/a.la' '$T/b.la'"
+# A handful of queries calibrates roughly: that is said, and 50 are enough.
+first() { { printf "\\x$(printf %x "$1")\\0\\0\\0"; tail -c +5 "$T/queries.fbin" | head -c $((4 + 96 * $1)); } >"$T/first.fbin"; }
+quiet() { "$@" 2>"$T/quiet.err" && [ ! -s "$T/quiet.err" ]; }
+for count in 1 49; do
+    first $count
+    check "train by $count" ends 0 "warning: .*first.fbin: to calibrate by $count quer" "$L" train "$T/l2.la" --queries "$T/first.fbin" -o "$T/few.la"
+    check "build by $count" ends 0 "warning: .*first.fbin: to calibrate by $count quer" "$L" build "$T/rows.fbin" --queries "$T/first.fbin" -o "$T/few.la"
+done
+first 50
+check "train by 50" quiet "$L" train "$T/l2.la" --queries "$T/first.fbin" -o "$T/few.la"
+check "build by 50" quiet "$L" build "$T/rows.fbin" --queries "$T/first.fbin" -o "$T/few.la"
 check "convert" bash -c "'$L' convert '$T/rows.fbin' '$T/rows.npy' && '$L' convert '$T/rows.npy' '$T/rows.fvecs' && '$L' convert '$T/rows.fvecs' '$T/back.fbin' && cmp '$T/rows.fbin' '$T/back.fbin'"
 # Whole numbers that a double would round: one int64 in a .npy, as printf wants its bytes, or uint64s.
 int64() { local head="{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1), }"; printf "\\x93NUMPY\1\0\\x$(printf %x ${#head})\0%s$1" "$head" >"$T/whole.npy"; }
