@@ -104,7 +104,7 @@ typedef enum learnann_place LEARNANN_ENUM {
 
 typedef struct learnann_error {
     learnann_status status;
-    int32_t system_error;       /* errno (GetLastError() on Windows) behind LEARNANN_IO, else 0 */
+    int32_t system_error;       /* errno (GetLastError() on Windows) behind LEARNANN_IO where there is one, else 0 */
     uint64_t file_offset;       /* the number, from 0, of the byte or vector that `place` names; LEARNANN_NO_OFFSET where it names none */
     uint64_t needed;            /* behind LEARNANN_NOMEM: the bytes that would be needed; else 0 */
     const char *message;        /* a static string: never freed, never NULL after a failed call */

@@ -266,6 +266,11 @@ check "hits as floats" ends 1 "row numbers" "$L" search "$T/l2.la" "$T/queries.f
 cp "$T/queries.fbin" "$T/nan.fbin" && printf '\0\0\300\177' | dd of="$T/nan.fbin" bs=1 seek=8 conv=notrunc status=none
 check "a sample query of NaN" ends 1 "nan.fbin: query 0: .*NaN" "$L" build "$T/rows.fbin" -o "$T/none.la" --queries "$T/nan.fbin"
 check "missing input" ends 1 "no such file\|No such file" "$L" build "$T/none.fbin" -o "$T/x.la"
+# The file is missing, or no file: the cause is told, under a memory limit too, and nothing else.
+if [ "$(uname)" = Linux ]; then
+    check "missing index under a memory limit" ends 1 "none.la: .*[Nn]o such file" "$L" search "$T/none.la" "$T/queries.fbin" --memory-limit 64
+fi
+check "a device is no index" ends 1 "/dev/null: that is not a regular file\$" "$L" info /dev/null
 check "unknown command" ends 2 "no command frobnicate" "$L" frobnicate
 check "unknown option" ends 2 "unknown option\|--frob" "$L" build "$T/rows.fbin" -o "$T/x.la" --frob
 { printf '\1\0\0\0\30\0\0\0'; printf '\0\0\200\101%.0s' $(seq 24); } >"$T/far.fbin"      # 16, 24 times

@@ -241,6 +241,13 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
 
 using FileHandle = int;
 
+// Of a folder the system has an error, of a device or a pipe it has none that says more.
+inline Status fail_irregular(learnann_error *error, const struct stat &about, const char *message) {
+    if (!S_ISDIR(about.st_mode)) return fail(error, LEARNANN_IO, message);
+    errno = EISDIR;
+    return fail_io(error, message);
+}
+
 // A regular file to read, and its size, which fits size_t. Where it fails there is nothing to close.
 inline Status open_to_read(const char *path, FileHandle &file, size_t &size, learnann_error *error) {
     file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
@@ -250,10 +257,7 @@ inline Status open_to_read(const char *path, FileHandle &file, size_t &size, lea
     Status status = LEARNANN_OK;
     if (::fstat(file, &about) != 0)
         status = errno == EOVERFLOW ? fail(error, LEARNANN_UNSUPPORTED, too_large) : fail_io(error, "the file's size can't be read");
-    if (status == LEARNANN_OK && !S_ISREG(about.st_mode)) {
-        errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
-        status = fail_io(error, "that is not a regular file");
-    }
+    if (status == LEARNANN_OK && !S_ISREG(about.st_mode)) status = fail_irregular(error, about, "that is not a regular file");
     if (status == LEARNANN_OK && static_cast<u64>(about.st_size) > SIZE_MAX / 2)
         status = fail(error, LEARNANN_UNSUPPORTED, too_large);
     if (status == LEARNANN_OK) size = static_cast<size_t>(about.st_size);
@@ -435,8 +439,7 @@ Status AtomicFile::create(const char *path, learnann_error *error) {
         path = target;
     }
     if (there && !S_ISREG(old.st_mode)) {       // rename would replace a device
-        errno = S_ISDIR(old.st_mode) ? EISDIR : EINVAL;
-        return fail_io(error, "the path names something that is not a regular file");
+        return fail_irregular(error, old, "the path names something that is not a regular file");
     }
     for (u32 tries = 0; handle_ < 0 && tries < most_names; ++tries) {
         LEARNANN_RETURN_IF(temporary_name(path, process_number(), name_, path_, error));
