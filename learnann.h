@@ -104,7 +104,7 @@ typedef enum learnann_place LEARNANN_ENUM {
 
 typedef struct learnann_error {
     learnann_status status;
-    int32_t system_error;       /* errno (GetLastError() on Windows) behind LEARNANN_IO, else 0 */
+    int32_t system_error;       /* errno (GetLastError() on Windows) behind LEARNANN_IO where there is one, else 0 */
     uint64_t file_offset;       /* the number, from 0, of the byte or vector that `place` names; LEARNANN_NO_OFFSET where it names none */
     uint64_t needed;            /* behind LEARNANN_NOMEM: the bytes that would be needed; else 0 */
     const char *message;        /* a static string: never freed, never NULL after a failed call */
@@ -541,10 +541,13 @@ LEARNANN_API learnann_status learnann_builder_train(learnann_builder *builder, c
 
 /* Writes the index to `path`: a temporary file beside it, fsync, rename, fsync of the folder. A reader sees the old file or
  * the new one, never a part; on failure the old file is untouched and the temporary is removed. May be called again.
- * A file that is replaced leaves the new one its permissions (not its access control list) and, where the system allows, its
- * owner and group; at no time can anybody else read the new one who could not read the old. Where `path` is a symbolic link, it
- * stays, and the file that it leads to is replaced; if it leads to none: IO. (Windows knows none of this: the new file has the
- * permissions of its folder, and takes the place of a link. WASI: no permissions, and a link is IO.)
+ * A file that is replaced leaves the new one its permissions, on Linux its POSIX access control list too, and, where the system
+ * allows, its owner and group; at no time can anybody else read the new one who could not read the old. Where the group can't be
+ * kept, the new file's group and all others may do what both could before; where the list can't be (with another group it isn't),
+ * nobody but the owner may do anything. Lists of other kinds or systems are not looked at: the old file's is lost, and one that the
+ * folder gives to new files holds. Where `path` is a symbolic link, it stays, and the file that it leads to is replaced; if it leads
+ * to none, or the system doesn't tell what is there: IO, before anything is written. (Windows knows none of this: the new file has
+ * the permissions of its folder, and takes the place of a link. WASI: no permissions, and a link is IO.)
  * Windows replaces no file that is open somewhere (IO): close it first, or open with LEARNANN_OPEN_COPY.
  * OK; ARGUMENT (nothing was built); IO; NOMEM. */
 LEARNANN_API learnann_status learnann_builder_save(learnann_builder *builder, const char *path, learnann_error *error);

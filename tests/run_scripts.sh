@@ -169,6 +169,17 @@ check "train" says "taught by\|as it was" "$L" train "$T/l2.la" --queries "$T/ro
 check "verify trained" "$L" verify "$T/trained.la"
 check "train in place" says '"lessons":' bash -c "cp '$T/ip.la' '$T/place.la' && '$L' train '$T/place.la' --queries '$T/queries.fbin' --json && '$L' verify '$T/place.la'"
 check "same bytes for any threads" bash -c "'$L' build '$T/rows.fbin' -o '$T/a.la' --threads 1 && '$L' build '$T/rows.fbin' -o '$T/b.la' --threads 3 && cmp '$T/a.la' '$T/b.la'"
+# A handful of queries calibrates roughly: that is said, and 50 are enough.
+first() { { printf "\\x$(printf %x "$1")\\0\\0\\0"; tail -c +5 "$T/queries.fbin" | head -c $((4 + 96 * $1)); } >"$T/first.fbin"; }
+quiet() { "$@" 2>"$T/quiet.err" && [ ! -s "$T/quiet.err" ]; }
+for count in 1 49; do
+    first $count
+    check "train by $count" ends 0 "warning: .*first.fbin: to calibrate by $count quer" "$L" train "$T/l2.la" --queries "$T/first.fbin" -o "$T/few.la"
+    check "build by $count" ends 0 "warning: .*first.fbin: to calibrate by $count quer" "$L" build "$T/rows.fbin" --queries "$T/first.fbin" -o "$T/few.la"
+done
+first 50
+check "train by 50" quiet "$L" train "$T/l2.la" --queries "$T/first.fbin" -o "$T/few.la"
+check "build by 50" quiet "$L" build "$T/rows.fbin" --queries "$T/first.fbin" -o "$T/few.la"
 check "convert" bash -c "'$L' convert '$T/rows.fbin' '$T/rows.npy' && '$L' convert '$T/rows.npy' '$T/rows.fvecs' && '$L' convert '$T/rows.fvecs' '$T/back.fbin' && cmp '$T/rows.fbin' '$T/back.fbin'"
 # Whole numbers that a double would round: one int64 in a .npy, as printf wants its bytes, or uint64s.
 int64() { local head="{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1), }"; printf "\\x93NUMPY\1\0\\x$(printf %x ${#head})\0%s$1" "$head" >"$T/whole.npy"; }
@@ -189,6 +200,63 @@ uint64 '\0\0\0\0\0\0\0\200'
 check "convert uint64 2^63 to floats and back" bash -c "'$L' convert '$T/whole.u64bin' '$T/whole.fbin' && '$L' convert '$T/whole.fbin' '$T/back.u64bin' && cmp '$T/whole.u64bin' '$T/back.u64bin'"
 check "scalar gives the same hits" bash -c "LEARNANN_ISA=scalar '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/s.ivecs' && '$L' search '$T/l2.la' '$T/queries.fbin' --effort 20 --out '$T/t.ivecs' && cmp '$T/s.ivecs' '$T/t.ivecs'"
 
+# ---- interruption ----
+# A preloaded library by which a command gets SIGNALS at the moment when it has made its temporary; 0 is a pause.
+if [ "$(uname)" = Linux ]; then
+    cat >"$T/interrupt.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void interrupt(void) {
+    char *next = getenv("SIGNALS");
+    while (next && *next) {
+        const int number = (int)strtol(next, &next, 10);
+        if (number) raise(number);
+        else sleep(3);
+    }
+}
+static FILE *open_stream(const char *name, const char *path, const char *mode) {
+    FILE *(*real)(const char *, const char *) = (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, name);
+    FILE *file = real(path, mode);
+    if (file && strchr(mode, 'x')) interrupt();
+    return file;
+}
+FILE *fopen(const char *path, const char *mode) { return open_stream("fopen", path, mode); }
+FILE *fopen64(const char *path, const char *mode) { return open_stream("fopen64", path, mode); }
+static int open_file(const char *name, const char *path, int flags, va_list more) {
+    int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
+    const int file = real(path, flags, flags & O_CREAT ? va_arg(more, int) : 0);
+    if (file >= 0 && flags & O_EXCL) interrupt();
+    return file;
+}
+#define OPEN(name) int name(const char *path, int flags, ...) { va_list more; va_start(more, flags); const int file = open_file(#name, path, flags, more); va_end(more); return file; }
+OPEN(open)
+OPEN(open64)
+END
+    "$CC" -shared -fPIC "$T/interrupt.c" -o "$T/interrupt.so" -ldl || exit 1
+    mkdir "$T/at"
+    interrupted() { SIGNALS=$1 LD_PRELOAD=$T/interrupt.so "${@:2}"; }
+    for signals in 1 2 15 "15 15"; do
+        check "search, signals $signals" ends 1 "interrupted" interrupted "$signals" "$L" search "$T/l2.la" "$T/queries.fbin" --out "$T/at/hits.ivecs"
+        check "convert, signals $signals" ends 1 "interrupted" interrupted "$signals" "$L" convert "$T/rows.fbin" "$T/at/rows.npy"
+        check "both leave nothing" test -z "$(ls -A "$T/at")"
+        check "sweep, signals $signals" interrupted "$signals" "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/at/plot.svg"
+        check "build, signals $signals" interrupted "$signals" "$L" build "$T/queries.fbin" -o "$T/at/index.la"
+        check "both end what they write" test "$(ls -A "$T/at" | tr '\n' ' ')" = "index.la plot.svg "
+        rm -f "$T"/at/*
+    done
+    under_nohup() { (trap '' HUP && interrupted 1 "$@"); }
+    check "search, a terminal that closes under nohup" under_nohup "$L" search "$T/l2.la" "$T/queries.fbin" --out "$T/at/hits.ivecs"
+    check "its hits" test -s "$T/at/hits.ivecs"
+    check "a second signal, seconds later, ends at once" ends 143 "" interrupted "15 0 15" "$L" convert "$T/rows.fbin" "$T/at/rows.npy"
+fi
+
 # ---- what bad input gets ----
 for kept in l2.la queries.fbin l2.ivecs; do
     check "a plot over $kept" ends 1 "is also an input" "$L" sweep "$T/l2.la" "$T/queries.fbin" --truth "$T/l2.ivecs" --plot "$T/$kept"
@@ -198,6 +266,11 @@ check "hits as floats" ends 1 "row numbers" "$L" search "$T/l2.la" "$T/queries.f
 cp "$T/queries.fbin" "$T/nan.fbin" && printf '\0\0\300\177' | dd of="$T/nan.fbin" bs=1 seek=8 conv=notrunc status=none
 check "a sample query of NaN" ends 1 "nan.fbin: query 0: .*NaN" "$L" build "$T/rows.fbin" -o "$T/none.la" --queries "$T/nan.fbin"
 check "missing input" ends 1 "no such file\|No such file" "$L" build "$T/none.fbin" -o "$T/x.la"
+# The file is missing, or no file: the cause is told, under a memory limit too, and nothing else.
+if [ "$(uname)" = Linux ]; then
+    check "missing index under a memory limit" ends 1 "none.la: .*[Nn]o such file" "$L" search "$T/none.la" "$T/queries.fbin" --memory-limit 64
+fi
+check "a device is no index" ends 1 "/dev/null: that is not a regular file\$" "$L" info /dev/null
 check "unknown command" ends 2 "no command frobnicate" "$L" frobnicate
 check "unknown option" ends 2 "unknown option\|--frob" "$L" build "$T/rows.fbin" -o "$T/x.la" --frob
 { printf '\1\0\0\0\30\0\0\0'; printf '\0\0\200\101%.0s' $(seq 24); } >"$T/far.fbin"      # 16, 24 times

@@ -44,6 +44,14 @@ bool open_vectors_for(const std::string &path, const std::string &rows, uint32_t
                 "Give vectors of the same dimension as the rows.");
 }
 
+void warn_of_few(const std::string &path, uint64_t queries) {
+    constexpr uint64_t enough = 50;     // by which the recall that is asked for is missed by a hundredth or so
+    if (queries >= enough) return;
+    std::fprintf(stderr, "learnann: warning: %s: to calibrate by %s quer%s is to guess: searches for a recall may find less than it\n"
+                         "  (for 0.95, 0.78 to 0.88 after one query, 0.91 to 0.92 after five). Give 50 or more, better some hundreds.\n",
+                 path.c_str(), grouped(queries).c_str(), queries == 1 ? "y" : "ies");
+}
+
 void write_phases(JsonWriter &json, const learnann_build_report &report) {
     json.key("phases");
     json.begin_object();

@@ -38,6 +38,9 @@ private:
 // Sample queries, or directions, for rows of that dimension, which `rows` names.
 bool open_vectors_for(const std::string &path, const std::string &rows, uint32_t dim, MatrixFile &queries, Failure &failure);
 
+// A line on stderr where `queries` of `path` are too few to calibrate by.
+void warn_of_few(const std::string &path, uint64_t queries);
+
 // The report's phases: as the field "phases", and as rows of a table.
 void write_phases(JsonWriter &json, const learnann_build_report &report);
 void add_phases(std::vector<std::vector<std::string>> &rows, const learnann_build_report &report);

@@ -108,6 +108,7 @@ bool cached_bytes(const std::string &path, uint64_t &bytes, Failure &failure) {
 }
 
 bool run_capped(uint64_t bytes, const std::string &file, const std::function<int()> &work, int &code, Failure &failure) {
+    if (Descriptor(file).number() < 0) return system_failure(file, "it can't be opened", failure);
     const MemoryGroup group(bytes);
     if (!group.granted()) {
         return fail(failure, "", "", "no control group with a memory limit can be made here",
@@ -117,9 +118,9 @@ bool run_capped(uint64_t bytes, const std::string &file, const std::function<int
     if (child < 0) return system_failure("", "no process can be started", failure);
     if (child == 0) {
         Failure trouble;
-        const bool ready = group.join() && drop_cached(file, trouble);
+        const bool ready = (group.join() || system_failure("", "its control group can't be joined", trouble)) && drop_cached(file, trouble);
         const int result = ready ? work() : 1;
-        if (!ready) std::fprintf(stderr, "learnann: the capped process could not begin\n");
+        if (!ready) std::fprintf(stderr, "learnann: the capped process could not begin: %s\n", trouble.reason.c_str());
         std::fflush(nullptr);
         ::_exit(result);
     }

@@ -38,7 +38,8 @@ Syntax syntax_of(Settings &s) {
                            ".u64bin (int32 rows, int32 1, uint64 values), or text, one number a line.\n"
                            "Default: row numbers", &s.keys},
         {"--queries", "SAMPLE", "real queries to calibrate by, where queries differ from rows (default: rows held\n"
-                                "out); from some 1,500 on the graph learns from them, as `learnann train` does", &s.queries},
+                                "out); from some 1,500 on the graph learns from them, as `learnann train` does.\n"
+                                "By fewer than 50 searches for a recall may find less than it: a warning says so", &s.queries},
         {"--threads", "N", "at most 64; 0, the default: one for each core; the file does not depend on it",
          Whole{&s.threads, 0, LEARNANN_MAX_THREADS}},
         {"--memory", "SIZE", "refuse at once what would need more memory than this, as 512M, for all it holds\n"
@@ -123,6 +124,7 @@ bool open_inputs(const Settings &s, Inputs &in, Failure &failure) {
     if (!s.queries.empty()) {
         if (!open_vectors_for(s.queries, s.input, in.row_vectors.dim, in.queries, failure)) return false;
         in.query_vectors = as_vectors(in.queries.matrix);
+        warn_of_few(s.queries, in.query_vectors.count);
     }
     if (!s.directions.empty()) {
         if (!open_vectors_for(s.directions, s.input, in.row_vectors.dim, in.directions, failure)) return false;

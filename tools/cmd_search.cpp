@@ -52,11 +52,13 @@ Syntax syntax_of(Settings &s) {
     return syntax;
 }
 
+// Ctrl-C ends the searches at once; from here on there is a temporary to remove.
 bool write_hits(const std::string &path, const Measurement &measurement, uint32_t k, Failure &failure) {
+    catch_interrupts();
     const std::vector<int64_t> rows = measurement.hit_rows();
     const Matrix matrix{reinterpret_cast<const uint8_t *>(rows.data()), measurement.queries(), uint64_t{k} * 8, k,
                         Element::I64};
-    return write_matrix(path, matrix, path, nullptr, failure);
+    return write_matrix(path, matrix, path, interrupted, failure);
 }
 
 std::string table_of(const Figures &f) {

@@ -123,6 +123,7 @@ int sweep_command(const std::vector<std::string> &arguments) {
         !sweep(s, measurement, rows, failure)) {
         return report(failure);
     }
+    catch_interrupts();     // a temporary must not stay
     if (!s.plot.empty() && !write_file(s.plot, plot_of(s, measurement.info(), rows), failure)) return report(failure);
     return finish(s.json ? json_of(rows) : table_of(rows));
 }

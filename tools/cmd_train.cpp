@@ -26,7 +26,8 @@ Syntax syntax_of(Settings &s) {
                   "again: they may be answered for half the work. Queries unlike these may find less than before.\n"
                   "LOG is .npy (f4 f2 i1 u1), .fvecs, .bvecs, .fbin, .u8bin or .i8bin. Some 500 of them, spread evenly,\n"
                   "measure and don't teach; from a thousand others on the graph is taught, and the taught one is kept\n"
-                  "where it finds as much for less. With fewer the calibration alone is new.\n",
+                  "where it finds as much for less. With fewer the calibration alone is new; fewer than 50 are too few\n"
+                  "for that: searches for a recall may find less than it then, and a warning says so.\n",
                   {{"FILE", &s.index}}, {}};
     syntax.options = {
         {"--queries", "LOG", "the queries, of any of these types", &s.queries},
@@ -57,6 +58,7 @@ bool train(const Settings &s, Outcome &done, Failure &failure) {
                     "Give queries of the index's dimension.");
     }
     done.queries = queries.count;
+    warn_of_few(s.queries, queries.count);
 
     ProgressLine progress;
     learnann_build_options options = learnann_build_options_default();

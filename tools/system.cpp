@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <string>
 
@@ -17,10 +18,19 @@ namespace tools {
 namespace {
 
 volatile std::sig_atomic_t interrupt_seen = 0;
+volatile std::time_t first_interrupt = 0;
 
+// One that comes at once is the same one again, as timeout's: that goes to a process and then to its group.
 extern "C" void on_interrupt(int signal_number) {
+    const std::time_t now = std::time(nullptr);
+    if (interrupt_seen && now - first_interrupt > 1) {
+        std::signal(signal_number, SIG_DFL);
+        std::raise(signal_number);
+        return;
+    }
+    if (!interrupt_seen) first_interrupt = now;
     interrupt_seen = 1;
-    std::signal(signal_number, SIG_DFL);
+    std::signal(signal_number, on_interrupt);       // some systems forget it at each signal
 }
 
 #ifdef __linux__
@@ -115,6 +125,9 @@ bool stderr_is_terminal() {
 void catch_interrupts() {
     std::signal(SIGINT, on_interrupt);
     std::signal(SIGTERM, on_interrupt);
+#ifdef SIGHUP
+    if (std::signal(SIGHUP, SIG_IGN) != SIG_IGN) std::signal(SIGHUP, on_interrupt);     // not under nohup
+#endif
 }
 
 bool interrupted() { return interrupt_seen != 0; }

@@ -19,7 +19,8 @@ AvailableMemory available_memory();
 
 bool stderr_is_terminal();
 
-// From catch_interrupts() on, a first Ctrl-C (or SIGTERM) makes interrupted() true; a second one ends the process.
+// From catch_interrupts() on, a first Ctrl-C (or SIGTERM, or SIGHUP where that is not ignored) makes interrupted() true; one that comes
+// a second or two later ends the process.
 void catch_interrupts();
 bool interrupted();
 

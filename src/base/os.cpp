@@ -23,6 +23,9 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #endif
+#ifdef __linux__
+#include <sys/xattr.h>
+#endif
 #endif
 #include <atomic>
 #include <cstdio>
@@ -238,6 +241,13 @@ void run_threads(u32 threads, void (*work)(void *, u32), void *context) {
 
 using FileHandle = int;
 
+// Of a folder the system has an error, of a device or a pipe it has none that says more.
+inline Status fail_irregular(learnann_error *error, const struct stat &about, const char *message) {
+    if (!S_ISDIR(about.st_mode)) return fail(error, LEARNANN_IO, message);
+    errno = EISDIR;
+    return fail_io(error, message);
+}
+
 // A regular file to read, and its size, which fits size_t. Where it fails there is nothing to close.
 inline Status open_to_read(const char *path, FileHandle &file, size_t &size, learnann_error *error) {
     file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    // a pipe must not keep us waiting
@@ -247,10 +257,7 @@ inline Status open_to_read(const char *path, FileHandle &file, size_t &size, lea
     Status status = LEARNANN_OK;
     if (::fstat(file, &about) != 0)
         status = errno == EOVERFLOW ? fail(error, LEARNANN_UNSUPPORTED, too_large) : fail_io(error, "the file's size can't be read");
-    if (status == LEARNANN_OK && !S_ISREG(about.st_mode)) {
-        errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
-        status = fail_io(error, "that is not a regular file");
-    }
+    if (status == LEARNANN_OK && !S_ISREG(about.st_mode)) status = fail_irregular(error, about, "that is not a regular file");
     if (status == LEARNANN_OK && static_cast<u64>(about.st_size) > SIZE_MAX / 2)
         status = fail(error, LEARNANN_UNSUPPORTED, too_large);
     if (status == LEARNANN_OK) size = static_cast<size_t>(about.st_size);
@@ -286,7 +293,7 @@ void run_threads(u32, void (*work)(void *, u32), void *context) { work(context, 
 // Links can't be resolved, so they stay what they are: no regular files. Permissions there are none.
 constexpr size_t longest_path = 1;
 inline Status follow_link(const char *, char *, struct stat &, learnann_error *) { return LEARNANN_OK; }
-inline bool take_permissions(int, const struct stat &) { return true; }
+inline bool take_permissions(int, const char *, const struct stat &) { return true; }
 
 #else
 
@@ -379,14 +386,36 @@ inline Status follow_link(const char *link, char *target, struct stat &about, le
     return fail_io(error, "the path's symbolic link was changed meanwhile");
 }
 
+// The access control list of the file that is replaced, for the new one, or none where it has none: not what the new one has of its
+// folder's defaults. With a list the mode's group bits are the most that it grants to any but the owner and all others, and without
+// it they would be the group's. False where that can't be had.
+inline bool take_list(int file, const char *path, bool group_kept) {
+#ifdef __linux__
+    constexpr char name[] = "system.posix_acl_access";
+    u8 list[4096];
+    const bool bare = ::fremovexattr(file, name) == 0 || errno == ENODATA || errno == ENOTSUP;
+    const ssize_t size = ::getxattr(path, name, list, sizeof list);
+    if (size >= 0) return group_kept && ::fsetxattr(file, name, list, static_cast<size_t>(size), 0) == 0;
+    return bare && (errno == ENODATA || errno == ENOTSUP);
+#else
+    (void)file;
+    (void)path;
+    (void)group_kept;
+    return true;
+#endif
+}
+
 // Those of the file that is replaced, for the new one, which nobody but us may read until then; and its owner and group. Where the
-// group can't be kept, others are in it: then group and all others get what both had.
-inline bool take_permissions(int file, const struct stat &old) {
+// group can't be kept, others are in it: then group and all others get what both had. Where its list can't be kept they get nothing.
+inline bool take_permissions(int file, const char *path, const struct stat &old) {
     struct stat fresh;
     if (::fstat(file, &fresh) != 0) return false;
     u32 mode = old.st_mode & 0777;
     const bool ours = old.st_uid == fresh.st_uid && old.st_gid == fresh.st_gid;
-    if (!ours && ::fchown(file, old.st_uid, old.st_gid) != 0 && ::fchown(file, static_cast<uid_t>(-1), old.st_gid) != 0) {
+    const bool group_kept = ours || ::fchown(file, old.st_uid, old.st_gid) == 0 || ::fchown(file, static_cast<uid_t>(-1), old.st_gid) == 0;
+    if (!take_list(file, path, group_kept)) {
+        mode &= 0700;
+    } else if (!group_kept) {
         const u32 both = mode & mode >> 3 & 7;
         mode = (mode & 0700) | both << 3 | both;
     }
@@ -403,23 +432,23 @@ AtomicFile::~AtomicFile() {
 Status AtomicFile::create(const char *path, learnann_error *error) {
     struct stat old;
     char target[longest_path];
-    const bool there = ::lstat(path, &old) == 0, absent = !there && errno == ENOENT;
+    const bool there = ::lstat(path, &old) == 0;
+    if (!there && errno != ENOENT) return fail_io(error, "whether there is a file of that name already can't be told");
     if (there && S_ISLNK(old.st_mode)) {
         LEARNANN_RETURN_IF(follow_link(path, target, old, error));
         path = target;
     }
     if (there && !S_ISREG(old.st_mode)) {       // rename would replace a device
-        errno = S_ISDIR(old.st_mode) ? EISDIR : EINVAL;
-        return fail_io(error, "the path names something that is not a regular file");
+        return fail_irregular(error, old, "the path names something that is not a regular file");
     }
     for (u32 tries = 0; handle_ < 0 && tries < most_names; ++tries) {
         LEARNANN_RETURN_IF(temporary_name(path, process_number(), name_, path_, error));
-        handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, absent ? 0666 : 0600);
+        handle_ = ::open(name_.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, there ? 0600 : 0666);
         if (handle_ < 0 && errno != EEXIST) break;
     }
     if (handle_ < 0) return fail_io(error, "no file can be created in that folder");
     exists_ = true;
-    if (there && !take_permissions(static_cast<int>(handle_), old)) return fail_io(error, "the new file can't have the old one's permissions");
+    if (there && !take_permissions(static_cast<int>(handle_), path, old)) return fail_io(error, "the new file can't have the old one's permissions");
     return LEARNANN_OK;
 }
 

@@ -15,7 +15,7 @@ struct Horizon {
     // 1 at least, of a beam that holds one.
     u32 at(u32 width) const {
         const u32 meant = smaller(width, last), wanted = static_cast<u32>(std::ceil(share * static_cast<float>(meant)));
-        return smaller(larger(smaller(wanted, meant) + (width - meant), 1u), width);
+        return clamp(wanted, smaller(meant, 1u), meant) + (width - meant);
     }
 };
 

@@ -205,6 +205,67 @@ TEST_CASE("a file that is saved over keeps its permissions, and the new one is a
     learnann_builder_free(builder);
 }
 
+TEST_CASE("what can't be told of the file that is there ends a save before anything is written") {
+    const Folder folder;
+    const Rows rows = clustered(300, 5, LEARNANN_F32, 75);
+    const learnann_vectors view = rows.view();
+    Watcher watcher{folder};
+    const learnann_allocator hooks = watcher.hooks();
+    learnann_build_options options = build_options();
+    options.allocator = &hooks;
+    learnann_builder *builder = nullptr;
+    REQUIRE(learnann_builder_create(&options, &builder, nullptr) == LEARNANN_OK);
+    REQUIRE(learnann_builder_run(builder, &view, nullptr, nullptr) == LEARNANN_OK);
+    learnann_error error{};
+    const std::string path = folder.file("large.la");
+    CHECK(learnann_builder_save(builder, folder.file(std::string(5000, 'n').c_str()).c_str(), &error) == LEARNANN_IO);
+    CHECK(error.system_error == ENAMETOOLONG);
+    write_file(path, "old", 3);
+    CHECK(learnann_builder_save(builder, (path + "/below.la").c_str(), &error) == LEARNANN_IO);
+    CHECK(error.system_error == ENOTDIR);
+    if (sizeof(off_t) == 4 && lengthen(path, 5ull << 30)) {
+        CHECK(learnann_builder_save(builder, path.c_str(), &error) == LEARNANN_IO);
+        CHECK(error.system_error == EOVERFLOW);
+    }
+    CHECK(watcher.looks == 0);
+    CHECK(folder.names().size() == 1);
+    learnann_builder_free(builder);
+}
+
+#ifdef __linux__
+TEST_CASE("a file that is saved over keeps its access control list, and gets none from its folder") {
+    const Folder folder;
+    const Built built(clustered(300, 5, LEARNANN_F32, 74));
+    const std::string path = folder.file("listed.la");
+    write_file(path, "old", 3);
+    if (!set_list(path, file_list, 0, 0, 4)) {
+        MESSAGE("not tried: no access control lists here");
+        return;
+    }
+    const std::string list = list_of(path);
+    CHECK(permissions(path) == 0664);       // of which the group has nothing
+    CHECK(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
+    CHECK(list_of(path) == list);
+    CHECK(permissions(path) == 0664);
+    CHECK(status_of(path) == LEARNANN_OK);
+    // A folder whose new files anybody of that number may read and write: not those that were private before.
+    REQUIRE(set_list(folder.path, folder_list, 6, 6, 0));
+    CHECK(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
+    CHECK(list_of(path) == list);
+    REQUIRE(::removexattr(path.c_str(), file_list) == 0);
+    for (const mode_t mode : {0640u, 0600u}) {
+        REQUIRE(::chmod(path.c_str(), mode) == 0);
+        CHECK(learnann_builder_save(built.builder, path.c_str(), nullptr) == LEARNANN_OK);
+        CHECK(list_of(path).empty());
+        CHECK(permissions(path) == mode);
+    }
+    // A file that was not there has what the folder gives it.
+    const std::string other = folder.file("other.la");
+    CHECK(learnann_builder_save(built.builder, other.c_str(), nullptr) == LEARNANN_OK);
+    CHECK(!list_of(other).empty());
+}
+#endif
+
 bool is_link(const std::string &path) {
     struct stat about {};
     return ::lstat(path.c_str(), &about) == 0 && S_ISLNK(about.st_mode);

@@ -278,6 +278,16 @@ TEST_CASE("peers: a file of somebody else's is read where that is allowed, and r
         REQUIRE(::stat(ours.c_str(), &about) == 0);
         CHECK(about.st_uid == theirs);
         CHECK((about.st_mode & 0777) == 0600);
+#ifdef __linux__
+        // A list of which the mode's group bits are not what the group has: without that group it goes, with all that it granted.
+        REQUIRE(::chown(ours.c_str(), 0, 0) == 0);
+        if (set_list(ours, file_list, 4, 0, 4)) {
+            CHECK(as_somebody_else([&] { return learnann_builder_save(built.builder, ours.c_str(), nullptr) == LEARNANN_OK ? 0 : 1; }) == 0);
+            REQUIRE(::stat(ours.c_str(), &about) == 0);
+            CHECK((about.st_mode & 0777) == 0600);
+            CHECK(list_of(ours).empty());
+        }
+#endif
     }
     REQUIRE(::chmod(folder.path.c_str(), 0755) == 0);
 }
