@@ -565,7 +565,7 @@ LEARNANN_API learnann_status learnann_builder_report(const learnann_builder *bui
 #endif
 
 /* ---- C++17 ownership, nothing more -------------------------------------------------------------------------- */
-#if defined(__cplusplus) && __cplusplus >= 201703L
+#if defined(__cplusplus) && (__cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
 #include <memory>
 #include <vector>
 

@@ -261,6 +261,9 @@ mkdir "$T/app" && cp learnann.h learnann.c++ examples/hello.cpp "$T/app"
 app() { (cd "$T/app" && "$@" && ./app >/dev/null); }
 check "two files, g++" app g++ -O2 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
 command -v clang++ >/dev/null && check "two files, clang++" app clang++ -std=c++17 -O1 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
+check "before C++17 it names what to do" ends 1 "C++17: compile with -std=c++17" "$CXX" -std=c++14 $INCLUDE -fsyntax-only -x c++ learnann.c++
+printf '#include "learnann.h"\nlearnann::Index index_;\n' >"$T/wrapper.cpp"
+check "a compiler that keeps __cplusplus old has the wrapper" "$CXX" -std=c++14 -D_MSVC_LANG=201703L -I. -fsyntax-only "$T/wrapper.cpp"
 cat >"$T/app/one.cpp" <<'END'
 typedef unsigned long u64;      // names that the library has too: they stay the app's
 struct Allocator {};
