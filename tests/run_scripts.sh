@@ -283,6 +283,22 @@ for header in src/*/*.hpp; do
     check "$header alone" "$CXX" -std=c++17 -fsyntax-only -Isrc $INCLUDE -include "$header" -x c++ /dev/null
 done
 
+# ---- the module for browsers is made again where its flags are others, and only there; by compilers that only note what is asked ----
+mkdir "$T/compilers"
+printf '#!/bin/sh\necho "$*" >>"%s"\nfor out; do :; done\n: >"$out"\n' "$T/asked" | tee "$T/compilers/clang" >"$T/compilers/clang++"
+chmod +x "$T"/compilers/*
+asked() {   # MODULES FLAGS...: by now so many were made, of three commands each, the last with FLAGS
+    local modules=$1
+    shift
+    PATH="$T/compilers:$PATH" make -s -o learnann.c++ B="$T/web" "$@" "$T/web/web/learnann.wasm" || return 1
+    [ "$(wc -l <"$T/asked")" = $((3 * modules)) ] && grep 'learnann.c++' "$T/asked" | tail -n 1 | grep -q -- "${1#*=}" || { cat "$T/asked"; return 1; }
+}
+check "a module" asked 1 WEB_FLAGS=
+check "the same module" asked 1 WEB_FLAGS=
+check "a module that searches only" asked 2 WEB_FLAGS=-DLEARNANN_READ_ONLY
+check "the same that searches only" asked 2 WEB_FLAGS=-DLEARNANN_READ_ONLY
+check "a module without vectors" asked 3 WEB_VECTORS= WEB_FLAGS=-DLEARNANN_READ_ONLY
+
 # ---- symbols: an app must see learnann_* only ----
 exported() { nm -g --defined-only "$1" | awk 'NF == 3 && $2 ~ /[TDBRVWu]/ { print $3 }' | grep -v '^learnann_\|^DW.ref\|^__odr_asan\|^_init$\|^_fini$'; }
 check "symbols of learnann.o" bash -c "! ($(declare -f exported); exported '$B/learnann.o' | grep .)"
