@@ -143,6 +143,8 @@ $B/api/%.o: tests/api/%.cpp $(wildcard tests/*.hpp) learnann.h | need-test
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(CHECKED) $(DOCTEST) -I. -Itests -c $< -o $@
 
+$B/api/collection_test.o: examples/growing_collection.hpp
+
 $B/api-tests: $(API_OBJECTS) $B/liblearnann.a
 	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@
 
