@@ -245,6 +245,7 @@ done
 if [ -x "$B/examples/shards_mpi" ]; then check "example shards_mpi" says "1000 of 1000 merged hits" tests/mpi.sh 4
 else echo "skipped: example shards_mpi, for want of MPI (make mpi)"; fi
 mkdir "$T/text" && cp README.md learnann.h src/format/*.hpp "$T/text"
+check "allocator tells what an open index holds, and a scratch" says "^the open index holds [1-9][0-9]* bytes, the scratch [1-9]" "$B/examples/allocator_c"
 check "example textsearch" says "learnann.h" "$B/examples/textsearch" "$T/text" -q "bytes of a memory-mapped file"
 
 # ---- the programs of the README ----
