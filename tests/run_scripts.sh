@@ -254,7 +254,10 @@ block c >"$T/readme.c" && block cpp >"$T/readme.cpp"
 library=$(realpath "$B")/liblearnann.a
 readme_c() { (cd "$T" && "$CC" -std=c99 -I"$OLDPWD" -c readme.c -o readme.o && "$CXX" $FLAGS readme.o "$library" -o readme -pthread && ./readme); }
 readme_cpp() { (cd "$T" && "$CXX" -std=c++17 -I"$OLDPWD" readme.cpp "$library" -o readme -pthread && ./readme | grep -q '^42 0'); }
+readme_c_linked() { (cd "$T" && "$CC" $FLAGS -I"$OLDPWD" readme.c "$@" -o linked && ./linked); }
 check "the README's C program" readme_c
+check "the README's C program, linked by a C compiler" readme_c_linked "$library" -lstdc++ -lm -pthread
+check "the README's C program, with the shared library" readme_c_linked -L"${library%/*}" -llearnann -Wl,-rpath,"${library%/*}"
 check "the README's C++ program" readme_cpp
 
 # ---- two files in somebody's app; the header alone ----
@@ -274,6 +277,8 @@ class Random {};
 Random random_of(Allocator, u64 seed) { return seed ? Random() : Random(); }
 END
 check "single include, beside names of the app's own" app g++ -std=c++17 -O0 -I. ${XSIMD:+-I$XSIMD} one.cpp -o app -pthread
+check "in a shared library of the app's" "$CXX" -std=c++17 -O1 -fPIC -fvisibility=hidden -DLEARNANN_API= -DLEARNANN_READ_ONLY $INCLUDE -x c++ learnann.c++ -shared -o "$T/own.so" -pthread
+check "where nothing of the library is exported" bash -c "nm -D --defined-only '$T/own.so' >'$T/own' && ! grep learnann '$T/own'"
 check "no exceptions, no RTTI" app g++ -std=c++17 -O0 -fno-exceptions -fno-rtti ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
 check "header is C99" "$CC" -std=c99 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -pedantic -fsyntax-only -x c learnann.h
 check "header is C++17" "$CXX" -std=c++17 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -fsyntax-only -x c++ learnann.h
