@@ -95,3 +95,11 @@ fails(() => far.vector(count), /no row has that key/);
 assert.deepEqual(high.build(rows.values, rows.dim), built);
 far.close();
 fails(() => high.open(bytes('here.la').slice(0, 1000)), /truncated/);
+
+// A copy that fails is freed: here where the module names what is no memory.
+const freed = [], memory = new WebAssembly.Memory({ initial: 1 });
+WebAssembly.instantiate = async () =>
+    ({ instance: { exports: { memory, _initialize() {}, web_allocate: () => -64, web_free: (at) => freed.push(at), web_open: () => 0 } } });
+const broken = await load();
+assert.throws(() => broken.open(new Uint8Array(64)), RangeError);
+assert.deepEqual(freed, [2 ** 32 - 64]);
