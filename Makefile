@@ -33,7 +33,7 @@ EXAMPLES := $(patsubst examples/%.cpp,$B/examples/%,$(filter-out examples/shards
             $(patsubst examples/%.c,$B/examples/%_c,$(wildcard examples/*.c)) $(if $(shell command -v mpicxx),$B/examples/shards_mpi)
 
 .PHONY: all help demo test amalgamate check-fresh unit api api-half api-others scripts examples asan tsan msan fuzz-targets fuzz-replay fuzz fuzz-afl \
-        test-aarch64 test-armhf test-i386 test-s390x test-windows test-wasm web gates size coverage soak faults valgrind lint mpi clean need-build need-test
+        test-aarch64 test-armhf test-i386 test-s390x test-windows test-wasm web web-flags gates size coverage soak faults valgrind lint mpi clean need-build need-test
 
 all: need-build $B/learnann $B/liblearnann.a $B/liblearnann.so  ## the command line and the library, in build/
 
@@ -106,8 +106,13 @@ WEB_NEEDS := clang lld wasi-libc libclang-rt-dev-wasm32 libc++-dev-wasm32
 WEB_VECTORS ?= -msimd128
 WEB_FLAGS ?=
 WEB_TARGET := --target=wasm32-wasi -O2 -fno-exceptions -fvisibility=hidden $(WARN)
-$B/web/learnann.wasm: learnann.c++ learnann.h examples/web/web.c
-	@mkdir -p $(@D)
+# Rewritten only where the flags are others than those of the last time: the module is made again then.
+web-flags:
+	@mkdir -p $B/web
+	@echo '$(WEB_VECTORS) $(WEB_FLAGS)' | cmp -s - $B/web/flags || echo '$(WEB_VECTORS) $(WEB_FLAGS)' >$B/web/flags
+$B/web/flags: web-flags ;
+
+$B/web/learnann.wasm: learnann.c++ learnann.h examples/web/web.c $B/web/flags
 	clang++ $(WEB_TARGET) $(WEB_VECTORS) $(WEB_FLAGS) -std=c++17 -fno-rtti -I. -x c++ -c learnann.c++ -o $(@D)/learnann.o
 	clang $(WEB_TARGET) $(WEB_VECTORS) $(WEB_FLAGS) -std=c11 -I. -c examples/web/web.c -o $(@D)/web.o
 	clang++ --target=wasm32-wasi -fno-exceptions -mexec-model=reactor -Wl,-z,stack-size=1048576,--strip-all $(@D)/learnann.o $(@D)/web.o -o $@
@@ -137,6 +142,8 @@ $B/unit-tests: $(UNIT_OBJECTS) $(MODULES)
 $B/api/%.o: tests/api/%.cpp $(wildcard tests/*.hpp) learnann.h | need-test
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(CHECKED) $(DOCTEST) -I. -Itests -c $< -o $@
+
+$B/api/collection_test.o: examples/growing_collection.hpp
 
 $B/api-tests: $(API_OBJECTS) $B/liblearnann.a
 	$(CXX) $(ALL_FLAGS) $(LINK_FLAGS) $^ -o $@

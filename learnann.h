@@ -570,7 +570,7 @@ LEARNANN_API learnann_status learnann_builder_report(const learnann_builder *bui
 #endif
 
 /* ---- C++17 ownership, nothing more -------------------------------------------------------------------------- */
-#if defined(__cplusplus) && __cplusplus >= 201703L
+#if defined(__cplusplus) && (__cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
 #include <memory>
 #include <vector>
 
@@ -599,18 +599,18 @@ using Scratch = std::unique_ptr<learnann_scratch, detail::FreeScratch>;
 
 class Index {
 public:
-    /* An empty Index (false in a condition) on failure, with the reason in *error. */
-    static Index open(const char *path, Error *error = nullptr) {
+    /* An empty Index (false in a condition) on failure, with the reason in *error. options as of learnann_open, NULL: the defaults. */
+    static Index open(const char *path, Error *error = nullptr, const learnann_open_options *options = nullptr) {
         Index i;
         learnann_index *raw = nullptr;
-        learnann_open(path, nullptr, &raw, error);
+        learnann_open(path, options, &raw, error);
         i.handle_.reset(raw);
         return i;
     }
-    static Index open_memory(const void *bytes, size_t size, Error *error = nullptr) {
+    static Index open_memory(const void *bytes, size_t size, Error *error = nullptr, const learnann_open_options *options = nullptr) {
         Index i;
         learnann_index *raw = nullptr;
-        learnann_open_memory(bytes, size, nullptr, &raw, error);
+        learnann_open_memory(bytes, size, options, &raw, error);
         i.handle_.reset(raw);
         return i;
     }

@@ -11,9 +11,7 @@ enum { ROWS = 3000, DIM = 32, K = 10, SEARCHES = 500 };
 
 static float rows[ROWS][DIM];
 
-typedef struct counter {
-    uint64_t calls, blocks, bytes, peak;
-} counter;
+typedef struct counter { uint64_t calls, blocks, bytes, peak; } counter;
 
 static void *count_allocate(void *context, size_t bytes) {
     counter *c = (counter *)context;
@@ -46,7 +44,7 @@ int main(int argc, char **argv) {
     learnann_index *index = NULL;
     learnann_scratch *scratch = NULL;
     const char *path = argc > 1 ? argv[1] : "learnann-allocator.tmp";
-    uint64_t first_calls = 0, calls_when_warm = 0;
+    uint64_t first_calls = 0, calls_when_warm = 0, index_bytes = 0;
     uint32_t state = 1, count = 0;
     int i, good = 1;
 
@@ -62,6 +60,7 @@ int main(int argc, char **argv) {
     good = good && learnann_builder_save(builder, path, NULL) == LEARNANN_OK;
     learnann_builder_free(builder);
     good = good && learnann_open(path, &open_options, &index, NULL) == LEARNANN_OK;
+    index_bytes = search.bytes;
     good = good && learnann_scratch_create(index, &scratch, NULL) == LEARNANN_OK;
     for (i = 0; good && i < SEARCHES; i++) {
         learnann_hit hits[K];
@@ -70,6 +69,7 @@ int main(int argc, char **argv) {
         if (i == 0) first_calls = search.calls; /* the first search finds out how much it needs */
         calls_when_warm = search.calls - first_calls;
     }
+    printf("the open index holds %.0f bytes, the scratch %.0f\n", (double)index_bytes, (double)(search.bytes - index_bytes));
     learnann_scratch_free(scratch);
     learnann_close(index);
     remove(path);

@@ -40,6 +40,7 @@ int main() {
     Collection collection(path, DIM);
     std::map<uint64_t, Row> truth;
     size_t found = 0, wanted = 0, wrong = 0;
+    learnann::Error error;
     for (uint32_t step = 1; step <= 12000; ++step) {
         const uint64_t key = generator() % 6000;
         if (step % 100 == 1 && !refuses(collection, generator() % 6000)) ++wrong;
@@ -54,14 +55,14 @@ int main() {
         std::vector<float> distances;
         for (const auto &[k, row] : truth) distances.push_back(distance(row, query));
         std::nth_element(distances.begin(), distances.begin() + K - 1, distances.end());
-        wanted += std::min<size_t>(K, truth.size());
-        for (const learnann::Hit &hit : collection.search(query, K)) {
+        wanted += std::min<size_t>(K, truth.size());    // where a search fails, none is found
+        for (const learnann::Hit &hit : collection.search(query, K, error)) {
             const auto at = truth.find(hit.key);
             if (at == truth.end() || std::abs(distance(at->second, query) - hit.distance) > 1e-3f) ++wrong;
             else found += hit.distance <= distances[K - 1] * 1.0001f;
         }
     }
-    const bool kept = !Collection(path, DIM).search(random_row(), K).empty();      // as the next run of an app would find it
+    const bool kept = !Collection(path, DIM).search(random_row(), K, error).empty();      // as the next run of an app would find it
     std::printf("%zu rows after 12,000 changes, recall %.3f, wrong hits: %zu\n", truth.size(), double(found) / double(wanted), wrong);
     std::filesystem::remove(path);
     return kept && wrong == 0 && double(found) >= 0.93 * double(wanted) ? 0 : 1;

@@ -50,6 +50,7 @@ int main(int argc, char **argv) {
         std::vector<float> query(rows.begin() + 42 * DIM, rows.begin() + 43 * DIM);
         for (float &value : query) value = 3 * value + 0.3f * normal(random);   // the cosine does not mind the length
         const std::vector<learnann::Hit> hits = index.search(scratch, query.data(), DIM, 5, nullptr, &error);
+        if (hits.empty()) return failed("search", error);
         for (const learnann::Hit &hit : hits)
             std::printf("key %llu at distance %.4f\n", (unsigned long long)hit.key, double(hit.distance));
         result = hits.size() == 5 && hits[0].key == 1000042 ? 0 : 1;

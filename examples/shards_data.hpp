@@ -33,6 +33,13 @@ inline Bytes make(uint32_t count, uint32_t seed) {
     return rows;
 }
 
+// Of both lists' hits.
+inline void keep_nearest(List &list, const List &other) {
+    std::array<learnann_hit, 2 * K> both;
+    std::merge(list.begin(), list.end(), other.begin(), other.end(), both.begin(), nearer);
+    std::copy_n(both.begin(), K, list.begin());
+}
+
 // Keys are row numbers.
 inline List scan(const Bytes &rows, const uint8_t *query) {
     std::vector<learnann_hit> all(rows.size() / DIM);

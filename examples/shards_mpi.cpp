@@ -12,13 +12,7 @@ constexpr uint32_t SHARD = 20000, QUERIES = 2000, CHECKED = 100;
 
 // Associative and commutative: MPI may combine the ranks' lists in any order. One list is one element, which is never cut.
 static void merge(void *in, void *in_out, int *count, MPI_Datatype *) {
-    for (int i = 0; i < *count; ++i) {
-        const List &a = static_cast<const List *>(in)[i];
-        List &b = static_cast<List *>(in_out)[i];
-        std::array<learnann_hit, 2 * K> both;
-        std::merge(a.begin(), a.end(), b.begin(), b.end(), both.begin(), nearer);
-        std::copy_n(both.begin(), K, b.begin());
-    }
+    for (int i = 0; i < *count; ++i) keep_nearest(static_cast<List *>(in_out)[i], static_cast<const List *>(in)[i]);
 }
 
 int main(int argc, char **argv) {
@@ -32,15 +26,21 @@ int main(int argc, char **argv) {
     MPI_Type_commit(&list_type);
     MPI_Op_create(merge, 1, &merge_op);
 
+    learnann_error error{};
+    const auto check = [&](bool good) {     // the others can't go on without this rank
+        if (good) return;
+        std::fprintf(stderr, "rank %d: %s\n", rank, error.message);
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    };
     const std::string path = std::string(argc > 1 ? argv[1] : ".") + "/shard" + std::to_string(rank) + ".la";
     const Bytes rows = make(SHARD, uint32_t(rank) + 1), queries = make(QUERIES, 0);
     std::vector<uint64_t> keys(SHARD);      // row numbers of the whole
     for (uint32_t i = 0; i < SHARD; ++i) keys[i] = uint64_t(rank) * SHARD + i;
-    learnann::build(path.c_str(), rows.data(), SHARD, DIM, nullptr, keys.data());
-    const learnann::Index index = learnann::Index::open(path.c_str());
-    const learnann::Scratch scratch = index ? index.scratch() : nullptr;
+    check(learnann::build(path.c_str(), rows.data(), SHARD, DIM, nullptr, keys.data(), &error) == LEARNANN_OK);
+    const learnann::Index index = learnann::Index::open(path.c_str(), &error);
+    const learnann::Scratch scratch = index ? index.scratch(&error) : nullptr;
     std::remove(path.c_str());              // the mapping stays
-    if (!scratch) MPI_Abort(MPI_COMM_WORLD, 1);
+    check(scratch != nullptr);
 
     // The merged hits at rank 0. Every shard has K rows at least: else its lists would have to be filled up.
     const auto search = [&](uint32_t count, uint32_t effort) {
@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
         learnann_search_options how = learnann_search_options_default();
         how.effort = effort;
         const learnann_vectors input = learnann::vectors(queries.data(), count, DIM);
-        learnann_search_interleaved(index.get(), scratch.get(), &input, K, &how, hits[0].data(), counts.data(), nullptr, nullptr);
+        check(learnann_search_interleaved(index.get(), scratch.get(), &input, K, &how, hits[0].data(), counts.data(), nullptr, &error) == LEARNANN_OK);
         MPI_Reduce(hits.data(), merged.data(), int(count), list_type, merge_op, 0, MPI_COMM_WORLD);
         return merged;
     };

@@ -318,6 +318,7 @@ done
 if [ -x "$B/examples/shards_mpi" ]; then check "example shards_mpi" says "1000 of 1000 merged hits" tests/mpi.sh 4
 else echo "skipped: example shards_mpi, for want of MPI (make mpi)"; fi
 mkdir "$T/text" && cp README.md learnann.h src/format/*.hpp "$T/text"
+check "allocator tells what an open index holds, and a scratch" says "^the open index holds [1-9][0-9]* bytes, the scratch [1-9]" "$B/examples/allocator_c"
 check "example textsearch" says "learnann.h" "$B/examples/textsearch" "$T/text" -q "bytes of a memory-mapped file"
 
 # ---- the programs of the README ----
@@ -326,7 +327,10 @@ block c >"$T/readme.c" && block cpp >"$T/readme.cpp"
 library=$(realpath "$B")/liblearnann.a
 readme_c() { (cd "$T" && "$CC" -std=c99 -I"$OLDPWD" -c readme.c -o readme.o && "$CXX" $FLAGS readme.o "$library" -o readme -pthread && ./readme); }
 readme_cpp() { (cd "$T" && "$CXX" -std=c++17 -I"$OLDPWD" readme.cpp "$library" -o readme -pthread && ./readme | grep -q '^42 0'); }
+readme_c_linked() { (cd "$T" && "$CC" $FLAGS -I"$OLDPWD" readme.c "$@" -o linked && ./linked); }
 check "the README's C program" readme_c
+check "the README's C program, linked by a C compiler" readme_c_linked "$library" -lstdc++ -lm -pthread
+check "the README's C program, with the shared library" readme_c_linked -L"${library%/*}" -llearnann -Wl,-rpath,"${library%/*}"
 check "the README's C++ program" readme_cpp
 
 # ---- two files in somebody's app; the header alone ----
@@ -334,6 +338,9 @@ mkdir "$T/app" && cp learnann.h learnann.c++ examples/hello.cpp "$T/app"
 app() { (cd "$T/app" && "$@" && ./app >/dev/null); }
 check "two files, g++" app g++ -O2 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
 command -v clang++ >/dev/null && check "two files, clang++" app clang++ -std=c++17 -O1 ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
+check "before C++17 it names what to do" ends 1 "C++17: compile with -std=c++17" "$CXX" -std=c++14 $INCLUDE -fsyntax-only -x c++ learnann.c++
+printf '#include "learnann.h"\nlearnann::Index index_;\n' >"$T/wrapper.cpp"
+check "a compiler that keeps __cplusplus old has the wrapper" "$CXX" -std=c++14 -D_MSVC_LANG=201703L -I. -fsyntax-only "$T/wrapper.cpp"
 cat >"$T/app/one.cpp" <<'END'
 typedef unsigned long u64;      // names that the library has too: they stay the app's
 struct Allocator {};
@@ -343,6 +350,8 @@ class Random {};
 Random random_of(Allocator, u64 seed) { return seed ? Random() : Random(); }
 END
 check "single include, beside names of the app's own" app g++ -std=c++17 -O0 -I. ${XSIMD:+-I$XSIMD} one.cpp -o app -pthread
+check "in a shared library of the app's" "$CXX" -std=c++17 -O1 -fPIC -fvisibility=hidden -DLEARNANN_API= -DLEARNANN_READ_ONLY $INCLUDE -x c++ learnann.c++ -shared -o "$T/own.so" -pthread
+check "where nothing of the library is exported" bash -c "nm -D --defined-only '$T/own.so' >'$T/own' && ! grep learnann '$T/own'"
 check "no exceptions, no RTTI" app g++ -std=c++17 -O0 -fno-exceptions -fno-rtti ${XSIMD:+-I$XSIMD} hello.cpp learnann.c++ -o app -pthread
 check "header is C99" "$CC" -std=c99 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -pedantic -fsyntax-only -x c learnann.h
 check "header is C++17" "$CXX" -std=c++17 -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -fsyntax-only -x c++ learnann.h
@@ -352,6 +361,22 @@ check "without xsimd" "$CXX" -std=c++17 -O0 -Wall -Wextra -Werror -DLEARNANN_NO_
 for header in src/*/*.hpp; do
     check "$header alone" "$CXX" -std=c++17 -fsyntax-only -Isrc $INCLUDE -include "$header" -x c++ /dev/null
 done
+
+# ---- the module for browsers is made again where its flags are others, and only there; by compilers that only note what is asked ----
+mkdir "$T/compilers"
+printf '#!/bin/sh\necho "$*" >>"%s"\nfor out; do :; done\n: >"$out"\n' "$T/asked" | tee "$T/compilers/clang" >"$T/compilers/clang++"
+chmod +x "$T"/compilers/*
+asked() {   # MODULES FLAGS...: by now so many were made, of three commands each, the last with FLAGS
+    local modules=$1
+    shift
+    PATH="$T/compilers:$PATH" make -s -o learnann.c++ B="$T/web" "$@" "$T/web/web/learnann.wasm" || return 1
+    [ "$(wc -l <"$T/asked")" = $((3 * modules)) ] && grep 'learnann.c++' "$T/asked" | tail -n 1 | grep -q -- "${1#*=}" || { cat "$T/asked"; return 1; }
+}
+check "a module" asked 1 WEB_FLAGS=
+check "the same module" asked 1 WEB_FLAGS=
+check "a module that searches only" asked 2 WEB_FLAGS=-DLEARNANN_READ_ONLY
+check "the same that searches only" asked 2 WEB_FLAGS=-DLEARNANN_READ_ONLY
+check "a module without vectors" asked 3 WEB_VECTORS= WEB_FLAGS=-DLEARNANN_READ_ONLY
 
 # ---- symbols: an app must see learnann_* only ----
 exported() { nm -g --defined-only "$1" | awk 'NF == 3 && $2 ~ /[TDBRVWu]/ { print $3 }' | grep -v '^learnann_\|^DW.ref\|^__odr_asan\|^_init$\|^_fini$'; }

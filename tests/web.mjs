@@ -7,6 +7,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { load } from '../examples/web/learnann.mjs';
 
 const [module, folder] = process.argv.slice(2);
+let instance;       // of the last load
+const { instantiate } = WebAssembly;
+WebAssembly.instantiate = async (...given) => {
+    const result = await instantiate(...given);
+    ({ instance } = result);
+    return result;
+};
 const learnann = await load(readFileSync(module));
 const bytes = (name) => { const file = readFileSync(`${folder}/${name}`); return file.buffer.slice(file.byteOffset, file.byteOffset + file.length); };
 const matrix = (name) => { const file = bytes(name); return { dim: new Int32Array(file, 4, 1)[0], values: new Float32Array(file, 8) }; };
@@ -38,6 +45,26 @@ fails(() => index.search(new Float32Array(rows.dim).fill(NaN)), /NaN or infinity
 fails(() => index.search(new Float32Array(rows.dim + 1)), /dimension/);
 fails(() => learnann.open(bytes('here.la').slice(0, 1000)), /./);
 fails(() => learnann.open(new ArrayBuffer(64)), /./);
+// What is no bytes, as a Response whose bytes were not awaited, and what is no numbers.
+for (const other of [new Response('abc'), Promise.resolve(bytes('here.la')), [1, 2], 'abc', 64, null, undefined])
+    assert.throws(() => learnann.open(other), { name: 'TypeError', message: /an ArrayBuffer or a view of one/ });
+for (const other of [24, 'abc', null, undefined, Promise.resolve(query(0)), new DataView(new ArrayBuffer(96))]) {
+    assert.throws(() => index.search(other), { name: 'TypeError', message: /an array of numbers/ });
+    assert.throws(() => learnann.build(other, 1), { name: 'TypeError', message: /an array of numbers/ });
+}
+const shared = new Uint8Array(new SharedArrayBuffer(bytes('here.la').byteLength));
+shared.set(new Uint8Array(bytes('here.la')));
+const padded = new ArrayBuffer(shared.length + 3);
+new Uint8Array(padded, 3).set(shared);
+for (const whole of [shared, shared.buffer, new DataView(padded, 3), new Uint8Array(padded, 3)])
+    learnann.open(whole).close();
+const numbers = Float32Array.from({ length: rows.dim }, (_, i) => i), expected = index.search(numbers);
+function* generated() { yield* numbers; }
+for (const same of [Array.from(numbers), numbers.buffer, new Set(numbers), generated(), Int8Array.from(numbers), { ...numbers, length: rows.dim }])
+    assert.deepEqual(index.search(same), expected);
+for (const same of [numbers.buffer, new Set(numbers), generated()])
+    assert.deepEqual(learnann.build(same, rows.dim / 2), learnann.build(numbers, rows.dim / 2));
+fails(() => index.search(new ArrayBuffer(4 * rows.dim + 4)), /dimension/);
 index.close();
 index.close();
 fails(() => index.search(query(0)), /closed/);
@@ -56,3 +83,23 @@ fails(() => learnann.build(rows.values, 7), /not complete/);
 for (const dim of [0, -rows.dim, 0.5, 2 ** 32]) fails(() => learnann.build(rows.values, dim), /dim must be a whole number/);
 for (const metric of ['other', 'toString', '__proto__', 'constructor', null]) fails(() => learnann.build(rows.values, rows.dim, { metric }), /metric/);
 fails(() => learnann.build(new Float32Array(8).fill(Infinity), 8), /NaN or infinity/);
+
+// Past 2 GiB, where addresses have the highest bit. What comes before is reserved, never touched.
+const high = await load(readFileSync(module));
+assert.ok(instance.exports.web_allocate(2 ** 31 - 2 ** 20));
+const far = high.open(bytes('here.la'));
+assert.ok(instance.exports.memory.buffer.byteLength > 2 ** 31);
+assert.deepEqual(answers(far), new Int32Array(bytes('here.ivecs')));
+assert.deepEqual(far.vector(7), rows.values.slice(7 * rows.dim, 8 * rows.dim));
+fails(() => far.vector(count), /no row has that key/);
+assert.deepEqual(high.build(rows.values, rows.dim), built);
+far.close();
+fails(() => high.open(bytes('here.la').slice(0, 1000)), /truncated/);
+
+// A copy that fails is freed: here where the module names what is no memory.
+const freed = [], memory = new WebAssembly.Memory({ initial: 1 });
+WebAssembly.instantiate = async () =>
+    ({ instance: { exports: { memory, _initialize() {}, web_allocate: () => -64, web_free: (at) => freed.push(at), web_open: () => 0 } } });
+const broken = await load();
+assert.throws(() => broken.open(new Uint8Array(64)), RangeError);
+assert.deepEqual(freed, [2 ** 32 - 64]);

@@ -8,7 +8,21 @@
 // What fails throws an Error with the library's reason. A module and its indexes belong to one thread: load one for each worker.
 
 const metrics = { __proto__: null, l2: 1, ip: 2, cos: 3 };       // and nothing that every object has
-const floats = (values) => (values instanceof Float32Array ? values : Float32Array.from(values));
+const isBuffer = (data) => /^\[object (Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(data));     // of other pages too
+
+function bytesOf(data) {
+    if (isBuffer(data)) return new Uint8Array(data);
+    if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    throw new TypeError('the bytes of an index are an ArrayBuffer or a view of one (those of a Response: await response.arrayBuffer())');
+}
+
+// Of an array or whatever else lists numbers; or of a buffer that holds floats.
+function floats(values) {
+    if (values instanceof Float32Array) return values;
+    if (isBuffer(values)) return new Float32Array(values);
+    if (values && typeof values === 'object' && (Symbol.iterator in values || 'length' in values)) return Float32Array.from(values);
+    throw new TypeError('vectors are an array of numbers, best a Float32Array');
+}
 
 // WebAssembly takes numbers modulo 2^32, without a word.
 function whole(name, value, least, most = 2 ** 32 - 1) {
@@ -29,8 +43,12 @@ function system(memory) {
 }
 
 export async function load(wasm) {
-    let exports;
-    ({ exports } = (await WebAssembly.instantiate(wasm, { wasi_snapshot_preview1: system(() => exports.memory) })).instance);
+    const exports = { ...(await WebAssembly.instantiate(wasm, { wasi_snapshot_preview1: system(() => exports.memory) })).instance.exports };
+    // What these give is an address, which comes out of WebAssembly signed: past 2 GiB it is below 0.
+    for (const name of ['web_error', 'web_allocate', 'web_open', 'web_build']) {
+        const call = exports[name];
+        if (call) exports[name] = (...given) => call(...given) >>> 0;
+    }
     exports._initialize();
 
     const view = () => new DataView(exports.memory.buffer);     // of now: it moves when the memory grows
@@ -40,30 +58,37 @@ export async function load(wasm) {
         throw new Error(new TextDecoder().decode(text.slice(0, text.indexOf(0))));
     };
     const allocate = (bytes) => {
-        const at = exports.web_allocate(bytes);
+        const at = bytes < 2 ** 32 && exports.web_allocate(bytes);
         if (!at) throw new Error('there is no memory left');
         return at;
     };
+    // The address of a copy, for web_free.
+    const copy = (bytes) => {
+        const at = allocate(bytes.length);
+        try {
+            new Uint8Array(exports.memory.buffer, at, bytes.length).set(bytes);
+            return at;
+        } catch (error) {
+            exports.web_free(at);
+            throw error;
+        }
+    };
     // use(address) of a copy of an array's bytes, which is freed then; or of so many bytes.
     const lend = (data, use) => {
-        const at = allocate(typeof data === 'number' ? data : data.byteLength);
+        const at = typeof data === 'number' ? allocate(data) : copy(bytesOf(data));
         try {
-            if (typeof data !== 'number') put(at, data);
             return use(at);
         } finally {
             exports.web_free(at);
         }
     };
-    const put = (at, data) =>
-        new Uint8Array(exports.memory.buffer, at, data.byteLength).set(new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength));
 
     class Index {
         #web;
 
         constructor(bytes) {
-            const at = allocate(bytes.byteLength);
-            put(at, bytes);
-            this.#web = exports.web_open(at, bytes.byteLength);
+            bytes = bytesOf(bytes);
+            this.#web = exports.web_open(copy(bytes), bytes.length);
             check(this.#web);
             this.rows = exports.web_rows(this.#web);
             this.dim = exports.web_dim(this.#web);
@@ -78,7 +103,8 @@ export async function load(wasm) {
             const hit = 16;     // bytes of a learnann_hit: key, row, distance
             k = whole('k', Math.min(k, this.rows), 1);
             whole('effort', effort, 0, 2 ** 20);
-            return lend(floats(query), (from) => lend(k * hit, (to) => {
+            query = floats(query);
+            return lend(query, (from) => lend(k * hit, (to) => {
                 const count = exports.web_search(this.#open, from, query.length, k, recall, effort, to);
                 check(count >= 0);
                 const hits = view();
@@ -104,14 +130,19 @@ export async function load(wasm) {
     return {
         open: (bytes) => new Index(bytes),
         // The bytes of an index over rows of `dim` floats each, one behind the other; keys are row numbers.
-        build: (rows, dim, { metric = 'l2' } = {}) => lend(floats(rows), (from) => lend(4, (size) => {
+        build: (rows, dim, { metric = 'l2' } = {}) => {
             if (!exports.web_build) throw new Error('this module was made to search only');
+            rows = floats(rows);
             if (rows.length % whole('dim', dim, 1)) throw new Error('the last row is not complete');
-            const at = exports.web_build(from, rows.length / dim, dim, metrics[metric] ?? 0xffff, size);
-            check(at);
-            const bytes = exports.memory.buffer.slice(at, at + view().getUint32(size, true));
-            exports.web_free(at);
-            return bytes;
-        })),
+            return lend(rows, (from) => lend(4, (size) => {
+                const at = exports.web_build(from, rows.length / dim, dim, metrics[metric] ?? 0xffff, size);
+                check(at);
+                try {
+                    return exports.memory.buffer.slice(at, at + view().getUint32(size, true));
+                } finally {
+                    exports.web_free(at);
+                }
+            }));
+        },
     };
 }

@@ -13,6 +13,9 @@
 #include <type_traits>
 #include <utility>
 
+#if __cplusplus < 201703L && !(defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
+#error "learnann is C++17: compile with -std=c++17 (or /std:c++17), which is not this compiler's default"
+#endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "learnann runs on little-endian machines only: its files are little-endian, and searched where they lie"
 #endif

@@ -1369,6 +1369,16 @@ TEST_CASE("the C++ wrapper") {
         CHECK(index.search(scratch, values.data(), 3, 3, nullptr, &error).empty());
         CHECK(error.status == LEARNANN_ARGUMENT);
     }
+    learnann_open_options options = learnann_open_options_default();
+    options.flags = LEARNANN_OPEN_COPY;
+    CHECK(learnann::Index::open(path.c_str(), &error, &options).info().rows == 500);
+    options.flags |= LEARNANN_OPEN_RESIDENT;    // which COPY excludes
+    CHECK_FALSE(static_cast<bool>(learnann::Index::open(path.c_str(), &error, &options)));
+    CHECK(error.status == LEARNANN_ARGUMENT);
+    options.flags = LEARNANN_OPEN_FLASH;        // not of memory
+    alignas(64) const char none[64] = {};
+    CHECK_FALSE(static_cast<bool>(learnann::Index::open_memory(none, sizeof none, &error, &options)));
+    CHECK(error.status == LEARNANN_ARGUMENT);
     std::remove(path.c_str());
     CHECK_FALSE(static_cast<bool>(learnann::Index::open(path.c_str(), &error)));
     CHECK(error.status == LEARNANN_IO);
