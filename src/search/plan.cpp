@@ -34,8 +34,8 @@ u32 Plan::width_for(double share, u32 rows) const {
 
 u32 Plan::horizon_at(u32 beam_width) const {
     const u32 horizon = rule.horizon.at(kept);
-    const u64 more = (static_cast<u64>(kept) + horizon) * (beam_width - kept);
-    return smaller(horizon + static_cast<u32>(std::ceil(static_cast<double>(more / 2) / kept)), beam_width);
+    const u64 more = (static_cast<u64>(kept) + horizon) * (beam_width - kept) / 2;
+    return smaller(horizon + static_cast<u32>(std::ceil(static_cast<double>(more) / kept)), beam_width);
 }
 
 bool Plan::scan_is_cheaper(u32 beam_width) const { return scan_cost < expansion_cost * horizon_at(beam_width); }
