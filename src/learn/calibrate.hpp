@@ -10,6 +10,8 @@ LEARNANN_BEGIN
 constexpr u32 calibration_bytes = 30000;        // of a held-out query, about, while it is calibrated
 constexpr u32 calibration_thread_bytes = (1u << 20) + 80000;    // of a thread: the rows that its widest walk has seen, and those it keeps
 
+constexpr u32 calibrated_ks = sizeof calibrated_k / sizeof *calibrated_k;
+
 struct Calibration {
     static constexpr u32 efforts = 25;      // tried for each k
     CalibrationPoint points[efforts * calibrated_ks];

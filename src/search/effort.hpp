@@ -75,7 +75,6 @@ EffortRule effort_rule(const FileView &view, u32 k, u32 effort);
 // The numbers of hits that are calibrated. Neighbours come in groups, of copies, of a text's parts: between two of these the effort may
 // jump.
 constexpr u32 calibrated_k[] = {1, 4, 10, 20, 30, 50, 100};
-constexpr u32 calibrated_ks = sizeof calibrated_k / sizeof *calibrated_k;
 
 // The efforts that reach one recall for any number of hits: by interpolation between calibrated points, extrapolated beyond them.
 class Needs {
