@@ -387,7 +387,7 @@ LEARNANN_API learnann_status learnann_search_batch(const learnann_index *index, 
 
 /* Every row with distance <= max_distance that the search finds, nearest first, at most `limit` (hits has room for that
  * many). The beam grows until it reaches beyond the radius and is as wide as so many neighbours take at the recall asked for, or at
- * that of the effort given. Without exact rows distances are estimates, even a row's from itself: a radius near 0 then finds nothing.
+ * that of the effort given. With LEARNANN_EXACT_NONE not even a row's distance from itself is 0: a radius near 0 finds nothing.
  * ARGUMENT where max_distance is NaN or limit is 0; otherwise as learnann_search. */
 LEARNANN_API learnann_status learnann_search_range(const learnann_index *index, learnann_scratch *scratch,
                                                    const learnann_vectors *query, float max_distance, uint32_t limit,
