@@ -5,10 +5,13 @@
 
 LEARNANN_BEGIN
 
-constexpr u32 default_beam = 52;
 constexpr u32 pinned_angular = 12;      // of the neighbours by angle, for inner product
 constexpr u32 inner_hiders = 6;         // long rows are the answers: each is wanted for itself, however many others lie before it
+constexpr double many_directions = 12;  // local dimensions: images and features of photos have more, texts and clusters fewer
 constexpr double equal_lengths = 0.01;  // standard deviation over mean, at most
+
+// The more directions rows have neighbours in, the more cells these lie in. (Measured from 1 dimension to 36.)
+static double probes(double dimension) { return dimension * dimension / 9; }
 
 Status Pipeline::insertion_order(InsertionOrder &out, learnann_error *error) {
     const u32 n = rows_.count();
@@ -88,12 +91,13 @@ Status Pipeline::link_by_angle(learnann_error *error) {
     graph.degree = 16;
     graph.beam = 48;
     graph.alpha = 1.0f;
+    graph.probes = probes(dimension_);
     Array<Copy> copies(allocator_);
     LEARNANN_RETURN_IF(set_copies_apart(angular, order.data(), n, allocator_, copies, error));
     const u32 copied = static_cast<u32>(copies.size());
     GraphBuilder builder(angular, lists, entries, graph, context());
     progress().share(0.4);
-    LEARNANN_RETURN_IF(builder.insert(order.data(), n - copied, 0, error));
+    LEARNANN_RETURN_IF(builder.link_all(order.data(), n - copied, n - copied, error));
     link_copies(lists, copies.data(), copied);
     const u32 kept = smaller(pinned_angular, edges_.capacity / 2);
     parallel(threads(), n, 256, [&](u64 item, u32) {
@@ -138,10 +142,10 @@ Status Pipeline::measure_dimension(double &dimension, learnann_error *error) con
 // Where rows have many neighbours in many directions, few of which hide each other, a walk needs longer lists.
 Status Pipeline::choose_degree(learnann_error *error) {
     constexpr double many = 20;         // dimensions; measured from 8 to 39
-    if (options_.degree || !adaptive(options_)) return LEARNANN_OK;
-    double dimension;
-    LEARNANN_RETURN_IF(measure_dimension(dimension, error));
-    options_.degree = dimension >= many ? long_degree : link_space().inner ? inner_degree : default_degree;
+    if (!adaptive(options_)) return LEARNANN_OK;
+    LEARNANN_RETURN_IF(measure_dimension(dimension_, error));
+    if (options_.degree) return LEARNANN_OK;
+    options_.degree = dimension_ >= many ? long_degree : link_space().inner ? inner_degree : default_degree;
     learnann_build_options chosen = options_;
     chosen.code_bytes = space_.stride();
     return check_memory(build_bytes(rows_.count(), rows_.dim(), chosen),
@@ -174,18 +178,18 @@ Status Pipeline::link_adaptive(learnann_error *error) {
     LEARNANN_RETURN_IF(insertion_order(order, error));
     GraphOptions graph;
     graph.degree = degree_of(options_);
-    graph.beam = larger(default_beam, graph.degree);
-    if (around.inner) graph.hiders = inner_hiders;
+    graph.beam = larger(linking_beam, graph.degree);
+    graph.probes = probes(dimension_);
+    if (around.inner) {
+        graph.hiders = inner_hiders;
+    } else if (dimension_ >= many_directions) {     // longer lists lead in fewer hops, and coarser samples lead as far
+        graph.alpha = 1.15f;
+        graph.thinning = 4;
+    }
     const bool uniform = options_.graph == LEARNANN_GRAPH_UNIFORM;
     GraphBuilder builder(around, edges_, entries_, graph, context());
-    LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, around.inner ? n : 0, error));
-
-    if (!around.inner) {
-        std::sort(order.rows.begin(), order.rows.begin() + order.inserted);
-        LEARNANN_RETURN_IF(begin("refine"));
-        if (uniform) progress().share(0.5);
-        LEARNANN_RETURN_IF(builder.refine(order.rows.data(), order.inserted, error));
-    }
+    if (around.inner) LEARNANN_RETURN_IF(builder.insert(order.rows.data(), order.inserted, n, error));
+    else LEARNANN_RETURN_IF(builder.link_all(order.rows.data(), order.inserted, static_cast<u32>(entries_.rows.size()), error));
     progress().share(1);
     if (uniform) LEARNANN_RETURN_IF(builder.even_out(order.rows.data(), order.inserted, error));
     link_copies(edges_, order.copies.data(), order.linked_copies);

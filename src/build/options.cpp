@@ -2,6 +2,7 @@
 #include "build/options.hpp"
 
 #include "learn/calibrate.hpp"
+#include "learn/cells.hpp"
 #include "learn/codec_fit.hpp"
 #include "learn/knn.hpp"
 #include "learn/metric.hpp"
@@ -33,15 +34,19 @@ bool teaches(const learnann_build_options &o) {
     return o.queries && o.queries->count >= Teacher::least_lessons && o.graph != LEARNANN_GRAPH_UNIFORM && adaptive(o);
 }
 
+u32 widest_code(u32 record, u32 dim) { return larger(most_code_dims(record, dim), record); }
+u64 rows_in_cells(u64 rows) { return smaller<u64>(rows, rows_by_cells); }
+
 // What all threads hold in the phases where they hold most.
 struct ThreadBytes {
     u64 coded, linked, calibrated;
 
     ThreadBytes(u64 rows, u32 dim, u32 record, const learnann_build_options &o) {
-        const u32 code_dim = larger(most_code_dims(record, dim), record);
+        const u32 code_dim = widest_code(record, dim);
         const u64 threads = thread_count(o), walks = teaches(o) ? 2 : 1;      // the teacher's as well
         coded = threads * scan_thread_bytes(dim, code_dim, record);
         linked = threads * (linking_thread_bytes + (o.graph == LEARNANN_GRAPH_KNN ? knn_thread_bytes(dim, degree_of(o)) : 0));
+        if (adaptive(o)) linked += threads * Cells::thread_bytes(rows_in_cells(rows), code_dim, larger(linking_beam, degree_of(o)));
         calibrated = threads * linking_thread_bytes;
         if (calibrates(rows, o)) calibrated += threads * (calibration_thread_bytes + walks * query_memory_bytes(dim, code_dim, record));
     }
@@ -64,7 +69,9 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 graph = rows * (record + lists) + kept;
     const u64 batch = smaller<u64>(rows / 50 + 512, 32768) * degree * 12;
     const u64 angular = o.metric == LEARNANN_IP ? record + angular_capacity * 4ull + 2 : 0;
-    const u64 linked = graph + batch + rows * larger<u64>(insertion_bytes + angular, angular ? 0 : 4 + degree * 4 + 2) + of_threads.linked;
+    const u64 cells = adaptive(o) ? Cells::bytes(rows_in_cells(rows), widest_code(static_cast<u32>(record), dim)) : 0;
+    const u64 evened = o.graph == LEARNANN_GRAPH_UNIFORM ? rows * lists : 0;
+    const u64 linked = graph + larger(batch, larger(cells, evened)) + rows * (insertion_bytes + angular) + of_threads.linked;
     const u64 unheld = linked_whole(o) || o.metric == LEARNANN_IP ? lists : 0;     // the graph without what is held out
     const u64 taught = teaches(o) ? lists + teacher_bytes_a_row(edge_capacity(o), thread_count(o)) : 0;
     const u64 lessons = teaches(o) ? smaller<u64>(o.queries->count, Teacher::most_lessons) * lesson_bytes : 0;

@@ -146,6 +146,7 @@ private:
     bool tried_learning_ = false;   // whether the last trial of a width learned a space
     bool fitted_to_all_ = false;        // held-out rows too: see refit_to_all()
     float code_recall_ = -1;
+    double dimension_ = 0;      // local, of what links the rows
     Array<u8> records_;
     Array<u32> row_of_slot_, slot_of_row_, key_order_;
     CodeSpace space_;

@@ -1,6 +1,8 @@
 // graph.cpp: see graph.hpp.
 #include "learn/graph.hpp"
 
+#include "learn/cells.hpp"
+
 #include <algorithm>
 
 LEARNANN_BEGIN
@@ -81,6 +83,7 @@ u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 c
 }
 
 constexpr u32 refine_candidates = 64;
+constexpr u32 least_sample = 512;       // of a smaller one the nearest rows are too far to be of use
 
 Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
     LEARNANN_RETURN_IF(chosen_.at_least(static_cast<u64>(batch) * options_.degree, error));
@@ -171,8 +174,8 @@ u32 GraphBuilder::join_candidates(Worker &w, u32 row) {
     return count;
 }
 
-// Links that others made to a row: taken in while there is room. Else the row is pruned again, or, once lists are refined and full of
-// links back, which pruning would drop most of, the nearest stay.
+// Links that others made to a row: taken in while there is room. Else the row is pruned again, or, once all lists are full of links back,
+// which pruning would drop most of, the nearest stay.
 void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     u32 fresh[prune_candidates];
     u32 *list = edges_.of(row), degree = edges_.degrees[row], fresh_count = 0;
@@ -188,7 +191,7 @@ void GraphBuilder::add_links(Worker &w, u32 row, const u64 *links, u32 count) {
     const u32 pinned = edges_.pinned[row];
     const u32 candidates = gather_candidates(w, row, fresh, fresh_count);
     u32 kept;
-    if (refined_) {
+    if (linked_all_) {
         kept = smaller(candidates, edges_.capacity - pinned);
         for (u32 i = 0; i < kept; ++i) list[pinned + i] = Pool::id_of(w.candidates[i]);
     } else {
@@ -220,39 +223,57 @@ u32 GraphBuilder::relink(Worker &w, u32 row, const GraphOptions &options, u32 *k
     return prune(space_, options, w.candidates.data(), found, options.degree, w.other.data(), kept);
 }
 
-// New lists of at most `most` for these rows, out of the old ones; options_of(i) says how that of rows[i] is pruned.
-template <class OptionsOf>
-Status GraphBuilder::relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, learnann_error *error) {
-    EdgeLists next;
-    LEARNANN_RETURN_IF(prepare(0, error));
-    LEARNANN_RETURN_IF(next.allocate(edges_.rows, most, build_.allocator, error));
-    prefer_large_pages(next.ids.data(), next.ids.bytes());
-    constexpr u32 batch = 32768;
-    for (u32 done = 0; done < count; done += batch) {
-        LEARNANN_RETURN_IF(build_.progress.at(static_cast<double>(done) / count));
-        parallel(build_.threads, smaller(batch, count - done), 64, [&](u64 i, u32 worker) {
-            const u32 row = rows[done + i];
-            next.degrees[row] = static_cast<u8>(relink(workers_[worker], row, options_of(done + i), next.of(row)));
-        });
-    }
-    for (u32 row = 0; row < edges_.rows; ++row) {
-        edges_.degrees[row] = next.degrees[row];
-        std::memcpy(edges_.of(row), next.of(row), next.degrees[row] * sizeof(u32));
-    }
-    return LEARNANN_OK;
+// New edges for a row: of those it has and of `nearest`, Pool items in order.
+void GraphBuilder::link_row(Worker &w, u32 row, const i64 *nearest, u32 count) {
+    const u32 old = edges_.degrees[row] ? gather_candidates(w, row, nullptr, 0) : 0, *own = edges_.of(row);
+    i64 *items = w.candidates.data();
+    u32 total = old;
+    for (u32 i = 0; i < count && total < prune_candidates; ++i)
+        if (std::find(own, own + old, Pool::id_of(nearest[i])) == own + old) items[total++] = nearest[i];
+    if (old > 0) std::sort(items, items + total);
+    edges_.degrees[row] = static_cast<u8>(prune(space_, options_, items, total, options_.degree, w.other.data(), edges_.of(row)));
 }
 
-Status GraphBuilder::refine(const u32 *rows, u32 count, learnann_error *error) {
-    LEARNANN_RETURN_IF(relink_all(rows, count, options_.degree, [this](u64) { return options_; }, error));
-    refined_ = true;
-    // Links back, where there is room: a row that nobody links to is never found. First come, first served, in row order.
+// Links back where there is room: a row that nobody links to is never found. First come, first served.
+Status GraphBuilder::link_back(learnann_error *error) {
     Array<u8> own_count(build_.allocator);
     LEARNANN_RETURN_IF(own_count.allocate(edges_.rows, error));
     std::memcpy(own_count.data(), edges_.degrees.data(), edges_.rows);
-    for (u32 i = 0; i < count; ++i) {
-        const u32 row = rows[i], *own = edges_.of(row);
-        for (u32 j = 0; j < own_count[row]; ++j) edges_.link(own[j], row);
+    for (u32 row = 0; row < edges_.rows; ++row)
+        for (u32 j = 0; j < own_count[row]; ++j) edges_.link(edges_.of(row)[j], row);
+    return LEARNANN_OK;
+}
+
+// The asking ones of order[0..size) to the nearest of these.
+Status GraphBuilder::link_sample(const u32 *order, u32 size, u32 heads, const u8 *asking, learnann_error *error) {
+    Cells cells(space_, options_.probes, build_);
+    LEARNANN_RETURN_IF(cells.divide(order, size, heads, error));
+    LEARNANN_RETURN_IF(cells.each_nearest(options_.beam, asking, [&](u32 worker, u32 row, const i64 *nearest, u32 found) {
+        link_row(workers_[worker], row, nearest, found);
+    }, error));
+    return link_back(error);
+}
+
+Status GraphBuilder::link_all(const u32 *order, u32 count, u32 heads, learnann_error *error) {
+    LEARNANN_RETURN_IF(prepare(0, error));
+    Array<u8> asking(build_.allocator);
+    LEARNANN_RETURN_IF(asking.zeroes(edges_.rows, error));
+    const u32 compared = smaller(count, options_.by_cells);
+    u32 divisor = 1, linked = 0;
+    while (compared / divisor / options_.thinning >= least_sample) divisor *= options_.thinning;
+    for (; divisor > 0; divisor /= options_.thinning) {
+        const u32 size = compared / divisor;
+        for (u32 i = 0; i < linked; ++i) asking[order[i]] = divisor == 1;
+        for (u32 i = linked; i < size; ++i) asking[order[i]] = 1;
+        linked = size;
+        build_.progress.share(divisor == 1 ? 0.9 * compared / count : 0.1);
+        LEARNANN_RETURN_IF(link_sample(order, size, heads, asking.data(), error));
     }
+    if (count > compared) {
+        build_.progress.share(0.9);
+        LEARNANN_RETURN_IF(insert(order + compared, count - compared, compared, error));
+    }
+    linked_all_ = true;
     return LEARNANN_OK;
 }
 
@@ -260,11 +281,22 @@ Status GraphBuilder::even_out(const u32 *rows, u32 count, learnann_error *error)
     u64 edges = 0;
     for (u32 i = 0; i < count; ++i) edges += edges_.degrees[rows[i]];
     std::memset(edges_.pinned.data(), 0, edges_.rows);
-    return relink_all(rows, count, edges_.capacity, [&](u64 i) {
-        GraphOptions even = options_;
-        even.degree = even.least = static_cast<u32>((i + 1) * edges / count - i * edges / count);
-        return even;
-    }, error);
+    EdgeLists next;
+    LEARNANN_RETURN_IF(prepare(0, error));
+    LEARNANN_RETURN_IF(next.allocate(edges_.rows, edges_.capacity, build_.allocator, error));
+    prefer_large_pages(next.ids.data(), next.ids.bytes());
+    constexpr u32 batch = 32768;
+    for (u32 done = 0; done < count; done += batch) {
+        LEARNANN_RETURN_IF(build_.progress.at(static_cast<double>(done) / count));
+        parallel(build_.threads, smaller(batch, count - done), 64, [&](u64 b, u32 worker) {
+            const u64 i = done + b;
+            GraphOptions even = options_;
+            even.degree = even.least = static_cast<u32>((i + 1) * edges / count - i * edges / count);
+            next.degrees[rows[i]] = static_cast<u8>(relink(workers_[worker], rows[i], even, next.of(rows[i])));
+        });
+    }
+    std::swap(edges_, next);
+    return LEARNANN_OK;
 }
 
 void GraphBuilder::link_batch(const u32 *rows, u32 count, const u32 *seeds, u32 seed_count) {

@@ -53,6 +53,8 @@ inline void walk(const BuildGraph &graph, const EntryTable &entries, const Query
     beam.pool.settle();
 }
 
+constexpr u32 rows_by_cells = 300000;       // of many more, inserting takes less time, and leads better where rows lie in clusters
+
 struct GraphOptions {
     u32 degree = 32;        // out-edges that pruning leaves at most
     u32 chosen = 0;         // of them, those that a row is inserted with, at most: the others link back; 0: degree
@@ -61,8 +63,12 @@ struct GraphOptions {
     float alpha = 1.05f;    // v hides w from u where alpha d(v, w) < d(u, w), d squared; inner product: <v, w> > <u, w>
     u32 least = 6;          // the nearest candidates fill up to so many edges, hidden or not: no row hangs on a hub alone
     u32 hiders = 1;         // as many kept edges must hide a candidate before it is dropped; 0: none does, the nearest are kept
+    u32 thinning = 2;       // link_all(): each sample of the rows is so many times smaller than the next
+    double probes = 8;      // link_all(): cells that a row is compared with (see Cells)
+    u32 by_cells = rows_by_cells;   // link_all(): more rows than these it inserts
 };
 
+constexpr u32 linking_beam = 52;     // of the default graph: candidates of each row
 constexpr u32 build_beam = 200;     // of the graphs of the literature: their efConstruction
 constexpr u32 linking_thread_bytes = 90000;     // of a thread of a GraphBuilder, at most: the rows that its walk has seen, two codes, candidates
 
@@ -77,13 +83,15 @@ public:
           chosen_(build.allocator), chosen_count_(build.allocator), links_(build.allocator) {}
 
     // Inserts order[0..count). Rows linked before may be inserted again: they then get the edges that they lack.
-    // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already. Into a refined graph
-    // insert only few rows: they are not refined themselves, and in a full list only the farthest neighbours make way for them.
+    // With `linked` == 0 the first rows are linked by brute force; else `linked` rows stand in the graph already. After link_all()
+    // insert only few rows: in a full list only the farthest neighbours make way for them.
     Status insert(const u32 *order, u32 count, u32 linked, learnann_error *error);
 
-    // Links each of these rows anew, out of its neighbours and theirs: what insertion found early it found in a graph of few
-    // rows. The rows must be all that are linked, in any order; none has pinned edges.
-    Status refine(const u32 *rows, u32 count, learnann_error *error);
+    // Links order[0..count), all that will be linked but for a few, and none of which is yet, by comparing cells: first a sample of some
+    // hundred, then one `thinning` times as large, whose other rows are linked to the nearest of it, and so on, as by insertion; and at
+    // last all are, to the nearest of all. The samples are the first rows, of which `heads` lie evenly among all. Rows beyond
+    // `by_cells` are inserted.
+    Status link_all(const u32 *order, u32 count, u32 heads, learnann_error *error);
 
     // Links each of these rows anew, out of its neighbours and theirs, so that all have as many edges as they have on the mean now.
     Status even_out(const u32 *rows, u32 count, learnann_error *error);
@@ -100,16 +108,17 @@ private:
     u32 join_candidates(Worker &w, u32 row);
     u32 gather_candidates(Worker &w, u32 row, const u32 *more, u32 more_count);
     void add_links(Worker &w, u32 row, const u64 *links, u32 count);
+    void link_row(Worker &w, u32 row, const i64 *nearest, u32 count);
+    Status link_back(learnann_error *error);
+    Status link_sample(const u32 *order, u32 size, u32 heads, const u8 *asking, learnann_error *error);
     u32 relink(Worker &w, u32 row, const GraphOptions &options, u32 *kept);
-    template <class OptionsOf>
-    Status relink_all(const u32 *rows, u32 count, u32 most, OptionsOf options_of, learnann_error *error);
 
     const CodeSpace &space_;
     EdgeLists &edges_;
     const EntryTable &entries_;
     GraphOptions options_;
     BuildContext build_;
-    bool refined_ = false;
+    bool linked_all_ = false;
     Worker workers_[max_threads];
     Array<u32> batch_;
     Array<u32> chosen_;         // of each row of the batch: its new edges

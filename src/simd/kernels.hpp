@@ -99,6 +99,8 @@ struct SeenTags {
     u32 place(u32 id) const { return id * 2654435769u >> shift; }
 };
 
+constexpr u32 tile_rows = 16;
+constexpr u32 tile_vectors = 4;         // that tiles are multiplied with at once
 constexpr u32 unseen_padding = 16;      // `fresh` has room for so many more
 constexpr u32 unseen_block = 16;        // so many ids are looked up before they are marked
 constexpr u32 sorted_padding = 8;       // sorted items lie in whole blocks of so many
@@ -155,6 +157,9 @@ struct Kernels {
     // out[r] = row r of the matrix (rows x cols bytes v + 128, cols a multiple of 16 and at most 65,536) times x. No v and no x is
     // -128.
     void (*matvec)(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out);
+    // Rows in tiles of tile_rows: for every four columns, of which `cols` is a multiple, four bytes v + 128 of each row of the tile.
+    // out[q * tiles * tile_rows + r] = row r times x[q]. No v and no x is -128; cols is at most 65,536.
+    void (*multiply_tiles)(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out);
     // Each of `rows` rows of y, `stride` floats apart, += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats; a holds four
     // weights a row.
     void (*axpy4)(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n);

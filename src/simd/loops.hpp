@@ -63,6 +63,29 @@ template <class Terms, class Term> LEARNANN_INLINE float lane_sum(u32 count, Ter
 
 LEARNANN_INLINE void read(const float *x, EightFloats &out) { std::memcpy(&out, x, 32); }
 
+LEARNANN_INLINE void read_ints(const i32 *x, EightFloats &out) {
+#if defined(__GNUC__)
+    EightInts ints;
+    std::memcpy(&ints, x, 32);
+    out = __builtin_convertvector(ints, EightFloats);
+#else
+    for (u32 i = 0; i < 8; ++i) out.v[i] = static_cast<float>(x[i]);
+#endif
+}
+
+LEARNANN_INLINE bool any_below(const EightFloats &a, const EightFloats &b, const EightFloats &bound) {
+#if defined(__GNUC__)
+    const EightInts below = (a < bound) | (b < bound);
+    u64 words[4];
+    std::memcpy(words, &below, 32);
+    return (words[0] | words[1] | words[2] | words[3]) != 0;
+#else
+    bool below = false;
+    for (u32 i = 0; i < 8; ++i) below |= a.v[i] < bound.v[i] || b.v[i] < bound.v[i];
+    return below;
+#endif
+}
+
 LEARNANN_INLINE float sum(const float *x, u32 count) {
     return lane_sum(count, [=](u32 i, EightFloats &out) LEARNANN_LAMBDA { read(x + i, out); },
                     [=](u32 i) LEARNANN_LAMBDA { return x[i]; });
@@ -189,6 +212,49 @@ LEARNANN_INLINE i32 sum_codes(const i8 *code, u32 count) {
     return sum;
 }
 
+// Rows compared with a query by the products of their codes: whole blocks of `lanes`.
+struct Compared {
+    const i32 *dots;
+    const float *norms;
+    const float *scales;
+    const float *residuals;
+    u32 count;
+};
+
+// The places of those nearer than `bound`, and how far away they are: norm - weight residual - scale scales dot. Returns how many.
+LEARNANN_INLINE u32 nearer(const Compared &rows, float scale, float weight, float bound, float *LEARNANN_RESTRICT distances,
+                           u32 *LEARNANN_RESTRICT places) {
+    const EightFloats bounds = EightFloats{} + bound, scale8 = EightFloats{} + scale, weight8 = EightFloats{} + weight;
+    u32 found = 0;
+    for (u64 i = 0; i < rows.count; i += lanes) {
+        EightFloats low, high;
+        const auto distance = [&](u64 at, EightFloats &out) LEARNANN_LAMBDA {
+            EightFloats product, scales, residual;
+            read_ints(rows.dots + at, product);
+            read(rows.scales + at, scales);
+            read(rows.residuals + at, residual);
+            read(rows.norms + at, out);
+            product = product * scale8;
+            product = product * scales;
+            residual = residual * weight8;
+            out = out - product;
+            out = out - residual;
+        };
+        distance(i, low);
+        distance(i + 8, high);
+        if (!any_below(low, high, bounds)) continue;
+        float at[lanes];
+        std::memcpy(at, &low, 32);
+        std::memcpy(at + 8, &high, 32);
+        for (u32 l = 0; l < lanes; ++l) {
+            distances[found] = at[l];
+            places[found] = static_cast<u32>(i) + l;
+            found += at[l] < bound;
+        }
+    }
+    return found;
+}
+
 // The largest magnitude. Magnitudes as bits sort like integers, of which compilers make vectors more readily.
 LEARNANN_INLINE float peak(const float *x, u32 count) {
     i32 peak = 0;
@@ -212,6 +278,7 @@ struct Loops {
     void (*add_level_errors)(const float *y, u32 count, float scale, i32 top, double *error);
     void (*level_codes)(const u8 *bytes, u32 count, u32 bit, i32 top, u32 shift, i8 *code);
     i32 (*sum_codes)(const i8 *code, u32 count);
+    u32 (*nearer)(const loops::Compared &rows, float scale, float weight, float bound, float *distances, u32 *places);
 };
 
 // Compiles them for a target, in the namespace where it stands, and names the table `compiled_loops`.
@@ -237,10 +304,13 @@ struct Loops {
             loops::level_codes(bytes, n, bit, top, shift, code);                                                            \
         }                                                                                                                   \
         TARGET static i32 sum_codes(const i8 *code, u32 n) { return loops::sum_codes(code, n); }                            \
+        TARGET static u32 nearer(const loops::Compared &rows, float scale, float weight, float bound, float *distances, u32 *places) { \
+            return loops::nearer(rows, scale, weight, bound, distances, places);                                            \
+        }                                                                                                                   \
     };                                                                                                                      \
     constexpr Loops compiled_loops = {LoopsHere::sum,   LoopsHere::square_sum, LoopsHere::centre,   LoopsHere::peak,        \
                                       LoopsHere::widen, LoopsHere::narrow,     LoopsHere::from_fixed,                       \
                                       LoopsHere::quantise, LoopsHere::levels,  LoopsHere::add_level_errors,                 \
-                                      LoopsHere::level_codes, LoopsHere::sum_codes}
+                                      LoopsHere::level_codes, LoopsHere::sum_codes, LoopsHere::nearer}
 
 LEARNANN_END

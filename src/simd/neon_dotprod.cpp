@@ -114,6 +114,19 @@ LEARNANN_DOTPROD inline void matvec(const u8 *matrix, u32 rows, u32 cols, const 
     }
 }
 
+// A quarter of a tile is a vector of four rows.
+LEARNANN_DOTPROD inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out) {
+    for (u32 quarter = 0; quarter < 4 * tiles; ++quarter) {
+        const u8 *at = rows + static_cast<u64>(quarter / 4) * cols * tile_rows + quarter % 4 * 16ull;
+        int32x4_t sums[tile_vectors] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+        for (u32 c = 0; c < cols; c += 4, at += 64) {
+            const int8x16_t v = load_record(at);
+            for (u32 q = 0; q < tile_vectors; ++q) sums[q] = vdotq_s32(sums[q], v, vreinterpretq_s8_s32(vdupq_n_s32(load<i32>(x[q] + c))));
+        }
+        for (u32 q = 0; q < tile_vectors; ++q) vst1q_s32(out + (static_cast<u64>(q) * tiles * 4 + quarter) * 4, sums[q]);
+    }
+}
+
 // In here the names are those of this namespace; from outside they would be neon's as well.
 inline Kernels make_table() {
     Kernels k = *neon_kernels();
@@ -121,6 +134,7 @@ inline Kernels make_table() {
     k.score = score;
     LEARNANN_TAKE_BYTE_KERNELS(k);
     k.matvec = matvec;
+    k.multiply_tiles = multiply_tiles;
     return k;
 }
 

@@ -141,6 +141,33 @@ inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) 
     for (u32 r = 0; r < rows; ++r) out[r] = dot_code(matrix + static_cast<u64>(r) * cols, x, cols);
 }
 
+// A lane of 32 bits holds four bytes of a row, and their products with four of x: two vectors of a tile share what is unpacked of x.
+inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out) {
+    constexpr u32 lanes = Ints::size, pair = 2 * lanes;
+    static_assert(tile_rows % pair == 0, "a tile is made of pairs of vectors");
+    const Words offset(i16(128));
+    for (u32 first = 0; first < tiles * tile_rows; first += pair) {
+        const u8 *at = rows + static_cast<u64>(first / tile_rows) * tile_rows * cols + first % tile_rows * 4ull;
+        Ints sums[tile_vectors][2];
+        for (auto &sum : sums) sum[0] = sum[1] = Ints(0);
+        for (u32 c = 0; c < cols; c += 4, at += 4ull * tile_rows) {
+            Words low[2], high[2];
+            for (u32 k = 0; k < 2; ++k) {
+                const Words v = Words::load_unaligned(reinterpret_cast<const i16 *>(at + 4ull * lanes * k));
+                low[k] = low_bytes<u8>(v) - offset;
+                high[k] = high_bytes<u8>(v) - offset;
+            }
+            for (u32 q = 0; q < tile_vectors; ++q) {
+                const Words y = batch_bits<i16>(Ints(load<i32>(x[q] + c)));
+                const Words even = low_bytes<i8>(y), odd = high_bytes<i8>(y);
+                for (u32 k = 0; k < 2; ++k) sums[q][k] = sums[q][k] + multiply_add(low[k], even) + multiply_add(high[k], odd);
+            }
+        }
+        for (u32 q = 0; q < tile_vectors; ++q)
+            for (u32 k = 0; k < 2; ++k) sums[q][k].store_unaligned(out + static_cast<u64>(q) * tiles * tile_rows + first + static_cast<u64>(k) * lanes);
+    }
+}
+
 // ---- linear algebra ----
 
 inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
@@ -171,6 +198,7 @@ const Kernels &portable_kernels() {
         LEARNANN_TAKE_FLOAT_KERNELS(k);
         LEARNANN_TAKE_BYTE_KERNELS(k);
         k.matvec = matvec;
+        k.multiply_tiles = multiply_tiles;
         k.axpy4 = axpy4;
         return k;
     }();

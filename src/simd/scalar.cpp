@@ -93,6 +93,20 @@ inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) 
     }
 }
 
+inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out) {
+    for (u32 t = 0; t < tiles; ++t, rows += static_cast<u64>(cols) * tile_rows)
+        for (u32 q = 0; q < tile_vectors; ++q) {
+            i32 sums[tile_rows] = {};
+            const u8 *at = rows;
+            for (u32 c = 0; c < cols; c += 4) {
+                const i8 *y = x[q] + c;
+                for (u32 r = 0; r < tile_rows; ++r, at += 4)
+                    sums[r] += (at[0] - 128) * y[0] + (at[1] - 128) * y[1] + (at[2] - 128) * y[2] + (at[3] - 128) * y[3];
+            }
+            std::memcpy(out + (static_cast<u64>(q) * tiles + t) * tile_rows, sums, sizeof sums);
+        }
+}
+
 inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n) {
     for (u32 row = 0; row < rows; ++row, y += stride, a += 4)
         for (u32 i = 0; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
@@ -122,6 +136,7 @@ const Kernels &scalar_kernels() {
         k.dot_u8 = dot_bytes<u8>;
         k.dot_i8 = dot_bytes<i8>;
         k.matvec = matvec;
+        k.multiply_tiles = multiply_tiles;
         k.axpy4 = axpy4;
         return k;
     }();

@@ -178,6 +178,25 @@ LEARNANN_AVX2 inline void score(const QueryCode &query, const u8 *records, u32 s
     if (i < count) x86::store4(estimates + i, score4(query, finish, FourRows(records, stride, ids, i, count).at, stride), count - i);
 }
 
+// Half a tile is a vector of eight rows.
+LEARNANN_AVX2 inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out) {
+    for (u32 t = 0; t < tiles; ++t) {
+        __m256i sums[tile_vectors][2];
+        for (auto &sum : sums) sum[0] = sum[1] = _mm256_setzero_si256();
+        for (u32 c = 0; c < cols; c += 4, rows += 4ull * tile_rows) {
+            const __m256i left = load_bytes(rows), right = load_bytes(rows + 32);
+            for (u32 q = 0; q < tile_vectors; ++q) {
+                const __m256i code = _mm256_set1_epi32(load<i32>(x[q] + c)), magnitude = _mm256_abs_epi8(code);
+                sums[q][0] = code_step(sums[q][0], left, code, magnitude);
+                sums[q][1] = code_step(sums[q][1], right, code, magnitude);
+            }
+        }
+        for (u32 q = 0; q < tile_vectors; ++q)
+            for (u32 half = 0; half < 2; ++half)
+                _mm256_storeu_si256(reinterpret_cast<__m256i *>(out + (static_cast<u64>(q) * tiles + t) * tile_rows + half * 8ull), sums[q][half]);
+    }
+}
+
 LEARNANN_AVX2 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
     for (u32 r = 0; r < rows; r += 4) {
         const FourRows four(matrix, cols, nullptr, r, rows);
@@ -277,6 +296,7 @@ const Kernels *avx2_kernels() {
         LEARNANN_TAKE_FLOAT_KERNELS(k);
         LEARNANN_TAKE_BYTE_KERNELS(k);
         k.matvec = matvec;
+        k.multiply_tiles = multiply_tiles;
         k.axpy4 = axpy4;
         return k;
     }();

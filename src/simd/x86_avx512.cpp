@@ -266,6 +266,41 @@ LEARNANN_AVX512 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i
     }
 }
 
+// Tiles [t, t + Tiles): each four columns of one are a vector.
+template <u32 Tiles>
+LEARNANN_AVX512 LEARNANN_INLINE void multiply_some(const u8 *rows, u32 t, u32 tiles, u32 cols, const i8 *const x[tile_vectors],
+                                                   const __m512i less[tile_vectors], i32 *out) {
+    const u8 *at[Tiles];
+    __m512i sums[Tiles][tile_vectors];
+    for (u32 k = 0; k < Tiles; ++k) {
+        at[k] = rows + static_cast<u64>(t + k) * cols * tile_rows;
+        for (u32 q = 0; q < tile_vectors; ++q) sums[k][q] = less[q];
+    }
+    for (u32 c = 0; c < cols; c += 4) {
+        __m512i v[Tiles];
+        for (u32 k = 0; k < Tiles; ++k) v[k] = _mm512_loadu_si512(at[k] + static_cast<u64>(c) * tile_rows);
+        for (u32 q = 0; q < tile_vectors; ++q) {
+            const __m512i code = _mm512_set1_epi32(load<i32>(x[q] + c));
+            for (u32 k = 0; k < Tiles; ++k) sums[k][q] = _mm512_dpbusd_epi32(sums[k][q], v[k], code);
+        }
+    }
+    for (u32 k = 0; k < Tiles; ++k)
+        for (u32 q = 0; q < tile_vectors; ++q) _mm512_storeu_si512(out + (static_cast<u64>(q) * tiles + t + k) * tile_rows, sums[k][q]);
+}
+
+LEARNANN_AVX512 inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out) {
+    __m512i less[tile_vectors];      // -128 x
+    for (u32 q = 0; q < tile_vectors; ++q) {
+        __m512i sum = _mm512_setzero_si512();
+        for (u32 j = 0; j < cols; j += 64)
+            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), _mm512_maskz_loadu_epi8(first_bytes(cols - j), x[q] + j));
+        less[q] = _mm512_set1_epi32(-sum_ints(sum));
+    }
+    u32 t = 0;
+    for (; t + 2 <= tiles; t += 2) multiply_some<2>(rows, t, tiles, cols, x, less, out);
+    if (t < tiles) multiply_some<1>(rows, t, tiles, cols, x, less, out);
+}
+
 // A load that reaches into another cache line waits for it, even where the mask leaves nothing of it: no wider than need be.
 LEARNANN_AVX512 LEARNANN_INLINE __m512i load_ids(const u8 *ids, __mmask16 m, u32 left) {
     if (left > 8) return _mm512_maskz_loadu_epi32(m, ids);
@@ -409,6 +444,26 @@ LEARNANN_AVX512 inline void quantise(const float *y, u32 count, float scale, i8 
     }
 }
 
+// As loops::nearer.
+LEARNANN_AVX512 inline u32 nearer(const loops::Compared &rows, float scale, float weight, float bound, float *distances, u32 *places) {
+    const __m512 scale16 = _mm512_set1_ps(scale), weight16 = _mm512_set1_ps(weight), bound16 = _mm512_set1_ps(bound);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    u32 found = 0;
+    for (u32 i = 0; i < rows.count; i += 16) {
+        const __m512 dots = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(rows.dots + i)), scale16);
+        const __m512 products = _mm512_mul_ps(dots, _mm512_loadu_ps(rows.scales + i));
+        const __m512 residuals = _mm512_mul_ps(_mm512_loadu_ps(rows.residuals + i), weight16);
+        const __m512 at = _mm512_sub_ps(_mm512_sub_ps(_mm512_loadu_ps(rows.norms + i), products), residuals);
+        const __mmask16 near = _mm512_cmp_ps_mask(at, bound16, _CMP_LT_OQ);
+        if (near == 0) continue;
+        const __m512i place = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<i32>(i)));
+        _mm512_storeu_ps(distances + found, _mm512_maskz_compress_ps(near, at));
+        _mm512_storeu_si512(places + found, _mm512_maskz_compress_epi32(near, place));
+        found += static_cast<u32>(__builtin_popcount(near));
+    }
+    return found;
+}
+
 }  // namespace avx512
 
 const Kernels *avx512_kernels() {
@@ -421,9 +476,11 @@ const Kernels *avx512_kernels() {
         k.unseen = unseen;
         k.insert_sorted = insert_sorted;
         k.loops.quantise = quantise;
+        k.loops.nearer = nearer;
         LEARNANN_TAKE_FLOAT_KERNELS(k);
         LEARNANN_TAKE_BYTE_KERNELS(k);
         k.matvec = matvec;
+        k.multiply_tiles = multiply_tiles;
         k.axpy4 = axpy4;
         return k;
     }();

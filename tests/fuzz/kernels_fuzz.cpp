@@ -145,6 +145,24 @@ void fuzz_matvec(Input &in) {
     });
 }
 
+void fuzz_tiles(Input &in) {
+    const u32 tiles = 1 + in.number(5), cols = 4 * (1 + in.number(40));
+    Tight<u8> rows(static_cast<size_t>(tiles) * tile_rows * cols, in.number(64));
+    Tight<i8> x(tile_vectors * cols, in.number(64));
+    in.fill(rows.data(), static_cast<size_t>(tiles) * tile_rows * cols);
+    in.fill(x.data(), tile_vectors * cols);
+    for (u32 i = 0; i < tiles * tile_rows * cols; ++i) rows[i] = larger<u8>(rows[i], 1);
+    for (u32 i = 0; i < tile_vectors * cols; ++i) x[i] = larger<i8>(x[i], -127);
+    const i8 *vectors[tile_vectors];
+    for (u32 q = 0; q < tile_vectors; ++q) vectors[q] = x.data() + q * cols;
+    Tight<i32> expected(tile_vectors * tiles * tile_rows), got(tile_vectors * tiles * tile_rows);
+    scalar_table().multiply_tiles(rows.data(), tiles, cols, vectors, expected.data());
+    each_other_table([&](const Kernels &k) {
+        k.multiply_tiles(rows.data(), tiles, cols, vectors, got.data());
+        REQUIRE(got == expected);
+    });
+}
+
 void fuzz_unseen(Input &in) {
     const u32 bits = 4 + in.number(7), count = in.number(100), width = in.number(4) ? 1 + in.number(25) : 32;
     const u32 rows = 1 + in.word() % (width == 32 ? 0xfffffff0u : 1u << width), base = 1 + in.word() % (0xfffffffeu - rows);
@@ -293,7 +311,7 @@ void fuzz_axpy4(Input &in) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0 || size > 4096) return 0;
     void (*const kinds[])(Input &) = {fuzz_floats, fuzz_bytes, fuzz_score,  fuzz_matvec, fuzz_unseen,
-                                      fuzz_insert_sorted, fuzz_loops, fuzz_widen, fuzz_axpy4};
+                                      fuzz_insert_sorted, fuzz_loops, fuzz_widen, fuzz_axpy4, fuzz_tiles};
     Input in(data + 1, size - 1);
     kinds[data[0] % (sizeof kinds / sizeof kinds[0])](in);
     return 0;

@@ -178,10 +178,10 @@ static std::string numbers(const std::vector<int> &values) {
 }
 
 static void write_inputs() {
-    const char *const kinds[] = {"floats", "bytes", "score", "matvec", "unseen", "insert", "loops", "widen", "axpy4"};
+    const char *const kinds[] = {"floats", "bytes", "score", "matvec", "unseen", "insert", "loops", "widen", "axpy4", "tiles"};
     for (int shape = 0; shape < 3; ++shape) {
         const std::string number = std::to_string(shape);
-        for (int kind = 0; kind < 9; ++kind)
+        for (int kind = 0; kind < 10; ++kind)
             write("kernels/" + std::string(kinds[kind]) + number, static_cast<char>(kind) + data_bytes(shape, 120));
         // Rows, dim, type, metric, exact, code, degree, seed (two), keys.
         for (int type = 0; type < 4; ++type)

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <set>
 #include <string>
 
@@ -257,6 +258,71 @@ TEST_CASE("matvec: any number of rows, any width, any alignment of the vector") 
                 std::fill(got.begin(), got.end(), 77);
                 k->matvec(w, rows, cols, v, got.data());
                 wrong.check(got == expected, *k, "matvec", rows, cols);
+            }
+        }
+    wrong.done();
+}
+
+TEST_CASE("multiply_tiles: any number of tiles, any width, any alignment") {
+    Wrong wrong;
+    TestRandom random(16);
+    for (const u32 cols : {4u, 8u, 60u, 64u, 68u, 124u, 168u, 256u, 65536u})
+        for (u32 tiles = 1; tiles <= (cols > 2000 ? 1 : 5); ++tiles) {
+            const u32 rows = tiles * tile_rows, extreme = tiles % 3;       // 0: all at their largest
+            Tight tiled(static_cast<size_t>(rows) * cols, 5 * tiles);
+            std::vector<u8> x(tile_vectors * cols);
+            for (size_t i = 0; i < static_cast<size_t>(rows) * cols; ++i) tiled.at[i] = static_cast<u8>(extreme ? 1 + random.below(255) : 1);
+            for (u8 &v : x) v = static_cast<u8>(extreme ? static_cast<i32>(random.below(255)) - 127 : -127);
+            const i8 *vectors[tile_vectors];
+            std::vector<Tight> tight;
+            for (u32 q = 0; q < tile_vectors; ++q) {
+                tight.emplace_back(cols, q);
+                std::memcpy(tight[q].at, &x[q * cols], cols);
+            }
+            for (u32 q = 0; q < tile_vectors; ++q) vectors[q] = reinterpret_cast<const i8 *>(tight[q].at);
+            std::vector<i32> expected(tile_vectors * rows), got(expected.size());
+            for (u32 q = 0; q < tile_vectors; ++q)
+                for (u32 r = 0; r < rows; ++r)
+                    for (u32 c = 0; c < cols; ++c) {
+                        const size_t at = static_cast<size_t>(r / tile_rows) * tile_rows * cols + c / 4 * 4 * tile_rows + r % tile_rows * 4 + c % 4;
+                        expected[q * rows + r] += (tiled.at[at] - 128) * vectors[q][c];
+                    }
+            for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
+                std::fill(got.begin(), got.end(), 77);
+                k->multiply_tiles(tiled.at, tiles, cols, vectors, got.data());
+                wrong.check(got == expected, *k, "multiply_tiles", tiles, cols);
+            }
+        }
+    wrong.done();
+}
+
+TEST_CASE("nearer: all tables find the same rows, at the same distances to the bit") {
+    Wrong wrong;
+    TestRandom random(17);
+    for (u32 count = 16; count <= 96; count += 16)
+        for (const u32 share : {0u, 5u, 50u, 100u}) {
+            std::vector<i32> dots(count);
+            std::vector<float> norms(count), scales(count), residuals(count), distances(count);
+            for (u32 i = 0; i < count; ++i) {
+                dots[i] = static_cast<i32>(random.below(4000000)) - 2000000;
+                norms[i] = random.below(100) < share ? static_cast<float>(random.below(100000)) : std::numeric_limits<float>::infinity();
+                scales[i] = static_cast<float>(2u << random.below(3));
+                residuals[i] = static_cast<float>(random.below(32));
+            }
+            const loops::Compared rows{dots.data(), norms.data(), scales.data(), residuals.data(), count};
+            std::vector<u32> places(count);
+            std::vector<float> expected_distances;
+            std::vector<u32> expected;
+            for (u32 i = 0; i < count; ++i) {
+                const float product = static_cast<float>(dots[i]) * 1.0f * scales[i], residual = residuals[i] * 3.3125f;
+                const float rest = norms[i] - product, distance = rest - residual;
+                if (distance < 1000000.0f) expected.push_back(i), expected_distances.push_back(distance);
+            }
+            for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
+                const u32 found = k->loops.nearer(rows, 1.0f, 3.3125f, 1000000.0f, distances.data(), places.data());
+                wrong.check(std::vector<u32>(places.begin(), places.begin() + found) == expected &&
+                                std::vector<float>(distances.begin(), distances.begin() + found) == expected_distances,
+                            *k, "nearer", count, share);
             }
         }
     wrong.done();
