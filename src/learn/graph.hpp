@@ -1,4 +1,4 @@
-// graph.hpp: builds the graph in code space, by search-based insertion in batches.
+// graph.hpp: builds the graph in code space: of the nearest rows that cells tell (cells.hpp), or by search-based insertion in batches.
 //
 // A batch is searched against the graph as it stood before the batch, so its rows don't depend on each other: any number of
 // threads gives the same graph. Each row links to candidates of its search that survive occlusion pruning, and they link back.
