@@ -234,13 +234,15 @@ void GraphBuilder::link_row(Worker &w, u32 row, const i64 *nearest, u32 count) {
     edges_.degrees[row] = static_cast<u8>(prune(space_, options_, items, total, options_.degree, w.other.data(), edges_.of(row)));
 }
 
-// Links back where there is room: a row that nobody links to is never found. First come, first served.
+// Links back where there is room: a row that nobody links to is never found. The nearest neighbours of all rows come first: where rows
+// lie in clusters, many would link back to few.
 Status GraphBuilder::link_back(learnann_error *error) {
     Array<u8> own_count(build_.allocator);
     LEARNANN_RETURN_IF(own_count.allocate(edges_.rows, error));
     std::memcpy(own_count.data(), edges_.degrees.data(), edges_.rows);
-    for (u32 row = 0; row < edges_.rows; ++row)
-        for (u32 j = 0; j < own_count[row]; ++j) edges_.link(edges_.of(row)[j], row);
+    for (u32 j = 0; j < edges_.capacity; ++j)
+        for (u32 row = 0; row < edges_.rows; ++row)
+            if (j < own_count[row]) edges_.link(edges_.of(row)[j], row);
     return LEARNANN_OK;
 }
 
