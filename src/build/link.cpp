@@ -122,12 +122,12 @@ Status Pipeline::choose_long_entries(const CodeSpace &angular, learnann_error *e
     return entries_.arrange(space_, allocator_, error);
 }
 
-// Of what links them: under inner product, where lengths differ, of the directions, in a sample, for the true neighbours that are
+// dimension_: under inner product, where lengths differ, of the directions, in a sample, for the true neighbours that are
 // known are those of the greatest products.
-Status Pipeline::measure_dimension(double &dimension, learnann_error *error) const {
+Status Pipeline::measure_dimension(learnann_error *error) {
     constexpr u32 enough = 50000;
     if (!link_space().inner) {
-        dimension = local_dimension(rows_, holdout_);
+        dimension_ = local_dimension(rows_, holdout_);
         return LEARNANN_OK;
     }
     progress().share(0.1);
@@ -135,15 +135,13 @@ Status Pipeline::measure_dimension(double &dimension, learnann_error *error) con
     angular.metric = LEARNANN_COS;
     Holdout sample;
     LEARNANN_RETURN_IF(make_holdout(angular, nullptr, options_.seed + dimension_seed, context(), sample, error));
-    dimension = local_dimension(angular, sample);
+    dimension_ = local_dimension(angular, sample);
     return LEARNANN_OK;
 }
 
 // Where rows have many neighbours in many directions, few of which hide each other, a walk needs longer lists.
 Status Pipeline::choose_degree(learnann_error *error) {
     constexpr double many = 20;         // dimensions; measured from 8 to 39
-    if (!adaptive(options_)) return LEARNANN_OK;
-    LEARNANN_RETURN_IF(measure_dimension(dimension_, error));
     if (options_.degree) return LEARNANN_OK;
     options_.degree = dimension_ >= many ? long_degree : link_space().inner ? inner_degree : default_degree;
     learnann_build_options chosen = options_;
@@ -154,7 +152,10 @@ Status Pipeline::choose_degree(learnann_error *error) {
 
 Status Pipeline::link(learnann_error *error) {
     LEARNANN_RETURN_IF(begin("graph"));
-    LEARNANN_RETURN_IF(choose_degree(error));
+    if (adaptive(options_)) {
+        LEARNANN_RETURN_IF(measure_dimension(error));
+        LEARNANN_RETURN_IF(choose_degree(error));
+    }
     if (rows_are_scarce()) holdout_ = Holdout{};        // the graph needs every one
     LEARNANN_RETURN_IF(edges_.allocate(rows_.count(), edge_capacity(options_), allocator_, error));
     prefer_large_pages(edges_.ids.data(), edges_.ids.bytes());

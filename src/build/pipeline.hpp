@@ -86,7 +86,7 @@ private:
     // link.cpp
     Status link(learnann_error *error);
     Status choose_degree(learnann_error *error);
-    Status measure_dimension(double &dimension, learnann_error *error) const;
+    Status measure_dimension(learnann_error *error);
     Status link_adaptive(learnann_error *error);
     Status link_by_angle(learnann_error *error);
     Status encode_by_angle(FittedCodec &fitted, Array<u8> &records, learnann_error *error);

@@ -5,13 +5,11 @@
 
 LEARNANN_BEGIN
 
-// The row's codes to `cols` places, of which those behind its dimensions are 0.
-inline void unpack_codes(const CodeSpace &space, u32 row, u32 cols, i8 *out) {
-    i8 code[max_code_dim];
+// The row's codes, of which those behind its dimensions are 0 up to `cols`. `code` has max_code_dim.
+inline void unpack_codes(const CodeSpace &space, u32 row, u32 cols, i8 *code) {
     const u32 dim = space.codec->code_dim;
     get_code(*space.codec, space.record(row), code);
-    std::memcpy(out, code, dim);
-    std::memset(out + dim, 0, cols - dim);
+    std::memset(code + dim, 0, cols - dim);
 }
 
 Status Panel::reserve(const CodeSpace &space, u32 rows, const Allocator &allocator, learnann_error *error) {
@@ -78,12 +76,13 @@ Status Cells::reserve(u32 most, learnann_error *error) {
 
 // These rows are the queries now, those that are asking or, where that is NULL, all. Nothing is known of them.
 void Cells::begin(Worker &w, const u32 *rows, u32 count, const u8 *asking, u32 most) const {
-    alignas(64) i8 planes[max_query_bytes];
+    i8 code[max_code_dim];
     for (u32 q = 0; q < count; ++q) {
         if (rows[q] == no_row || (asking && !asking[rows[q]])) continue;
-        unpack_codes(space_, rows[q], middles_.cols, w.codes.data() + static_cast<u64>(q) * middles_.cols);
-        const QueryCode query = space_.query(rows[q], planes);
-        w.queries[q] = Query{static_cast<float>(1u << query.exponent), static_cast<float>(query.residual_weight) / 16, query.offset};
+        unpack_codes(space_, rows[q], middles_.cols, code);
+        std::memcpy(w.codes.data() + static_cast<u64>(q) * middles_.cols, code, middles_.cols);
+        const QueryCode terms = terms_of_record(*space_.codec, space_.record(rows[q]), space_.inner);
+        w.queries[q] = Query{static_cast<float>(1u << terms.exponent), static_cast<float>(terms.residual_weight) / 16, terms.offset};
     }
     std::fill(w.near(0, most), w.near(count, most), Pool::nothing);
 }

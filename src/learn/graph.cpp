@@ -82,7 +82,7 @@ u32 nearest_edges(const CodeSpace &space, const EdgeLists &edges, u32 row, u32 c
     return smaller(count, degree);
 }
 
-constexpr u32 refine_candidates = 64;
+constexpr u32 relink_candidates = 64;
 constexpr u32 least_sample = 512;       // of a smaller one the nearest rows are too far to be of use
 
 Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
@@ -96,7 +96,7 @@ Status GraphBuilder::prepare(u32 batch, learnann_error *error) {
         w.code.use(build_.allocator);
         w.other.use(build_.allocator);
         w.candidates.use(build_.allocator);
-        LEARNANN_RETURN_IF(w.beam.prepare(larger(options_.beam, refine_candidates), options_.beam, space_.rows, error));
+        LEARNANN_RETURN_IF(w.beam.prepare(larger(options_.beam, relink_candidates), options_.beam, space_.rows, error));
         LEARNANN_RETURN_IF(w.code.allocate(max_query_bytes, error));
         LEARNANN_RETURN_IF(w.other.allocate(max_query_bytes, error));
         LEARNANN_RETURN_IF(w.candidates.allocate(prune_candidates, error));
@@ -209,7 +209,7 @@ u32 GraphBuilder::relink(Worker &w, u32 row, const GraphOptions &options, u32 *k
     const u32 *own = edges_.of(row), degree = edges_.degrees[row];
     i64 own_items[max_out_degree];
     u32 own_count = 0;
-    (void)beam.prepare(refine_candidates, refine_candidates, space_.rows, nullptr);     // the memory is there already
+    (void)beam.prepare(relink_candidates, relink_candidates, space_.rows, nullptr);     // the memory is there already
     beam.mark_seen(row);
     beam.look_at(graph, row, query, [&](i32 estimate, u32 id) { own_items[own_count++] = Pool::item(estimate, id); });
     for (u32 i = 0; i < degree; ++i) beam.look_at(graph, own[i], query, [](i32, u32) {});

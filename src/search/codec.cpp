@@ -267,10 +267,21 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
     return q;
 }
 
-QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *code) {
+QueryCode terms_of_record(const Codec &codec, const u8 *record, bool inner) {
     const u32 tail = load<u32>(record + code_capacity(codec.record_bytes));
-    const double residual = tail_residual(tail) * static_cast<double>(codec.residual_unit);
     QueryCode q{};
+    q.residual_weight = residual_weight_of(codec, tail_residual(tail) * static_cast<double>(codec.residual_unit));
+    q.exponent = tail_exponent(tail);
+    if (!inner) {
+        q.norm_left = codec.norm_left;
+        q.norm_mask = ~0u;
+        q.offset = static_cast<i32>(tail_norm(tail) << codec.norm_left);
+    }
+    return q;
+}
+
+QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *code) {
+    QueryCode q = terms_of_record(codec, record, inner);
     const Loops &loops = kernels().loops;
     begin_planes(codec, code, q);
     fill_planes(codec, code, q, [&](u32 p, u32, u32 count, u32 at, i8 *plane) {      // a plane's part lies where the record's does
@@ -278,13 +289,6 @@ QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *
         else if (at < codec.crumbs_at) loops.level_codes(record + at, count, plane_bit[p], 15, codec.nibble_shift, plane);
         else loops.level_codes(record + at, count, plane_bit[p], 3, codec.crumb_shift, plane);
     });
-    q.residual_weight = residual_weight_of(codec, residual);
-    q.exponent = tail_exponent(tail);
-    if (!inner) {
-        q.norm_left = codec.norm_left;
-        q.norm_mask = ~0u;
-        q.offset = static_cast<i32>(tail_norm(tail) << codec.norm_left);
-    }
     return q;
 }
 

@@ -131,5 +131,7 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code);
 // A row as the query of a build: estimates are distances in squared code steps,
 // or, where `inner`, -2 inner products.
 QueryCode query_of_record(const Codec &codec, const u8 *record, bool inner, i8 *code);
+// The same without its code: what its tail tells.
+QueryCode terms_of_record(const Codec &codec, const u8 *record, bool inner);
 
 LEARNANN_END

@@ -255,11 +255,16 @@ LEARNANN_AVX512 inline void score(const QueryCode &query, const u8 *records, u32
     else score_any(query, records, stride, ids, count, estimates);
 }
 
-LEARNANN_AVX512 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
+// 128 times the sum of x: so much bytes v + 128 add to a product.
+LEARNANN_AVX512 LEARNANN_INLINE i32 bias_of(const i8 *x, u32 cols) {
     __m512i sum = _mm512_setzero_si512();
     for (u32 j = 0; j < cols; j += 64)
-        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), _mm512_maskz_loadu_epi8(first_bytes(cols - j), x + j));    // 128 x
-    const i32 bias = sum_ints(sum);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), _mm512_maskz_loadu_epi8(first_bytes(cols - j), x + j));
+    return sum_ints(sum);
+}
+
+LEARNANN_AVX512 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
+    const i32 bias = bias_of(x, cols);
     for (u32 r = 0; r < rows; r += 4) {
         const FourRows four(matrix, cols, nullptr, r, rows);
         x86::store4(out + r, dots4(four.at, x, cols, bias), rows - r);
@@ -289,13 +294,8 @@ LEARNANN_AVX512 LEARNANN_INLINE void multiply_some(const u8 *rows, u32 t, u32 ti
 }
 
 LEARNANN_AVX512 inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out) {
-    __m512i less[tile_vectors];      // -128 x
-    for (u32 q = 0; q < tile_vectors; ++q) {
-        __m512i sum = _mm512_setzero_si512();
-        for (u32 j = 0; j < cols; j += 64)
-            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), _mm512_maskz_loadu_epi8(first_bytes(cols - j), x[q] + j));
-        less[q] = _mm512_set1_epi32(-sum_ints(sum));
-    }
+    __m512i less[tile_vectors];
+    for (u32 q = 0; q < tile_vectors; ++q) less[q] = _mm512_set1_epi32(-bias_of(x[q], cols));
     u32 t = 0;
     for (; t + 2 <= tiles; t += 2) multiply_some<2>(rows, t, tiles, cols, x, less, out);
     if (t < tiles) multiply_some<1>(rows, t, tiles, cols, x, less, out);
