@@ -2,6 +2,7 @@
 #pragma once
 
 #include "format/writer.hpp"
+#include "learn/holdout.hpp"
 #include "learn/scan.hpp"
 #include "search/refined.hpp"
 

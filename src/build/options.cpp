@@ -44,7 +44,7 @@ struct ThreadBytes {
     ThreadBytes(u64 rows, u32 dim, u32 record, const learnann_build_options &o) {
         const u32 code_dim = widest_code(record, dim);
         const u64 threads = thread_count(o), walks = teaches(o) ? 2 : 1;      // the teacher's as well
-        coded = threads * scan_thread_bytes(dim, code_dim, record);
+        coded = threads * larger(scan_thread_bytes(dim, code_dim, record), tile_vectors * query_memory_bytes(dim, code_dim, record));
         linked = threads * (linking_thread_bytes + (o.graph == LEARNANN_GRAPH_KNN ? knn_thread_bytes(dim, degree_of(o)) : 0));
         if (adaptive(o)) linked += threads * Cells::thread_bytes(rows_in_cells(rows), code_dim, larger(linking_beam, degree_of(o)));
         calibrated = threads * linking_thread_bytes;
@@ -63,7 +63,7 @@ u64 build_bytes(u64 rows, u32 dim, const learnann_build_options &o) {
     const u64 sample = smaller<u64>(rows, pca_sample(dim));
     const u64 block = smaller<u64>(larger<u64>(most_code_dims(static_cast<u32>(record), dim), learning_dims) + 16, dim);     // of directions
     const u64 matrices = 4 * larger<u64>(dim <= covariance_dims ? 1ull * dim * dim : 0, sample * block) + 16ull * dim * block + 24 * block * block;
-    const u64 kept = 6 * block * dim;       // directions, as floats and in the codecs
+    const u64 kept = 7 * block * dim;       // directions, as floats, in the codecs and in tiles
     const u64 coded = rows * record + larger(sample * dim * 4 + matrices, kept + of_threads.coded);
     const u64 arranged = rows * 2 * record;
     const u64 graph = rows * (record + lists) + kept;

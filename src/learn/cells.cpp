@@ -2,43 +2,9 @@
 #include "learn/cells.hpp"
 
 #include <cmath>
+#include <limits>
 
 LEARNANN_BEGIN
-
-// The row's codes, of which those behind its dimensions are 0 up to `cols`. `code` has max_code_dim.
-inline void unpack_codes(const CodeSpace &space, u32 row, u32 cols, i8 *code) {
-    const u32 dim = space.codec->code_dim;
-    get_code(*space.codec, space.record(row), code);
-    std::memset(code + dim, 0, cols - dim);
-}
-
-Status Panel::reserve(const CodeSpace &space, u32 rows, const Allocator &allocator, learnann_error *error) {
-    cols = static_cast<u32>(round_up(space.codec->code_dim, 4));
-    codes.use(allocator);
-    LEARNANN_RETURN_IF(codes.zeroes(static_cast<u64>(rows) * cols, error));
-    for (Array<float> *a : {&norms, &scales, &residuals}) {
-        a->use(allocator);
-        LEARNANN_RETURN_IF(a->zeroes(rows, error));
-    }
-    return LEARNANN_OK;
-}
-
-void Panel::unpack(const CodeSpace &space, const u32 *rows, u32 count) {
-    constexpr u32 ahead = 8;
-    for (u32 i = 0; i < count; ++i) {
-        norms[i] = std::numeric_limits<float>::infinity();
-        if (i + ahead < count && rows[i + ahead] != no_row) prefetch(space.record(rows[i + ahead]));
-        if (rows[i] == no_row) continue;
-        i8 code[max_code_dim];
-        unpack_codes(space, rows[i], cols, code);
-        u8 *at = codes.data() + static_cast<u64>(i / tile_rows) * tile_rows * cols + i % tile_rows * 4ull;
-        for (u32 c = 0; c < cols; c += 4, at += 4ull * tile_rows) store(at, load<u32>(code + c) ^ 0x80808080u);
-        const u32 tail = space.tail(rows[i]);
-        norms[i] = space.inner ? 0.0f : static_cast<float>(tail_norm(tail) << space.codec->norm_left);
-        scales[i] = static_cast<float>(2u << tail_exponent(tail));
-        residuals[i] = static_cast<float>(tail_residual(tail));
-    }
-}
 
 // Two roots of the rows: finding cells takes up to about as long as looking into them. Fewer where they would hold too little.
 u32 Cells::cell_count(u64 rows) {
@@ -46,27 +12,24 @@ u32 Cells::cell_count(u64 rows) {
     return static_cast<u32>(clamp<u64>(rows / least_cell, 1, smaller(static_cast<u64>(roots), u64{65535})));
 }
 
-inline u64 unpacked_bytes(u32 code_dim) { return round_up(code_dim, 4) + 3 * sizeof(float); }
-
 u64 Cells::bytes(u64 rows, u32 code_dim) {
     const u64 cells = cell_count(rows), padded = rows + cells * tile_rows;
-    return rows * (2 * smaller<u64>(most_probes, cells) + 8) + padded * 8 + cells * (unpacked_bytes(code_dim) + 8);
+    return rows * (2 * smaller<u64>(most_probes, cells) + 8) + padded * (Panel::bytes_a_row(code_dim) + 8) + cells * (Panel::bytes_a_row(code_dim) + 8);
 }
 
 u64 Cells::thread_bytes(u64 rows, u32 code_dim, u32 most) {
     const u32 cells = cell_count(rows);
-    const u64 fullest_cell = smaller<u64>(rows, fullest * larger<u64>(rows / cells + 1, most_compared / most_probes)) + tile_rows;
-    const u64 asked = sizeof(Query) + round_up(code_dim, 4) + round_up(most + 1, sorted_padding) * 8 + smaller(most_probes, cells) * 4ull;
-    return chunk * asked + fullest_cell * unpacked_bytes(code_dim) + cells * 4ull + 9 * 64ull;
+    const u64 asked = sizeof(PanelQuery) + 4 + Panel::padded(code_dim) + round_up(most + 1, sorted_padding) * 8 + smaller(most_probes, cells) * 4ull;
+    return chunk * asked + cells * 4ull + 9 * 64ull;
 }
 
 Status Cells::reserve(u32 most, learnann_error *error) {
     for (u32 t = 0; t < build_.threads; ++t) {
         Worker &w = workers_[t];
         w.use(build_.allocator);
-        LEARNANN_RETURN_IF(w.cell.reserve(space_, fullest_cell_, build_.allocator, error));
         LEARNANN_RETURN_IF(w.codes.allocate(1ull * chunk * middles_.cols, error));
         LEARNANN_RETURN_IF(w.queries.allocate(chunk, error));
+        LEARNANN_RETURN_IF(w.offsets.allocate(chunk, error));
         LEARNANN_RETURN_IF(w.nearest.allocate(chunk * round_up(most, sorted_padding), error));
         LEARNANN_RETURN_IF(w.by_cell.allocate(1ull * chunk * probes_, error));
         LEARNANN_RETURN_IF(w.ends.allocate(starts_.size(), error));
@@ -80,41 +43,27 @@ void Cells::begin(Worker &w, const u32 *rows, u32 count, const u8 *asking, u32 m
     for (u32 q = 0; q < count; ++q) {
         if (rows[q] == no_row || (asking && !asking[rows[q]])) continue;
         unpack_codes(space_, rows[q], middles_.cols, code);
-        std::memcpy(w.codes.data() + static_cast<u64>(q) * middles_.cols, code, middles_.cols);
+        i8 *const kept = w.codes.data() + static_cast<u64>(q) * middles_.cols;
+        std::memcpy(kept, code, middles_.cols);
         const QueryCode terms = terms_of_record(*space_.codec, space_.record(rows[q]), space_.inner);
-        w.queries[q] = Query{static_cast<float>(1u << terms.exponent), static_cast<float>(terms.residual_weight) / 16, terms.offset};
+        w.queries[q] = PanelQuery{kept, static_cast<float>(1u << terms.exponent), static_cast<float>(terms.residual_weight) / 16};
+        w.offsets[q] = terms.offset;
     }
     std::fill(w.near(0, most), w.near(count, most), Pool::nothing);
 }
 
-// Compares queries with a panel's rows, named from first_id on, block by block: one tells what the next must beat.
-void Cells::compare(Worker &w, const Panel &panel, u32 size, u32 first_id, const u32 *queries, u32 count, u32 most) const {
-    for (u32 begin = 0; begin < count; begin += tile_vectors) {
-        const i8 *codes[tile_vectors];
-        const u32 last = smaller(begin + tile_vectors, count) - 1;
-        for (u32 q = 0; q < tile_vectors; ++q) codes[q] = w.codes.data() + static_cast<u64>(queries[smaller(begin + q, last)]) * panel.cols;
-        for (u32 at = 0; at < size; at += block) {
-            const u32 rows = smaller(block, size - at);
-            i32 dots[tile_vectors * block];
-            kernels().multiply_tiles(panel.of(at), rows / tile_rows, panel.cols, codes, dots);
-            const i32 *dots_of_query = dots;
-            for (u32 q = begin; q <= last; ++q, dots_of_query += rows) keep(w, panel, at, rows, first_id, queries[q], dots_of_query, most);
-        }
-    }
-}
-
-// Of the panel's rows [first, first + size), whose products with a query are known, the near ones.
-void Cells::keep(Worker &w, const Panel &panel, u32 first, u32 size, u32 first_id, u32 query, const i32 *dots, u32 most) const {
-    float distances[block];
-    u32 places[block];
-    i64 fresh[block], *near = w.near(query, most);
-    const i64 worst = near[most - 1];
-    const float bound = worst == Pool::nothing ? std::numeric_limits<float>::max() : static_cast<float>(Pool::estimate_of(worst) + 2);
-    const loops::Compared compared{dots, panel.norms.data() + first, panel.scales.data() + first, panel.residuals.data() + first, size};
-    const Query &q = w.queries[query];
-    const u32 found = kernels().loops.nearer(compared, q.scale, q.weight, bound, distances, places);
-    for (u32 i = 0; i < found; ++i) fresh[i] = Pool::item(static_cast<i32>(distances[i]), first_id + first + places[i]);
-    if (found) kernels().insert_sorted(near, most, fresh, found);
+// Compares queries with a panel's rows [first, first + size), and keeps the near ones.
+void Cells::compare_some(Worker &w, const Panel &panel, u32 first, u32 size, const u32 *queries, u32 count, u32 most) {
+    compare(panel, first, size, count, [&](u32 q) -> const PanelQuery & { return w.queries[queries[q]]; },
+            [&](u32 q) {
+                const i64 worst = w.near(queries[q], most)[most - 1];      // items drop a bit, and what comes after the point
+                return worst == Pool::nothing ? std::numeric_limits<float>::max() : static_cast<float>(Pool::estimate_of(worst)) + 2;
+            },
+            [&](u32 q, u32 found, const float *distances, const u32 *places) {
+                i64 fresh[panel_block];
+                for (u32 i = 0; i < found; ++i) fresh[i] = Pool::item(static_cast<i32>(distances[i]), places[i]);
+                kernels().insert_sorted(w.near(queries[q], most), most, fresh, found);
+            });
 }
 
 // Returns the number of cells.
@@ -136,7 +85,7 @@ Status Cells::divide(const u32 *rows, u32 count, u32 heads, learnann_error *erro
     for (u32 c = 0; c < padded; ++c) middles[c] = c < wanted ? rows[static_cast<u64>(c) * heads / wanted] : no_row;
     std::sort(middles.begin(), middles.begin() + wanted);       // as rows lie in spatial order, near cells follow each other
     LEARNANN_RETURN_IF(middles_.reserve(space_, padded, build_.allocator, error));
-    middles_.unpack(space_, middles.data(), padded);
+    middles_.unpack(space_, middles.data(), 0, padded);
     Array<u32> sorted(build_.allocator);
     LEARNANN_RETURN_IF(sorted.allocate(count, error));
     std::memcpy(sorted.data(), rows, count * sizeof(u32));
@@ -149,12 +98,13 @@ Status Cells::divide(const u32 *rows, u32 count, u32 heads, learnann_error *erro
         Worker &w = workers_[worker];
         begin(w, rows + first, size, nullptr, probes_);
         for (u32 q = 0; q < size; ++q) w.by_cell[q] = q;
-        compare(w, middles_, padded, 0, w.by_cell.data(), size, probes_);
+        compare_some(w, middles_, 0, padded, w.by_cell.data(), size, probes_);
         for (u32 q = 0; q < size; ++q)
             for (u32 p = 0; p < probes_; ++p)
                 probed_[static_cast<u64>(first + q) * probes_ + p] = static_cast<u16>(Pool::id_of(w.near(q, probes_)[p]));
     }));
-    return share_out(rows, count, error);
+    LEARNANN_RETURN_IF(share_out(rows, count, error));
+    return unpack(error);
 }
 
 // Each row to the nearest cell that has room.
@@ -172,10 +122,8 @@ Status Cells::share_out(const u32 *rows, u32 count, learnann_error *error) {
         ++taken[cell[i]];
     }
     u32 end = 0;
-    fullest_cell_ = 0;
     for (u32 c = 0; c < n; ++c) {
         const u32 places = static_cast<u32>(round_up(taken[c], tile_rows));
-        fullest_cell_ = larger(fullest_cell_, places);
         starts_[c] = end;
         end += places;
         taken[c] = starts_[c];
@@ -192,6 +140,18 @@ Status Cells::share_out(const u32 *rows, u32 count, learnann_error *error) {
     return LEARNANN_OK;
 }
 
+// All rows, once: hundreds look into each cell.
+Status Cells::unpack(learnann_error *error) {
+    constexpr u32 at_once = 64 * tile_rows;
+    const u32 places = starts_[cells()];
+    LEARNANN_RETURN_IF(panel_.reserve(space_, places, build_.allocator, error));
+    parallel(build_.threads, (places + at_once - 1) / at_once, 1, [&](u64 item, u32) {
+        const u32 first = static_cast<u32>(item) * at_once;
+        panel_.unpack(space_, rows_.data() + first, first, smaller(at_once, places - first));
+    });
+    return LEARNANN_OK;
+}
+
 // Compares the queries rows_[first, first + size) with the rows of their nearest cells [from, to), cell by cell.
 void Cells::look(Worker &w, u32 first, u32 size, u32 from, u32 to, u32 most) const {
     std::memset(w.ends.data(), 0, w.ends.size() * sizeof(u32));
@@ -205,9 +165,7 @@ void Cells::look(Worker &w, u32 first, u32 size, u32 from, u32 to, u32 most) con
     u32 begin = 0;
     for (u32 c = 0; c < cells(); begin = w.ends[c++]) {
         if (w.ends[c] == begin) continue;
-        const u32 places = starts_[c + 1] - starts_[c];
-        w.cell.unpack(space_, rows_.data() + starts_[c], places);
-        compare(w, w.cell, places, starts_[c], w.by_cell.data() + begin, w.ends[c] - begin, most);
+        compare_some(w, panel_, starts_[c], starts_[c + 1] - starts_[c], w.by_cell.data() + begin, w.ends[c] - begin, most);
     }
 }
 

@@ -4,24 +4,10 @@
 #pragma once
 
 #include "base/parallel.hpp"
-#include "learn/code_space.hpp"
+#include "learn/tiles.hpp"
 #include "search/beam.hpp"
 
 LEARNANN_BEGIN
-
-// Rows unpacked, in whole tiles, to be compared with others. A place may hold none: that is never near.
-struct Panel {
-    u32 cols = 0;               // code_dim, padded
-    Array<u8> codes;            // tiles of `cols` (Kernels::multiply_tiles)
-    Array<float> norms;         // in squared code steps
-    Array<float> scales;        // twice the steps of the codes
-    Array<float> residuals;
-
-    Status reserve(const CodeSpace &space, u32 rows, const Allocator &allocator, learnann_error *error);
-    // `count` is a multiple of tile_rows; some of the rows may be no_row.
-    void unpack(const CodeSpace &space, const u32 *rows, u32 count);
-    const u8 *of(u32 place) const { return codes.data() + static_cast<u64>(place) * cols; }
-};
 
 class Cells {
 public:
@@ -49,7 +35,7 @@ public:
                 u32 others = 0;
                 for (u32 i = 0; i <= most && near[i] != Pool::nothing; ++i) {
                     const u32 place = Pool::id_of(near[i]);
-                    near[others] = Pool::item(Pool::estimate_of(near[i]) + w.queries[q].offset, rows_[place]);
+                    near[others] = Pool::item(Pool::estimate_of(near[i]) + w.offsets[q], rows_[place]);
                     others += place != first + q;
                 }
                 found(worker, rows_[first + q], near, smaller(others, most));
@@ -67,19 +53,12 @@ private:
     static constexpr u32 most_probes = 32;
     static constexpr u32 most_compared = 40000;     // rows that one is compared with
     static constexpr u32 least_cell = 96;       // rows, on the mean: smaller ones cost more to find than they save
-    static constexpr u32 block = 64;            // rows that are compared at once
     static constexpr u32 fullest = 4;           // a cell has room for so many times the mean
 
-    // A row that is compared with others, besides its code.
-    struct Query {
-        float scale;            // steps of its code
-        float weight;           // of residuals
-        i32 offset;             // of estimates
-    };
     struct Worker {
-        Panel cell;             // the one that is looked into
         Array<i8> codes;        // of the queries: chunk x cols
-        Array<Query> queries;
+        Array<PanelQuery> queries;
+        Array<i32> offsets;     // of their estimates
         Array<i64> nearest;     // of each query: room for so many Pool items, the nearest so far, named by their places in rows_
         Array<u32> by_cell;     // queries, in order of the cells that they look into
         Array<u32> ends;        // of each cell's part of them
@@ -87,6 +66,7 @@ private:
         void use(const Allocator &a) {      // what it held is gone
             codes.use(a);
             queries.use(a);
+            offsets.use(a);
             nearest.use(a);
             by_cell.use(a);
             ends.use(a);
@@ -112,9 +92,9 @@ private:
     }
     Status reserve(u32 most, learnann_error *error);
     void begin(Worker &w, const u32 *rows, u32 count, const u8 *asking, u32 most) const;
-    void compare(Worker &w, const Panel &panel, u32 size, u32 first_id, const u32 *queries, u32 count, u32 most) const;
-    void keep(Worker &w, const Panel &panel, u32 first, u32 size, u32 first_id, u32 query, const i32 *dots, u32 most) const;
+    static void compare_some(Worker &w, const Panel &panel, u32 first, u32 size, const u32 *queries, u32 count, u32 most);
     Status share_out(const u32 *rows, u32 count, learnann_error *error);
+    Status unpack(learnann_error *error);
     void look(Worker &w, u32 first, u32 size, u32 from, u32 to, u32 most) const;
     void find(Worker &w, u32 first, u32 size, u32 most) const;
 
@@ -122,13 +102,13 @@ private:
     const BuildContext &build_;
     double wanted_;             // probes
     Panel middles_;
+    Panel panel_;               // of rows_
     Worker workers_[max_threads];
     Array<u16> probed_;         // of each row, in ascending order: the nearest cells, nearest first
     Array<u32> rows_;           // cell by cell, each padded to whole tiles by no_row
     Array<u32> source_;         // of each of them: where its cells are in probed_
     Array<u32> starts_;         // of each cell, and the end
     const u8 *asking_ = nullptr;
-    u32 fullest_cell_ = 0;      // places of one
     u32 probes_ = 0;            // cells that a row is compared with
 };
 

@@ -9,7 +9,7 @@ LEARNANN_BEGIN
 
 namespace {
 
-// Calls for every query of the holdout in [begin, end), with its best rows by code that are not held out in the worker's pool.
+// Calls for every query of the holdout in [begin, end), with its best rows by code that are not held out.
 template <class Visit>
 Status each_best(const CodeSpace &space, const Rows &rows, const Holdout &h, u32 begin, u32 end, u32 best, const BuildContext &build,
                  Visit visit, learnann_error *error) {
@@ -27,14 +27,13 @@ Status measure_codes(const CodeSpace &space, const Rows &rows, const Holdout &h,
     Array<u32> found(build.allocator), wanted(build.allocator);
     LEARNANN_RETURN_IF(found.zeroes(h.measured, error));
     LEARNANN_RETURN_IF(wanted.zeroes(h.measured, error));
-    const auto count = [&](u32 q, Scanner &w) {
-        const Pool &pool = w.pool;
-        const ExactQuery exact = rows.exact_query(h.query(q, rows.dim()), w.bytes.data());
+    const auto count = [&](u32 q, const BestRows &near, QueryMemory &memory) {
+        const ExactQuery exact = rows.exact_query(h.query(q, rows.dim()), memory.bytes.data());
         const float reach = h.reach(q, depth);
         const u32 *truth = h.truth_rows.data() + static_cast<u64>(q) * Holdout::depth;
         for (u32 i = 0; i < depth; ++i) wanted[q] += truth[i] % rows.step == 0 && truth[i] / rows.step < rows.count();
-        rows.each(pool.size(), [&](u32 i) { return pool.id(i); }, [&](u32 i) {
-            if (found[q] < wanted[q]) found[q] += rows.distance(exact, pool.id(i)) <= reach;
+        rows.each(near.count, [&](u32 i) { return near.row(i); }, [&](u32 i) {
+            if (found[q] < wanted[q]) found[q] += rows.distance(exact, near.row(i)) <= reach;
         });
     };
     LEARNANN_RETURN_IF(each_best(space, rows, h, 0, h.measured, best, build, count, error));
@@ -54,13 +53,12 @@ Status complete_holdout(const CodeSpace &space, const Rows &rows, float code_rec
         LEARNANN_RETURN_IF(measure_codes(space, rows, h, best, build, held, error));
         if (held >= 0 && held < enough) return measure_more(rows, build, h, error);
     }
-    const auto note = [&](u32 q, Scanner &w) {
-        const Pool &pool = w.pool;
-        const u32 size = pool.size(), depth = smaller(Holdout::shallow_depth, smaller(h.neighbours, size));
-        const ExactQuery exact = rows.exact_query(h.query(q, rows.dim()), w.bytes.data());
+    const auto note = [&](u32 q, const BestRows &near, QueryMemory &memory) {
+        const u32 depth = smaller(Holdout::shallow_depth, smaller(h.neighbours, near.count));
+        const ExactQuery exact = rows.exact_query(h.query(q, rows.dim()), memory.bytes.data());
         float distances[best] = {};
-        rows.each(size, [&](u32 i) { return pool.id(i); }, [&](u32 i) { distances[i] = rows.distance(exact, pool.id(i)); });
-        std::partial_sort(distances, distances + depth, distances + size);
+        rows.each(near.count, [&](u32 i) { return near.row(i); }, [&](u32 i) { distances[i] = rows.distance(exact, near.row(i)); });
+        std::partial_sort(distances, distances + depth, distances + near.count);
         std::memcpy(h.truth.data() + static_cast<u64>(q) * Holdout::depth, distances, depth * sizeof(float));
     };
     return each_best(space, rows, h, h.measured, h.count, best, build, note, error);

@@ -367,20 +367,69 @@ Status fit_codec(const Rows &rows, const Basis &basis, u32 record_bytes, const H
 // and draw every edge to itself. This residual puts it farther away than any two of them are (4).
 constexpr float zero_row_residual2 = 16;
 
-Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, const BuildContext &build, u8 *records, learnann_error *error) {
-    CodecScratch scratch[max_threads];
-    for (u32 t = 0; t < build.threads; ++t) {
-        scratch[t].use(build.allocator);
-        LEARNANN_RETURN_IF(scratch[t].allocate(codec, error));
+namespace {
+
+// Encodes four rows at a time, which share each load of the matrix.
+class RowEncoder {
+public:
+    RowEncoder(const Codec &codec, const Allocator &allocator)
+        : codec_(codec), cols_(projection_cols(codec.dim)), tiles_((codec.code_dim + tile_rows - 1) / tile_rows), matrix_(allocator) {}
+
+    Status prepare(const BuildContext &build, learnann_error *error) {
+        LEARNANN_RETURN_IF(matrix_.allocate(static_cast<u64>(tiles_) * tile_rows * cols_, error));
+        std::memset(matrix_.data(), 128, matrix_.size());
+        for (u32 k = 0; k < codec_.code_dim; ++k) put_in_tiles(codec_.matrix + static_cast<u64>(k) * cols_, cols_, k, matrix_.data());
+        for (u32 t = 0; t < build.threads; ++t) {
+            for (CodecScratch &s : workers_[t].rows) {
+                s.use(build.allocator);
+                LEARNANN_RETURN_IF(s.allocate(codec_, error));
+            }
+            workers_[t].sums.use(build.allocator);
+            LEARNANN_RETURN_IF(workers_[t].sums.allocate(static_cast<u64>(tile_vectors) * tiles_ * tile_rows, error));
+        }
+        return LEARNANN_OK;
     }
+    // load(i, x) fills in row i of `count`, tile_vectors at most; take(i, p) is given it projected.
+    template <class Load, class Take> void project(u32 worker, u32 count, Load load, Take take) {
+        Worker &w = workers_[worker];
+        Centred centred[tile_vectors];
+        const i8 *bytes[tile_vectors];
+        for (u32 i = 0; i < count; ++i) {
+            load(i, w.rows[i].x.data());
+            centred[i] = centre(codec_, w.rows[i]);
+        }
+        for (u32 i = 0; i < tile_vectors; ++i) bytes[i] = w.rows[smaller(i, count - 1)].bytes.data();
+        kernels().multiply_tiles(matrix_.data(), tiles_, cols_, bytes, w.sums.data());
+        for (u32 i = 0; i < count; ++i)
+            take(i, finish_projection(codec_, centred[i], w.sums.data() + static_cast<u64>(i) * tiles_ * tile_rows, w.rows[i]));
+    }
+
+private:
+    struct Worker {
+        CodecScratch rows[tile_vectors];
+        Array<i32> sums;
+    };
+    const Codec &codec_;
+    u32 cols_, tiles_;
+    Array<u8> matrix_;      // in tiles
+    Worker workers_[max_threads];
+};
+
+}  // namespace
+
+// Not inlined: its frame holds the workers of all threads.
+LEARNANN_NOINLINE Status encode_rows(const Rows &rows, const Codec &codec, const u32 *place, const BuildContext &build, u8 *records, learnann_error *error) {
+    RowEncoder encoder(codec, build.allocator);
+    LEARNANN_RETURN_IF(encoder.prepare(build, error));
     return rows.in_blocks([&](u32 begin, u32 end) {
-        parallel(build.threads, end - begin, 64, [&](u64 i, u32 worker) {
-            const u32 row = static_cast<u32>(begin + i), at = place ? place[row] : row;
-            CodecScratch &s = scratch[worker];
-            rows.floats(row, s.x.data());
-            Projected p = project(codec, s);
-            if (rows.metric == LEARNANN_COS && rows.norm(row) == 0) p.residual2 = zero_row_residual2;
-            encode_record(codec, p, records + static_cast<u64>(at) * codec.record_bytes);
+        parallel(build.threads, (end - begin + tile_vectors - 1) / tile_vectors, 16, [&](u64 item, u32 worker) {
+            const u32 first = begin + static_cast<u32>(item) * tile_vectors;
+            const auto load = [&](u32 i, float *x) { rows.floats(first + i, x); };
+            encoder.project(worker, smaller(tile_vectors, end - first), load, [&](u32 i, Projected p) {
+                const u32 row = first + i, at = place ? place[row] : row;
+                if (rows.metric == LEARNANN_COS && rows.norm(row) == 0) p.residual2 = zero_row_residual2;
+                encode_record(codec, p, records + static_cast<u64>(at) * codec.record_bytes);
+            });
         });
         return build.progress.at(static_cast<double>(end) / rows.count());
     });

@@ -240,9 +240,13 @@ Status GraphBuilder::link_back(learnann_error *error) {
     Array<u8> own_count(build_.allocator);
     LEARNANN_RETURN_IF(own_count.allocate(edges_.rows, error));
     std::memcpy(own_count.data(), edges_.degrees.data(), edges_.rows);
+    constexpr u32 ahead = 16;
     for (u32 j = 0; j < edges_.capacity; ++j)
-        for (u32 row = 0; row < edges_.rows; ++row)
+        for (u32 row = 0; row < edges_.rows; ++row) {
+            const u32 next = smaller(row + ahead, edges_.rows - 1);
+            if (j < own_count[next]) edges_.ask_for(edges_.of(next)[j]);
             if (j < own_count[row]) edges_.link(edges_.of(row)[j], row);
+        }
     return LEARNANN_OK;
 }
 

@@ -23,6 +23,11 @@ struct EdgeLists {
     Status copy(const EdgeLists &from, const Allocator &allocator, learnann_error *error);
     // Adds an edge where there is room and it isn't there yet.
     void link(u32 from, u32 to);
+    void ask_for(u32 row) const {
+        prefetch(of(row));
+        prefetch(of(row) + 16);
+        prefetch(&degrees[row]);
+    }
     u32 *of(u32 row) { return ids.data() + static_cast<u64>(row) * capacity; }
     const u32 *of(u32 row) const { return ids.data() + static_cast<u64>(row) * capacity; }
 };
@@ -38,11 +43,7 @@ struct BuildGraph {
         out = IdList{reinterpret_cast<const u8 *>(edges->of(row)), 32, edges->degrees[row]};
         return true;
     }
-    void prefetch_adjacency(u32 row) const {
-        prefetch(edges->of(row));
-        prefetch(edges->of(row) + 16);
-        prefetch(&edges->degrees[row]);
-    }
+    void prefetch_adjacency(u32 row) const { edges->ask_for(row); }
 };
 
 // A search of the graph being built, in a beam that is prepared. Its pool is settled.

@@ -109,12 +109,13 @@ LEARNANN_NOINLINE Status list_near_rows(const CodeSpace &space, const Rows &rows
     // Rows are unlike themselves, and unlike those held out, which measure.
     const auto skip = [&](u32 q, u32 row) { return (!sources.given && row == sources.places[q]) || h.holds(row * thin.step); };
     const float unit = rows.metric == LEARNANN_L2 ? 1 : 2;
-    const auto note = [&](u32 q, Scanner &w) {
-        const ExactQuery exact = thin.exact_query(w.codec.x.data(), w.bytes.data());
+    const auto note = [&](u32 q, const BestRows &best, QueryMemory &memory) {
+        load_query(q, memory.codec.x.data());
+        const ExactQuery exact = thin.exact_query(memory.codec.x.data(), memory.bytes.data());
         const u64 at = static_cast<u64>(q) * NearLists::depth;
         for (u32 i = 0; i < NearLists::depth; ++i) {
-            lists.near[at + i] = w.pool.id(i);
-            lists.truth[at + i] = unit * thin.distance(exact, w.pool.id(i));
+            lists.near[at + i] = best.row(i);
+            lists.truth[at + i] = unit * thin.distance(exact, best.row(i));
         }
     };
     LEARNANN_RETURN_IF(each_best(part, 0, queries, NearLists::depth, build, load_query, skip, note, error));

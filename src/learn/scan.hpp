@@ -2,9 +2,11 @@
 #pragma once
 
 #include "base/parallel.hpp"
-#include "learn/code_space.hpp"
-#include "learn/holdout.hpp"
+#include "learn/tiles.hpp"
 #include "search/beam.hpp"
+
+#include <algorithm>
+#include <limits>
 
 LEARNANN_BEGIN
 
@@ -25,68 +27,122 @@ struct QueryMemory {
     EncodedQuery encode(const CodeSpace &space) { return encode_query(*space.codec, project(*space.codec, codec), code.data()); }
 };
 
-struct Scanner : QueryMemory {
-    Pool pool;
-};
-
 // Bytes of that, at most: seven arrays, each of which may be 64 longer than it has to be.
 inline u64 query_memory_bytes(u32 dim, u32 code_dim, u32 record_bytes) {
     return 9ull * dim + projection_cols(dim) + 8ull * code_dim + query_bytes(record_bytes) + 7ull * 64;
 }
-// Of a thread in each_best(), whose pools hold no more than 256 rows.
-inline u64 scan_thread_bytes(u32 dim, u32 code_dim, u32 record_bytes) {
-    return Holdout::together * (query_memory_bytes(dim, code_dim, record_bytes) + 8192);
-}
 
-// The best rows for queries [first, end), which share each block of rows while it is in cache: in the workers' pools.
-template <class Load, class Skip>
-void best_by_code(const CodeSpace &space, u32 first, u32 end, u32 best, Load load, Skip skip, Scanner *workers) {
-    constexpr u32 block = 256;
-    EncodedQuery queries[Holdout::together];
-    for (u32 q = first; q < end; ++q) {
-        Scanner &w = workers[q - first];
-        load(q, w.codec.x.data());
-        queries[q - first] = w.encode(space);
-        (void)w.pool.prepare(best, 0, nullptr);
+// The best rows by code of a query: Pool items, best first.
+struct BestRows {
+    const i64 *items;
+    u32 count;
+    u32 row(u32 i) const { return Pool::id_of(items[i]); }
+};
+
+// What one thread compares all rows with at once, and where it keeps what is best.
+class Scanner {
+public:
+    static constexpr u32 together = 128;    // queries
+    QueryMemory memory;
+
+    Status prepare(const CodeSpace &space, u32 best, const Allocator &a, learnann_error *error) {
+        best_ = best;
+        codes_.use(a);
+        queries_.use(a);
+        items_.use(a);
+        rows_.use(a);
+        LEARNANN_RETURN_IF(memory.prepare(space, a, error));
+        LEARNANN_RETURN_IF(panel_.reserve(space, block, a, error));
+        LEARNANN_RETURN_IF(codes_.zeroes(static_cast<u64>(together) * panel_.cols, error));
+        LEARNANN_RETURN_IF(queries_.allocate(together, error));
+        LEARNANN_RETURN_IF(rows_.allocate(block, error));
+        return items_.allocate(together * room(), error);
     }
-    i32 estimates[block];
-    i64 near[block + 1];
-    for (u32 begin = 0; begin < space.rows; begin += block) {
-        const u32 size = smaller(block, space.rows - begin);
-        for (u32 q = first; q < end; ++q) {
-            Pool &pool = workers[q - first].pool;
-            kernels().score(queries[q - first].code, space.record(begin), space.stride(), nullptr, size, estimates);
-            const u32 found = Pool::nearer(estimates, size, pool.worst(), [=](u32 i) { return begin + i; }, near);
-            u32 kept = 0;
-            for (u32 i = 0; i < found; ++i)
-                if (!skip(q, Pool::id_of(near[i]))) near[kept++] = near[i];
-            pool.insert(near, kept);
+    static u64 bytes(u32 dim, u32 code_dim, u32 record_bytes, u32 best) {
+        const u64 of_query = Panel::padded(code_dim) + sizeof(Asked) + 16 * (best + panel_block);
+        return query_memory_bytes(dim, code_dim, record_bytes) + block * (Panel::bytes_a_row(code_dim) + 4) + together * of_query;
+    }
+
+    // For queries [first, first + count). load(query, x) fills in the vector as the codec wants it; skip(query, row) leaves rows out.
+    template <class Load, class Skip> void scan(const CodeSpace &space, u32 first, u32 count, Load load, Skip skip) {
+        for (u32 q = 0; q < count; ++q) {
+            load(first + q, memory.codec.x.data());
+            ask(space, q);
+        }
+        for (u32 begin = 0; begin < space.rows; begin += block) {
+            const u32 size = smaller(block, space.rows - begin), padded = static_cast<u32>(round_up(size, tile_rows));
+            for (u32 i = 0; i < padded; ++i) rows_[i] = i < size ? begin + i : no_row;
+            panel_.unpack(space, rows_.data(), 0, padded);
+            compare(panel_, 0, padded, count, [&](u32 q) -> const PanelQuery & { return queries_[q].panel; },
+                    [&](u32 q) { return queries_[q].bound; },
+                    [&](u32 q, u32 found, const float *distances, const u32 *places) {
+                        Asked &asked = queries_[q];
+                        for (u32 i = 0; i < found; ++i) {
+                            items(q)[asked.found] = Pool::item(static_cast<i32>(distances[i] / asked.up), begin + places[i]);
+                            asked.found += !skip(first + q, begin + places[i]);
+                        }
+                        if (asked.found + panel_block > room()) thin_out(q);
+                    });
         }
     }
-}
+    // Once they were scanned.
+    BestRows best(u32 q) {
+        i64 *const from = items(q);
+        std::sort(from, from + queries_[q].found);
+        return BestRows{from, smaller(queries_[q].found, best_)};
+    }
 
-// Calls visit(query, worker) for every query in [begin, end), its best rows by code in the worker's pool. load(query, x) fills in
-// the vector as the codec wants it; skip(query, row) leaves rows out.
+private:
+    static constexpr u32 block = 1024;      // rows
+    struct Asked {
+        PanelQuery panel;
+        float up;           // of a query far out, estimates are in so many squared steps
+        float bound;        // what is no nearer is not among the best
+        u32 found;          // near ones, the best among them
+    };
+    u32 room() const { return 2 * (best_ + panel_block); }
+    i64 *items(u32 q) { return items_.data() + static_cast<u64>(q) * room(); }
+    void thin_out(u32 q) {
+        i64 *const from = items(q);
+        std::nth_element(from, from + best_ - 1, from + queries_[q].found);
+        queries_[q].found = best_;
+        queries_[q].bound = (static_cast<float>(Pool::estimate_of(from[best_ - 1])) + 2) * queries_[q].up;      // items drop a bit, and what comes after the point
+    }
+    void ask(const CodeSpace &space, u32 q) {
+        const Codec &codec = *space.codec;
+        i8 *const code = codes_.data() + static_cast<u64>(q) * panel_.cols;
+        const QueryCode terms = quantise_query(codec, project(codec, memory.codec), code).code;
+        const i32 right = space.inner ? 0 : static_cast<i32>(codec.norm_left + terms.norm_right) - static_cast<i32>(terms.norm_left);
+        const float up = static_cast<float>(1u << right);
+        queries_[q] = Asked{PanelQuery{code, up, up * static_cast<float>(terms.residual_weight) / 16}, up, std::numeric_limits<float>::max(), 0};
+    }
+
+    u32 best_ = 0;
+    Panel panel_;
+    Array<i8> codes_;
+    Array<Asked> queries_;
+    Array<i64> items_;
+    Array<u32> rows_;
+};
+
+// Of a thread in each_best(), which looks for no more than 256 rows.
+inline u64 scan_thread_bytes(u32 dim, u32 code_dim, u32 record_bytes) { return Scanner::bytes(dim, code_dim, record_bytes, 256); }
+
+// Calls visit(query, best, memory) for every query in [begin, end): its best rows by code, and the thread's memory. load and skip as of
+// Scanner::scan().
 template <class Load, class Skip, class Visit>
 Status each_best(const CodeSpace &space, u32 begin, u32 end, u32 best, const BuildContext &build, Load load, Skip skip, Visit visit,
                  learnann_error *error) {
     if (begin == end) return LEARNANN_OK;
-    Scanner workers[max_threads][Holdout::together];
-    for (u32 t = 0; t < build.threads; ++t)
-        for (Scanner &w : workers[t]) {
-            w.pool.use(build.allocator);
-            LEARNANN_RETURN_IF(w.prepare(space, build.allocator, error));
-            LEARNANN_RETURN_IF(w.pool.prepare(best, 0, error));
-        }
-    constexpr u32 together = Holdout::together;
+    Scanner workers[max_threads];
+    for (u32 t = 0; t < build.threads; ++t) LEARNANN_RETURN_IF(workers[t].prepare(space, best, build.allocator, error));
+    const u32 share = (end - begin + build.threads - 1) / build.threads;
+    const u32 together = smaller(static_cast<u32>(round_up(share, tile_vectors)), Scanner::together);
     parallel(build.threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
-        const u32 first = begin + static_cast<u32>(item) * together, last = smaller(first + together, end);
-        best_by_code(space, first, last, best, load, skip, workers[worker]);
-        for (u32 q = first; q < last; ++q) {
-            Scanner &w = workers[worker][q - first];
-            w.pool.settle();
-            visit(q, w);
-        }
+        const u32 first = begin + static_cast<u32>(item) * together, count = smaller(together, end - first);
+        Scanner &w = workers[worker];
+        w.scan(space, first, count, load, skip);
+        for (u32 q = 0; q < count; ++q) visit(first + q, w.best(q), w.memory);
     });
     return LEARNANN_OK;
 }

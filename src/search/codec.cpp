@@ -59,32 +59,39 @@ inline void add_rest(const Codec &codec, float scale, float *rest, CodecScratch 
     for (u32 i = 0; i < codec.code_dim; ++i) scratch.y[i] += static_cast<float>(scratch.sums[i]) * codec.unit[i] * unscale;
 }
 
-Projected project(const Codec &codec, CodecScratch &scratch) {
+Centred centre(const Codec &codec, CodecScratch &scratch) {
     const Loops &loops = kernels().loops;
-    const u32 cols = projection_cols(codec.dim);
     float *centred = scratch.centred.data();
     const double whole = loops.centre(scratch.x.data(), codec.mean, codec.dim, centred);
     const float scale = byte_scale(loops.peak(centred, codec.dim));
     i8 *bytes = scratch.bytes.data();
     loops.quantise(centred, codec.dim, scale, bytes);
-    std::memset(bytes + codec.dim, 0, cols - codec.dim);
-    i32 *sums = scratch.sums.data();
-    kernels().matvec(codec.matrix, codec.code_dim, cols, bytes, sums);
+    std::memset(bytes + codec.dim, 0, projection_cols(codec.dim) - codec.dim);
+    return Centred{whole, scale};
+}
 
+Projected finish_projection(const Codec &codec, const Centred &centred, const i32 *sums, CodecScratch &scratch) {
+    const Loops &loops = kernels().loops;
     Projected p;
     p.y = scratch.y.data();
-    loops.from_fixed(sums, codec.unit, codec.code_dim, scale > 0 ? 1 / scale : 0, p.y);
-    p.norm2 = static_cast<float>(whole);
+    loops.from_fixed(sums, codec.unit, codec.code_dim, centred.scale > 0 ? 1 / centred.scale : 0, p.y);
+    p.norm2 = static_cast<float>(centred.whole);
     if (codec.is_frame()) {
         float rest[max_record_bytes];
-        add_rest(codec, scale, rest, scratch);
+        add_rest(codec, centred.scale, rest, scratch);
         p.kept2 = loops.square_sum(p.y, codec.code_dim);
         return p;
     }
     p.kept2 = loops.square_sum(p.y, codec.code_dim);
-    const double left = whole - static_cast<double>(p.kept2);       // NaN where both overflow: then it is taken to be as large as can be
+    const double left = centred.whole - static_cast<double>(p.kept2);       // NaN where both overflow: then it is taken to be as large as can be
     p.residual2 = left < 3e38 ? static_cast<float>(larger(left, 0.0)) : 3e38f;
     return p;
+}
+
+Projected project(const Codec &codec, CodecScratch &scratch) {
+    const Centred centred = centre(codec, scratch);
+    kernels().matvec(codec.matrix, codec.code_dim, projection_cols(codec.dim), scratch.bytes.data(), scratch.sums.data());
+    return finish_projection(codec, centred, scratch.sums.data(), scratch);
 }
 
 void project_rest(const Codec &codec, CodecScratch &scratch) {
@@ -231,17 +238,16 @@ inline i32 residual_weight_of(const Codec &codec, double residual) {
     return static_cast<i32>(clamp(16 * 2 * codec.residual_weight * residual * codec.residual_unit, -most, most));
 }
 
-EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
+EncodedQuery quantise_query(const Codec &codec, const Projected &p, i8 *code) {
     const u32 dim = codec.code_dim;
     const Loops &loops = kernels().loops;
     const double length = p.residual2 + p.kept2, largest = loops.peak(p.y, dim);
     const double s = codec.code_step, residual = std::sqrt(p.residual2);
     EncodedQuery q{};
-    i8 dims[max_code_dim];
     q.rounding = 0.6f * static_cast<float>(1u << larger(codec.nibble_shift, codec.crumb_shift));
     if (codec.metric == LEARNANN_IP) {      // only the direction matters: the query has a step of its own
         const double step = largest > 0 ? largest / 127 : 1;
-        loops.quantise(p.y, dim, static_cast<float>(1 / step), dims);
+        loops.quantise(p.y, dim, static_cast<float>(1 / step), code);
         q.code.residual_weight = residual_weight_of(codec, residual / step);
         q.unit = static_cast<float>(s * step / 2);
         q.residual = static_cast<float>(residual / step);
@@ -249,7 +255,7 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         // A query far outside of the rows is taken in steps of 2^j, and all distances with it: they are large there.
         const u32 j = exponent_for(uncut * largest / s, 30);
         const double up = static_cast<double>(1u << j);
-        loops.quantise(p.y, dim, static_cast<float>(1 / (s * up)), dims);
+        loops.quantise(p.y, dim, static_cast<float>(1 / (s * up)), code);
         q.code.residual_weight = residual_weight_of(codec, residual / (s * up));
         q.code.norm_left = codec.norm_left > j ? codec.norm_left - j : 0;
         q.code.norm_right = j > codec.norm_left ? j - codec.norm_left : 0;
@@ -262,6 +268,12 @@ EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
         q.up = static_cast<float>(up);
         q.base = static_cast<float>(smaller(length * scale, 3e38));
     }
+    return q;
+}
+
+EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code) {
+    i8 dims[max_code_dim];
+    EncodedQuery q = quantise_query(codec, p, dims);
     begin_planes(codec, code, q.code);
     fill_planes(codec, code, q.code, [&](u32, u32 dim_at, u32 count, u32, i8 *plane) { std::memcpy(plane, dims + dim_at, count); });
     return q;

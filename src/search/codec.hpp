@@ -92,6 +92,13 @@ void normalise(float *x, u32 dim);
 
 // Projects scratch.x; the result lives in scratch.y.
 Projected project(const Codec &codec, CodecScratch &scratch);
+// The same in two steps, between which the bytes of several vectors may be multiplied with the matrix at once.
+struct Centred {
+    double whole;       // |x - mean|^2
+    float scale;        // of the bytes
+};
+Centred centre(const Codec &codec, CodecScratch &scratch);      // scratch.x -> scratch.bytes
+Projected finish_projection(const Codec &codec, const Centred &centred, const i32 *sums, CodecScratch &scratch);    // matrix bytes = sums
 
 // Adds to scratch.y what rounding to bytes lost in project(), unless that did. Overwrites scratch.x.
 void project_rest(const Codec &codec, CodecScratch &scratch);
@@ -127,6 +134,8 @@ struct EncodedQuery {
     }
 };
 EncodedQuery encode_query(const Codec &codec, const Projected &p, i8 *code);
+// The same with its code as it is, code_dim bytes, not as planes: no kernel scores records by it.
+EncodedQuery quantise_query(const Codec &codec, const Projected &p, i8 *code);
 
 // A row as the query of a build: estimates are distances in squared code steps,
 // or, where `inner`, -2 inner products.
