@@ -106,6 +106,7 @@ Status FileView::read_about(learnann_error *error) {
     const bool exact = a.exact_type == 0 ? !has_exact() && a.exact_tail == 0 && a.exact_stride == 0
                                          : has_exact() && a.exact_stride == exact_stride_of(a.dim, a.exact_type, a.exact_tail);
     if (!exact) return corrupt(error, "F5: exact rows and their description don't agree", at);
+    list_bytes_ = static_cast<u32>(adjacency_bytes(static_cast<u32>(smaller<u64>(a.edges / a.rows, max_out_degree)), id_bits_));
     return LEARNANN_OK;
 }
 

@@ -65,7 +65,10 @@ public:
     u64 adjacency_at(u32 slot) const { return 4ull * load<u32>(record(slot) + about_.record_bytes - 4); }
     void prefetch_adjacency(u32 slot) const {
         const u64 at = adjacency_at(slot);
-        if (at < section_bytes(section_adjacency)) prefetch(section(section_adjacency) + at);
+        if (at + list_bytes_ > section_bytes(section_adjacency)) return;
+        const u8 *block = section(section_adjacency) + at;
+        for (u32 line = 0; line < list_bytes_; line += cache_line) prefetch(block + line);
+        prefetch(block + list_bytes_ - 1);      // lists don't start at a cache line
     }
     // False where the block is not within its section: the file is damaged.
     bool neighbours(u32 slot, IdList &out) const {
@@ -130,6 +133,7 @@ private:
     About about_{};
     LayersHead layers_{};
     u32 id_bits_ = 32;
+    u32 list_bytes_ = 1;        // of a list of so many edges as rows have on the mean
     bool asks_ahead_ = false;
 };
 

@@ -50,7 +50,7 @@ struct BuildGraph {
 inline void walk(const BuildGraph &graph, const EntryTable &entries, const QueryCode &query, Beam &beam) {
     if (entries.layers.shown) beam.add_descent(graph, query, entries.layers, [](i32, u32) {});
     else beam.add_entries(query, entries.view(graph.record_bytes()), [&](u32 entry) { return entries.rows[entry]; }, [](i32, u32) {});
-    while (beam.gather(graph, [](u32, u32) {})) beam.score(graph, query, [](i32, u32) {});
+    while (beam.gather(graph, true, [](u32, u32) {})) beam.score(graph, query, [](i32, u32) {});
     beam.pool.settle();
 }
 

@@ -59,7 +59,7 @@ public:
         return items_.allocate(together * room(), error);
     }
     static u64 bytes(u32 dim, u32 code_dim, u32 record_bytes, u32 best) {
-        const u64 of_query = Panel::padded(code_dim) + sizeof(Asked) + 16 * (best + panel_block);
+        const u64 of_query = Panel::padded(code_dim) + sizeof(Asked) + 16ull * (best + panel_block);
         return query_memory_bytes(dim, code_dim, record_bytes) + block * (Panel::bytes_a_row(code_dim) + 4) + together * of_query;
     }
 
@@ -100,8 +100,8 @@ private:
         float bound;        // what is no nearer is not among the best
         u32 found;          // near ones, the best among them
     };
-    u32 room() const { return 2 * (best_ + panel_block); }
-    i64 *items(u32 q) { return items_.data() + static_cast<u64>(q) * room(); }
+    u64 room() const { return 2ull * (best_ + panel_block); }
+    i64 *items(u32 q) { return items_.data() + q * room(); }
     void thin_out(u32 q) {
         i64 *const from = items(q);
         std::nth_element(from, from + best_ - 1, from + queries_[q].found);
@@ -136,7 +136,7 @@ Status each_best(const CodeSpace &space, u32 begin, u32 end, u32 best, const Bui
     if (begin == end) return LEARNANN_OK;
     Scanner workers[max_threads];
     for (u32 t = 0; t < build.threads; ++t) LEARNANN_RETURN_IF(workers[t].prepare(space, best, build.allocator, error));
-    const u32 share = (end - begin + build.threads - 1) / build.threads;
+    const u32 share = (end - begin + build.threads - 1) / build.threads;    // NOLINT(clang-analyzer-core.DivideZero): one at least
     const u32 together = smaller(static_cast<u32>(round_up(share, tile_vectors)), Scanner::together);
     parallel(build.threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
         const u32 first = begin + static_cast<u32>(item) * together, count = smaller(together, end - first);

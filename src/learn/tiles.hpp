@@ -49,7 +49,7 @@ void compare(const Panel &panel, u32 first, u32 size, u32 count, Query query, Bo
                 float distances[panel_block];
                 u32 places[panel_block];
                 const PanelQuery &asked = query(q);
-                const loops::Compared compared{dots + (q - begin) * rows, panel.norms.data() + at, panel.scales.data() + at, panel.residuals.data() + at, rows};
+                const loops::Compared compared{dots + static_cast<u64>(q - begin) * rows, panel.norms.data() + at, panel.scales.data() + at, panel.residuals.data() + at, rows};
                 const u32 found = kernels().loops.nearer(compared, asked.scale, asked.weight, bound(q), distances, places);
                 for (u32 i = 0; i < found; ++i) places[i] += at;
                 if (found) near(q, found, distances, places);

@@ -1,6 +1,6 @@
 // beam.hpp: bounded best-first search over codes, as a machine of two steps a hop, so that several searches can take turns:
 //   gather()  takes the next row's adjacency, keeps the neighbours not seen yet, and asks for their records
-//   score()   estimates them, and keeps the best
+//   score()   estimates those that had time to arrive, and keeps the best
 // Invariants: what may be expanded is in order, without duplicates; a row is expanded at most once; every id is below the number of
 // rows.
 #pragma once
@@ -308,9 +308,10 @@ struct BeamCounts {
 
 class Beam {
 public:
-    // Once the nearest few of the pool are expanded, the next two will be too, most likely: taken together, one's wait for
-    // memory is the other's.
-    static constexpr u32 settled_rank = 2, at_once = 2, most_fresh = at_once * max_out_degree;
+    // What a step needs was asked for a step before: a row is chosen, then its adjacency is read, then its neighbours are scored. Rows are
+    // so chosen before it is known what the two before lead to; most likely they would be expanded anyway. Not so the nearest of all,
+    // which tells where to go: its neighbours are scored at once, and then the next row is chosen.
+    static constexpr u32 leading_ranks = 1, most_fresh = 2 * max_out_degree;
     static constexpr u64 seen_a_row = 48;       // places in the table of rows seen, for each row of the beam: twice what it sees, about
 
     Pool pool;
@@ -324,7 +325,8 @@ public:
     Status prepare(u32 width, u32 horizon, u32 rows, learnann_error *error) {
         LEARNANN_RETURN_IF(pool.prepare(width, horizon, error));
         counts = BeamCounts{};
-        fresh_count_ = 0;
+        fresh_count_ = due_ = 0;
+        chosen_ = Chosen{};
         return seen_.prepare(seen_a_row * width, rows, error);
     }
     u64 bytes() const { return pool.bytes() + seen_.bytes(); }
@@ -359,29 +361,29 @@ public:
         visit(found.estimate, found.slot);
     }
 
-    // False where the search is done. expanded(id, rank) is called for each row taken, once its neighbours are on their way.
-    template <class Graph, class Expanded> bool gather(const Graph &graph, Expanded expanded) {
-        u32 rows[at_once], ranks[at_once];
-        u32 taken = 0;
-        const auto take = [&] {
-            rows[taken] = pool.take();
-            ranks[taken] = pool.rank();
-            return rows[taken] != no_row && ++taken;
-        };
-        if (!take()) return false;
-        if (ranks[0] >= settled_rank) (void)take();
-        counts.hops += taken;
-        const u32 after = pool.peek();      // likely the next hop: its adjacency has this hop's time to arrive
-        if (after != no_row) graph.prefetch_adjacency(after);
-        fresh_count_ = 0;
-        for (u32 i = 0; i < taken; ++i) gather_row(graph, rows[i]);
+    // False where the search is done. expanded(id, rank) is called for the row expanded, if there is one, once its neighbours are on their
+    // way, with its place when it was chosen. Where not `chooses`, only what is on its way already is still taken in.
+    template <class Graph, class Expanded> bool gather(const Graph &graph, bool chooses, Expanded expanded) {
+        const Chosen now = chosen_.row != no_row || !chooses ? chosen_ : choose();
+        const bool leads = now.rank < leading_ranks;
+        chosen_ = Chosen{};
+        due_ = fresh_count_;
+        if (now.row == no_row) return due_ > 0;
+        ++counts.hops;
+        const u32 after = chooses ? pool.peek() : no_row;
+        if (after != no_row) {
+            graph.prefetch_adjacency(after);
+            if (!leads && pool.rank() >= leading_ranks) chosen_ = choose();
+        }
+        gather_row(graph, now.row);
         const u32 stride = graph.record_bytes();
         const u8 *records = graph.records();
-        for (u32 i = 0; i < fresh_count_; ++i) {
+        for (u32 i = due_; i < fresh_count_; ++i) {
             const u8 *record = records + static_cast<u64>(fresh_[i]) * stride;
             for (u32 line = 0; line < stride; line += cache_line) prefetch(record + line);
         }
-        for (u32 i = 0; i < taken; ++i) expanded(rows[i], ranks[i]);
+        if (leads) due_ = fresh_count_;
+        expanded(now.row, now.rank);
         return true;
     }
 
@@ -389,18 +391,27 @@ public:
     template <class Graph, class Visit> void look_at(const Graph &graph, u32 row, const QueryCode &query, Visit visit) {
         fresh_count_ = 0;
         gather_row(graph, row);
-        score_fresh(graph, query, visit);
+        due_ = fresh_count_;
+        score_due(graph, query, visit);
     }
 
     // visit(estimate, id) is called for each row scored, whether or not the pool keeps it.
     template <class Graph, class Visit> void score(const Graph &graph, const QueryCode &query, Visit visit) {
-        if (fresh_count_ == 0) return;
-        score_fresh(graph, query, visit);
-        const u32 next = pool.peek();
+        if (due_ == 0) return;
+        score_due(graph, query, visit);
+        const u32 next = chosen_.row == no_row ? pool.peek() : no_row;
         if (next != no_row) graph.prefetch_adjacency(next);
     }
 
 private:
+    struct Chosen {
+        u32 row = no_row;
+        u32 rank = 0;
+    };
+    Chosen choose() {
+        const u32 row = pool.take();
+        return Chosen{row, pool.rank()};
+    }
     // Adds those of a row's neighbours that weren't seen yet.
     template <class Graph> void gather_row(const Graph &graph, u32 row) {
         IdList list;
@@ -409,18 +420,22 @@ private:
         else ++counts.bad_ids;
     }
 
-    template <class Graph, class Visit> void score_fresh(const Graph &graph, const QueryCode &query, Visit visit) {
+    template <class Graph, class Visit> void score_due(const Graph &graph, const QueryCode &query, Visit visit) {
         i32 estimates[most_fresh];
         i64 near[most_fresh + 1];
-        kernels().score(query, graph.records(), graph.record_bytes(), fresh_, fresh_count_, estimates);
-        counts.distances += fresh_count_;
-        for (u32 i = 0; i < fresh_count_; ++i) visit(estimates[i], fresh_[i]);
-        pool.insert(near, Pool::nearer(estimates, fresh_count_, pool.worst(), [this](u32 i) { return fresh_[i]; }, near));
+        kernels().score(query, graph.records(), graph.record_bytes(), fresh_, due_, estimates);
+        counts.distances += due_;
+        for (u32 i = 0; i < due_; ++i) visit(estimates[i], fresh_[i]);
+        pool.insert(near, Pool::nearer(estimates, due_, pool.worst(), [this](u32 i) { return fresh_[i]; }, near));
+        fresh_count_ -= due_;
+        std::memmove(fresh_, fresh_ + due_, fresh_count_ * sizeof(u32));
     }
 
     SeenTable seen_;
-    u32 fresh_[most_fresh + unseen_padding];
+    u32 fresh_[most_fresh + unseen_padding];       // neighbours that were not seen before: those that are due, then those on their way
     u32 fresh_count_ = 0;
+    u32 due_ = 0;
+    Chosen chosen_;         // to be expanded next
 };
 
 LEARNANN_END

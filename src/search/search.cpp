@@ -138,8 +138,8 @@ constexpr u32 leading_hops = 2;
 constexpr u32 least_settled = 16;
 
 inline bool Searcher::gather(Lane &lane) const {
-    if (filter.active() && met_enough(lane)) return false;
-    return lane.beam.gather(graph, [&](u32 slot, u32 rank) {
+    const bool on = !filter.active() || !met_enough(lane);
+    return lane.beam.gather(graph, on, [&](u32 slot, u32 rank) {
         if (prefetches && lane.beam.counts.hops > leading_hops) view.prefetch_exact(slot);
         if (asks_ahead) ask_ahead(lane, slot, rank);
     });

@@ -143,7 +143,7 @@ TEST_CASE("training with an allocator that fails at any call") {
     // A few queries calibrate, many teach, at more cost.
     for (const Rows *log : {&few, &many}) {
         const learnann_vectors queries = log->view();
-        const int failed = each_allocation(log == &few ? 1 : 11, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
+        const int failed = each_allocation(log == &few ? 1 : 6, [&](CountingAllocator &, const learnann_allocator &hooks, learnann_error &error) {
             options.allocator = &hooks;
             learnann_builder *builder = nullptr;
             learnann_status status = learnann_builder_create(&options, &builder, &error);

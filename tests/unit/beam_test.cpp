@@ -211,7 +211,7 @@ TEST_CASE("entries: the nearest of the groups with the nearest middles are start
         }
 }
 
-TEST_CASE("a walk tells each row it expands with its place then, which gets no better; the nearest in the end are all among them") {
+TEST_CASE("a walk tells each row it expands, with its place when chosen, which gets no better; the nearest in the end are all among them") {
     constexpr u32 rows = 400, dim = 8, stride = dim + record_tail, width = 40;
     testdata::Random random(7);
     std::vector<u8> records(rows * stride);
@@ -230,13 +230,16 @@ TEST_CASE("a walk tells each row it expands with its place then, which gets no b
     Beam beam;
     REQUIRE(beam.prepare(width, width, rows, nullptr) == LEARNANN_OK);
     beam.pool.insert(1 << 29, 200);
-    std::vector<u32> rank_of(rows, no_row);
+    std::vector<u32> rank_of(rows, no_row), a_step_ago(width, no_row);
     size_t wrong = 0, expanded = 0;
-    while (beam.gather(graph, [&](u32 row, u32 rank) {
-        wrong += rank_of[row] != no_row || beam.pool.id(rank) != row;
+    while (beam.gather(graph, true, [&](u32 row, u32 rank) {
+        wrong += rank_of[row] != no_row || (beam.pool.id(rank) != row && a_step_ago[rank] != row);
         rank_of[row] = rank;
         ++expanded;
-    })) beam.score(graph, query, [](i32, u32) {});
+    })) {
+        for (u32 i = 0; i < beam.pool.size(); ++i) a_step_ago[i] = beam.pool.id(i);
+        beam.score(graph, query, [](i32, u32) {});
+    }
     CHECK(expanded == beam.counts.hops);
     CHECK(expanded > width);
     for (u32 i = 0; i < width; ++i) wrong += rank_of[beam.pool.id(i)] > i;

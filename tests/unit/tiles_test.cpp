@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mutex>
+#include <atomic>
 
 using namespace learnann;
 
@@ -86,9 +86,8 @@ TEST_CASE("the best rows by code are those of the least estimates, for near quer
                 for (u32 j = 0; j < dim; ++j) x[j] *= away;
             };
             const auto skip = [&](u32 q, u32 row) { return row % 10 == q % 10; };
-            std::vector<u32> visits(queries);
-            u32 wrong = 0;
-            std::mutex mutex;
+            std::vector<std::atomic<u32>> visits(queries);
+            std::atomic<u32> wrong{0};
             const auto visit = [&](u32 q, const BestRows &found, QueryMemory &memory) {
                 load(q, memory.codec.x.data());
                 std::vector<i32> estimates(count), wanted;
@@ -96,7 +95,6 @@ TEST_CASE("the best rows by code are those of the least estimates, for near quer
                 for (u32 row = 0; row < count; ++row)
                     if (!skip(q, row)) wanted.push_back(estimates[row]);
                 std::sort(wanted.begin(), wanted.end());
-                const std::lock_guard<std::mutex> lock(mutex);
                 ++visits[q];
                 wrong += found.count != best;
                 for (u32 i = 0; i < found.count; ++i) {
@@ -106,7 +104,7 @@ TEST_CASE("the best rows by code are those of the least estimates, for near quer
             };
             REQUIRE(each_best(space, 0, queries, best, build, load, skip, visit, nullptr) == LEARNANN_OK);
             CHECK(wrong == 0);
-            for (const u32 times : visits) CHECK(times == 1);
+            for (const std::atomic<u32> &times : visits) CHECK(times == 1);
         }
     // Fewer rows than are wanted.
     const Coded few(20, dim, LEARNANN_L2, 64, 1);
