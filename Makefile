@@ -170,7 +170,7 @@ SANITIZED = HARDEN= CHECKED="$(CHECKED) -O1" FLAGS="-g1 -fsanitize=$(1)"
 # Not enum: the tests hand over values that no enum has, as callers in C can.
 ASAN_TESTS ?= unit api fuzz-replay
 asan: need-test  ## unit and API tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(MAKE) B=$B/asan $(call SANITIZED,address -fsanitize=undefined -fno-sanitize-recover=all) $(ASAN_TESTS)
+	$(MAKE) B=$B/asan $(call SANITIZED,address -fsanitize=undefined -fsanitize=float-cast-overflow -fno-sanitize-recover=all) $(ASAN_TESTS)
 
 TSAN_TESTS := single*,*threaded*,*error names*,golden*,training gives*,threads*,processes*,peers: saving over*
 TSAN_FILES = $(shell bash -c '. tests/few.sh && files_with "$(TSAN_TESTS)" tests/api/*.cpp')

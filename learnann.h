@@ -508,9 +508,9 @@ static inline learnann_build_report learnann_build_report_default(void) {
 }
 
 /* Peak memory of learnann_builder_run in bytes, without the rows themselves (with rows_mapped: with what is resident of them); 0 for
- * bad arguments. Each thread adds up to 1.2 MB, or some 100 * dim (the exact graph: 160 * dim) where that is more, and 9 a row where
- * sample queries teach, but its stack does not count. It assumes 128 for
- * code_bytes 0, and 32 (inner product: 48) for degree 0. If the rows turn out to want wider records or more edges than memory_limit
+ * bad arguments. Each thread adds up to 1.7 MB (records of 1,024 bytes: 5.4), or some 100 * dim (the exact graph: 160 * dim) where that is
+ * more, and 9 a row where sample queries teach, but its stack does not count. It assumes 128 for code_bytes 0, and 32 (inner product: 48)
+ * for degree 0. If the rows turn out to want wider records or more edges than memory_limit
  * has room for, the build ends with NOMEM before the graph. The file's bytes don't depend on the limit. */
 LEARNANN_API uint64_t learnann_build_bytes(uint64_t rows, uint32_t dim, const learnann_build_options *options);
 

@@ -55,13 +55,10 @@ void Cells::begin(Worker &w, const u32 *rows, u32 count, const u8 *asking, u32 m
 // Compares queries with a panel's rows [first, first + size), and keeps the near ones.
 void Cells::compare_some(Worker &w, const Panel &panel, u32 first, u32 size, const u32 *queries, u32 count, u32 most) {
     compare(panel, first, size, count, [&](u32 q) -> const PanelQuery & { return w.queries[queries[q]]; },
-            [&](u32 q) {
-                const i64 worst = w.near(queries[q], most)[most - 1];      // items drop a bit, and what comes after the point
-                return worst == Pool::nothing ? std::numeric_limits<float>::max() : static_cast<float>(Pool::estimate_of(worst)) + 2;
-            },
+            [&](u32 q) { return bound_of(w.near(queries[q], most)[most - 1]); },
             [&](u32 q, u32 found, const float *distances, const u32 *places) {
                 i64 fresh[panel_block];
-                for (u32 i = 0; i < found; ++i) fresh[i] = Pool::item(static_cast<i32>(distances[i]), places[i]);
+                for (u32 i = 0; i < found; ++i) fresh[i] = item_of(distances[i], places[i]);
                 kernels().insert_sorted(w.near(queries[q], most), most, fresh, found);
             });
 }

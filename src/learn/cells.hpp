@@ -5,7 +5,6 @@
 
 #include "base/parallel.hpp"
 #include "learn/tiles.hpp"
-#include "search/beam.hpp"
 
 LEARNANN_BEGIN
 

@@ -3,7 +3,6 @@
 
 #include "base/parallel.hpp"
 #include "learn/tiles.hpp"
-#include "search/beam.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -42,10 +41,11 @@ struct BestRows {
 // What one thread compares all rows with at once, and where it keeps what is best.
 class Scanner {
 public:
-    static constexpr u32 together = 128;    // queries
+    static constexpr u32 most_together = 128;       // queries
     QueryMemory memory;
 
-    Status prepare(const CodeSpace &space, u32 best, const Allocator &a, learnann_error *error) {
+    // For up to `together` queries.
+    Status prepare(const CodeSpace &space, u32 together, u32 best, const Allocator &a, learnann_error *error) {
         best_ = best;
         codes_.use(a);
         queries_.use(a);
@@ -60,7 +60,7 @@ public:
     }
     static u64 bytes(u32 dim, u32 code_dim, u32 record_bytes, u32 best) {
         const u64 of_query = Panel::padded(code_dim) + sizeof(Asked) + 16ull * (best + panel_block);
-        return query_memory_bytes(dim, code_dim, record_bytes) + block * (Panel::bytes_a_row(code_dim) + 4) + together * of_query;
+        return query_memory_bytes(dim, code_dim, record_bytes) + block * (Panel::bytes_a_row(code_dim) + 4) + most_together * of_query;
     }
 
     // For queries [first, first + count). load(query, x) fills in the vector as the codec wants it; skip(query, row) leaves rows out.
@@ -78,7 +78,7 @@ public:
                     [&](u32 q, u32 found, const float *distances, const u32 *places) {
                         Asked &asked = queries_[q];
                         for (u32 i = 0; i < found; ++i) {
-                            items(q)[asked.found] = Pool::item(static_cast<i32>(distances[i] / asked.up), begin + places[i]);
+                            items(q)[asked.found] = item_of(distances[i] / asked.up, begin + places[i]);
                             asked.found += !skip(first + q, begin + places[i]);
                         }
                         if (asked.found + panel_block > room()) thin_out(q);
@@ -106,7 +106,7 @@ private:
         i64 *const from = items(q);
         std::nth_element(from, from + best_ - 1, from + queries_[q].found);
         queries_[q].found = best_;
-        queries_[q].bound = (static_cast<float>(Pool::estimate_of(from[best_ - 1])) + 2) * queries_[q].up;      // items drop a bit, and what comes after the point
+        queries_[q].bound = bound_of(from[best_ - 1]) * queries_[q].up;
     }
     void ask(const CodeSpace &space, u32 q) {
         const Codec &codec = *space.codec;
@@ -134,10 +134,10 @@ template <class Load, class Skip, class Visit>
 Status each_best(const CodeSpace &space, u32 begin, u32 end, u32 best, const BuildContext &build, Load load, Skip skip, Visit visit,
                  learnann_error *error) {
     if (begin == end) return LEARNANN_OK;
-    Scanner workers[max_threads];
-    for (u32 t = 0; t < build.threads; ++t) LEARNANN_RETURN_IF(workers[t].prepare(space, best, build.allocator, error));
     const u32 share = (end - begin + build.threads - 1) / build.threads;    // NOLINT(clang-analyzer-core.DivideZero): one at least
-    const u32 together = smaller(static_cast<u32>(round_up(share, tile_vectors)), Scanner::together);
+    const u32 together = smaller(static_cast<u32>(round_up(share, tile_vectors)), Scanner::most_together);
+    Scanner workers[max_threads];
+    for (u32 t = 0; t < build.threads; ++t) LEARNANN_RETURN_IF(workers[t].prepare(space, together, best, build.allocator, error));
     parallel(build.threads, (end - begin + together - 1) / together, 1, [&](u64 item, u32 worker) {
         const u32 first = begin + static_cast<u32>(item) * together, count = smaller(together, end - first);
         Scanner &w = workers[worker];

@@ -2,6 +2,9 @@
 #pragma once
 
 #include "learn/code_space.hpp"
+#include "search/beam.hpp"
+
+#include <limits>
 
 LEARNANN_BEGIN
 
@@ -31,6 +34,11 @@ struct PanelQuery {
 
 // The codes of a row, `cols` of them. `code` has max_code_dim.
 void unpack_codes(const CodeSpace &space, u32 row, u32 cols, i8 *code);
+
+// A distance as a Pool item. In a file that no build made, tails may hold more than an estimate does.
+inline i64 item_of(float distance, u32 id) { return Pool::item(static_cast<i32>(clamp(distance, -2147483648.0f, 2147483520.0f)), id); }
+// What is no nearer than that is no better than an item: items drop a bit, and what comes after the point.
+inline float bound_of(i64 item) { return item == Pool::nothing ? std::numeric_limits<float>::max() : static_cast<float>(Pool::estimate_of(item)) + 2; }
 
 constexpr u32 panel_block = 64;     // rows: what is found among them may lower the bound for the next
 

@@ -346,7 +346,7 @@ Status Searcher::begin(Lane &lane, const learnann_vectors &queries, u64 i, learn
     return LEARNANN_OK;
 }
 
-// Each round takes every lane one step on: one that fetched finishes, one that walks goes a hop further, an idle one begins the next query.
+// Each round takes every lane one step on: one that fetched finishes, one that walks goes a step further, an idle one begins the next query.
 Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
                       const SearchRequest &request, learnann_hit *hits, u32 *counts, learnann_search_stats &stats,
                       learnann_error *error) {

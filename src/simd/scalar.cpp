@@ -72,16 +72,35 @@ inline u32 unseen(const IdList &ids, const SeenTags &seen, u32 rows, u32 *fresh,
     return found;
 }
 
-inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
-    u32 first = width;
-    for (u32 f = 0; f < count; ++f) {
-        if (fresh[f] >= items[width - 1]) continue;
-        const u32 low = first_not_below(items, width, fresh[f]);
-        if ((items[low] | 1) == (fresh[f] | 1)) continue;
-        std::memmove(items + low + 1, items + low, (width - 1 - low) * sizeof(i64));
-        items[low] = fresh[f];
-        first = smaller(first, low);
+// The place that an item which is not the last or behind it gets; `width` where it was there already.
+// Where there are few, moving them one by one until the place is found takes less than to look for it first.
+inline u32 insert_among_few(i64 *items, u32 width, i64 fresh) {
+    const i64 last = items[width - 1];
+    u32 place = width - 1;
+    for (; place > 0 && items[place - 1] > (fresh | 1); --place) items[place] = items[place - 1];
+    if (place > 0 && (items[place - 1] | 1) == (fresh | 1)) {      // it was there: the others get back
+        std::memmove(items + place, items + place + 1, (width - 1 - place) * sizeof(i64));
+        items[width - 1] = last;
+        return width;
     }
+    items[place] = fresh;
+    return place;
+}
+
+inline u32 insert_among_many(i64 *items, u32 width, i64 fresh) {
+    const u32 place = first_not_below(items, width, fresh);
+    if ((items[place] | 1) == (fresh | 1)) return width;
+    std::memmove(items + place + 1, items + place, (width - 1 - place) * sizeof(i64));
+    items[place] = fresh;
+    return place;
+}
+
+inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
+    constexpr u32 few = 64;
+    u32 first = width;
+    for (u32 f = 0; f < count; ++f)
+        if ((fresh[f] | 1) < items[width - 1])
+            first = smaller(first, width <= few ? insert_among_few(items, width, fresh[f]) : insert_among_many(items, width, fresh[f]));
     return first;
 }
 

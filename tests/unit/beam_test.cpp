@@ -211,39 +211,90 @@ TEST_CASE("entries: the nearest of the groups with the nearest middles are start
         }
 }
 
-TEST_CASE("a walk tells each row it expands, with its place when chosen, which gets no better; the nearest in the end are all among them") {
-    constexpr u32 rows = 400, dim = 8, stride = dim + record_tail, width = 40;
-    testdata::Random random(7);
-    std::vector<u8> records(rows * stride);
-    for (u32 row = 0; row < rows; ++row)
-        put_plain_record(&records[row * stride], dim, [&](u32) { return static_cast<i32>(random.below(255)) - 127; });
-    const Codec codec = plain_codec(dim);
-    const CodeSpace space{&codec, records.data(), rows, false};
-    EdgeLists edges;
-    REQUIRE(edges.allocate(rows, 8, Allocator(), nullptr) == LEARNANN_OK);
-    for (u32 row = 0; row < rows; ++row)
-        for (u32 i = 0; i < 8; ++i) edges.link(row, i == 0 ? (row + 1) % rows : random.below(rows));
-    const BuildGraph graph{&space, &edges};
+namespace {
 
-    std::vector<i8> code(query_bytes(stride));
-    const QueryCode query = query_of_record(codec, &records[5 * stride], false, code.data());
+// Rows of plain codes, each with eight edges: one to the next row, so that all are reached, and seven to any.
+struct Strewn {
+    static constexpr u32 rows = 400, dim = 8, stride = dim + record_tail, degree = 8;
+    std::vector<u8> records = std::vector<u8>(rows * stride);
+    Codec codec = plain_codec(dim);
+    EdgeLists edges;
+    std::vector<i8> code = std::vector<i8>(query_bytes(stride));
+    CodeSpace space{&codec, records.data(), rows, false};
+    BuildGraph graph{&space, &edges};
+    QueryCode query;
+
+    explicit Strewn(u64 seed) {
+        testdata::Random random(seed);
+        for (u32 row = 0; row < rows; ++row)
+            put_plain_record(&records[row * stride], dim, [&](u32) { return static_cast<i32>(random.below(255)) - 127; });
+        REQUIRE(edges.allocate(rows, degree, Allocator(), nullptr) == LEARNANN_OK);
+        for (u32 row = 0; row < rows; ++row)
+            for (u32 i = 0; i < degree; ++i) edges.link(row, i == 0 ? (row + 1) % rows : random.below(rows));
+        query = query_of_record(codec, &records[5 * stride], false, code.data());
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a walk tells each row it expands, with its place when chosen, which gets no better; the nearest in the end are all among them") {
+    constexpr u32 rows = Strewn::rows, width = 40;
+    const Strewn s(7);
     Beam beam;
     REQUIRE(beam.prepare(width, width, rows, nullptr) == LEARNANN_OK);
     beam.pool.insert(1 << 29, 200);
     std::vector<u32> rank_of(rows, no_row), a_step_ago(width, no_row);
     size_t wrong = 0, expanded = 0;
-    while (beam.gather(graph, true, [&](u32 row, u32 rank) {
+    while (beam.gather(s.graph, true, [&](u32 row, u32 rank) {
         wrong += rank_of[row] != no_row || (beam.pool.id(rank) != row && a_step_ago[rank] != row);
         rank_of[row] = rank;
         ++expanded;
     })) {
         for (u32 i = 0; i < beam.pool.size(); ++i) a_step_ago[i] = beam.pool.id(i);
-        beam.score(graph, query, [](i32, u32) {});
+        beam.score(s.graph, s.query, [](i32, u32) {});
     }
     CHECK(expanded == beam.counts.hops);
     CHECK(expanded > width);
     for (u32 i = 0; i < width; ++i) wrong += rank_of[beam.pool.id(i)] > i;
     CHECK(wrong == 0);
+}
+
+TEST_CASE("a walk that is to end takes in what is on its way, and nothing else") {
+    constexpr u32 rows = Strewn::rows, width = 40;
+    const Strewn s(8);
+    Beam beam;
+    u32 drained = 0;
+    for (u32 steps = 0; steps < 60; ++steps) {
+        CAPTURE(steps);
+        REQUIRE(beam.prepare(width, width, rows, nullptr) == LEARNANN_OK);
+        CHECK_FALSE(beam.gather(s.graph, false, [](u32, u32) {}));     // of the walk before, nothing is left
+        beam.mark_seen(200);
+        beam.pool.insert(1 << 29, 200);
+        std::vector<u32> scored(rows), expanded;
+        const auto step = [&](bool chooses) {
+            const bool on = beam.gather(s.graph, chooses, [&](u32 row, u32) { expanded.push_back(row); });
+            if (on) beam.score(s.graph, s.query, [&](i32, u32 row) { ++scored[row]; });
+            return on;
+        };
+        for (u32 i = 0; i < steps; ++i) step(true);
+        const size_t before = expanded.size();
+        u32 more = 0;
+        while (step(false)) ++more;
+        CHECK(more <= 2);
+        CHECK(expanded.size() <= before + 1);
+        drained += expanded.size() > before;
+        CHECK(beam.counts.hops == expanded.size());
+        u32 wrong = 0, visits = 0;
+        std::vector<u32> wanted(rows);
+        for (const u32 row : expanded)
+            for (u32 i = 0; i < s.edges.degrees[row]; ++i) wanted[s.edges.ids[row * Strewn::degree + i]] = 1;
+        wanted[200] = 0;
+        for (u32 row = 0; row < rows; ++row) wrong += scored[row] != wanted[row], visits += scored[row];
+        CHECK(wrong == 0);
+        CHECK(beam.counts.distances == visits);
+        if (steps % 2) step(true);      // so that the next walk begins where one was left in its midst
+    }
+    CHECK(drained > 0);
 }
 
 TEST_CASE("horizon: some of a beam is expanded, and no more than it holds, whatever a file says") {

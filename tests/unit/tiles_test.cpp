@@ -113,3 +113,24 @@ TEST_CASE("the best rows by code are those of the least estimates, for near quer
                       [&](u32, const BestRows &near, QueryMemory &) { found = near.count; }, nullptr) == LEARNANN_OK);
     CHECK(found == 20);
 }
+
+TEST_CASE("a damaged record that is farther than any estimate can say is far, not near") {
+    constexpr u32 count = 300, dim = 24, damaged = 10, asked = 20, stride = 32;
+    Coded coded(count, dim, LEARNANN_L2, stride, 1);
+    coded.fitted.codec.norm_left = 7;
+    const CodeSpace space = coded.space();
+    u8 *const records = coded.records.data(), *const near = records + (count - 1 - asked) * stride;
+    for (u32 slot = 0; slot < damaged; ++slot) {
+        u8 *const record = records + slot * stride;
+        for (u32 i = 0; i < dim; ++i) record[i] = static_cast<u8>(256 - near[i]);     // opposite to the query
+        store(record + stride - record_tail, tail_of(0xffffff, 0, 0));
+    }
+    u32 found = 0, wrong = 0;
+    REQUIRE(each_best(space, 0, 1, 30, BuildContext{}, [&](u32, float *x) { coded.rows.floats(asked, x); }, [](u32, u32) { return false; },
+                      [&](u32, const BestRows &best, QueryMemory &) {
+                          found = best.count;
+                          for (u32 i = 0; i < best.count; ++i) wrong += best.row(i) < damaged;
+                      }, nullptr) == LEARNANN_OK);
+    CHECK(found == 30);
+    CHECK(wrong == 0);
+}
