@@ -71,7 +71,7 @@ int main(int argc, char **argv) {
     if (questions.empty() && isatty(0)) {
         while (std::printf("\n? "), std::getline(std::cin, question)) answer(index, passages, features, question);
     } else if (questions.empty()) {
-        questions = {"how is a file saved atomically", "can several threads search at once", "which rows may be hits"};
+        questions = {"how is a file saved atomically", "can several threads search at once", "is a corrupt file refused"};
     }
     for (const std::string &each : questions) answer(index, passages, features, each);
     return quality.recall >= 0.9 ? 0 : 1;
