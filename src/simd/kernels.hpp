@@ -170,6 +170,8 @@ struct Kernels {
     // Each of `rows` rows of y, `stride` floats apart, += a[0] x[0] + a[1] x[1] + a[2] x[2] + a[3] x[3], each of n floats; a holds four
     // weights a row.
     void (*axpy4)(float *y, u64 stride, u32 rows, const float *const x[4], const float *a, u32 n);
+    // CRC32C (Castagnoli) of bytes behind those that `crc` is of; it is 0 of none.
+    u32 (*crc32c)(u32 crc, const u8 *bytes, u64 size);
 };
 
 // Puts the templates of these names, as seen from where it stands, into a table.

@@ -131,6 +131,33 @@ inline void axpy4(float *y, u64 stride, u32 rows, const float *const x[4], const
         for (u32 i = 0; i < n; ++i) y[i] += a[0] * x[0][i] + a[1] * x[1][i] + a[2] * x[2][i] + a[3] * x[3][i];
 }
 
+// Eight bytes a step (Kounavis and Berry 2005).
+struct CrcTables {
+    u32 at[8][256];
+    CrcTables() {
+        for (u32 i = 0; i < 256; ++i) {
+            u32 c = i;
+            for (int bit = 0; bit < 8; ++bit) c = c >> 1 ^ (c & 1 ? 0x82f63b78u : 0);
+            at[0][i] = c;
+        }
+        for (u32 i = 0; i < 256; ++i)
+            for (int t = 1; t < 8; ++t) at[t][i] = at[t - 1][i] >> 8 ^ at[0][at[t - 1][i] & 255];
+    }
+};
+
+inline u32 crc32c(u32 crc, const u8 *bytes, u64 size) {
+    static const CrcTables tables;
+    const auto &t = tables.at;
+    crc = ~crc;
+    for (; size >= 8; size -= 8, bytes += 8) {
+        const u64 v = load<u64>(bytes) ^ crc;
+        crc = t[7][v & 255] ^ t[6][v >> 8 & 255] ^ t[5][v >> 16 & 255] ^ t[4][v >> 24 & 255] ^ t[3][v >> 32 & 255] ^
+              t[2][v >> 40 & 255] ^ t[1][v >> 48 & 255] ^ t[0][v >> 56];
+    }
+    for (; size > 0; --size, ++bytes) crc = crc >> 8 ^ t[0][(crc ^ *bytes) & 255];
+    return ~crc;
+}
+
 }  // namespace scalar
 
 const Kernels &scalar_kernels() {
@@ -157,6 +184,7 @@ const Kernels &scalar_kernels() {
         k.matvec = matvec;
         k.multiply_tiles = multiply_tiles;
         k.axpy4 = axpy4;
+        k.crc32c = crc32c;
         return k;
     }();
     return table;

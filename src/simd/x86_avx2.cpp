@@ -281,6 +281,19 @@ LEARNANN_AVX2 inline bool widen_vector(const void *from, u32 type, u32 count, fl
     return LoopsHere::widen(from, type, count, to);     // what is no number gets the same bits on every table
 }
 
+// SSE4.2 has it; what has AVX2 has that.
+LEARNANN_AVX2 inline u32 crc32c(u32 crc, const u8 *bytes, u64 size) {
+    crc = ~crc;
+#if defined(__x86_64__)
+    u64 wide = crc;
+    for (; size >= 8; size -= 8, bytes += 8) wide = _mm_crc32_u64(wide, load<u64>(bytes));
+    crc = static_cast<u32>(wide);
+#endif
+    for (; size >= 4; size -= 4, bytes += 4) crc = _mm_crc32_u32(crc, load<u32>(bytes));
+    for (; size > 0; --size, ++bytes) crc = _mm_crc32_u8(crc, *bytes);
+    return ~crc;
+}
+
 }  // namespace avx2
 
 const Kernels *avx2_kernels() {
@@ -297,6 +310,7 @@ const Kernels *avx2_kernels() {
         LEARNANN_TAKE_BYTE_KERNELS(k);
         k.matvec = matvec;
         k.multiply_tiles = multiply_tiles;
+        k.crc32c = crc32c;
         k.axpy4 = axpy4;
         return k;
     }();

@@ -296,6 +296,23 @@ TEST_CASE("multiply_tiles: any number of tiles, any width, any alignment") {
     wrong.done();
 }
 
+TEST_CASE("crc32c: any length, any alignment, and on from any crc") {
+    Wrong wrong;
+    TestRandom random(18);
+    for (u32 size = 0; size <= 100; ++size) {
+        Tight bytes(size, size);
+        fill(random, LEARNANN_U8, bytes.at, size);
+        const u32 before = size % 3 ? static_cast<u32>(random.next()) : 0;
+        u32 expected = ~before;
+        for (u32 i = 0; i < size; ++i) {        // as the polynomial says, bit by bit
+            expected ^= bytes.at[i];
+            for (int bit = 0; bit < 8; ++bit) expected = expected >> 1 ^ (expected & 1 ? 0x82f63b78u : 0);
+        }
+        for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) wrong.check(k->crc32c(before, bytes.at, size) == ~expected, *k, "crc32c", size, before);
+    }
+    wrong.done();
+}
+
 TEST_CASE("nearer: all tables find the same rows, at the same distances to the bit") {
     Wrong wrong;
     TestRandom random(17);
