@@ -48,13 +48,24 @@ void normalise(float *x, u32 dim) {
 // What a vector of that peak is multiplied with before it is rounded to bytes; 0 where it is as good as zero.
 inline float byte_scale(float peak) { return peak > 1e-35f && peak < 3e38f ? 127 / peak : 0; }
 
+void multiply(const Codec &codec, CodecScratch *const *scratch, u32 count) {
+    const i8 *x[matvec_vectors];
+    i32 *sums[matvec_vectors];
+    for (u32 i = 0; i < count; ++i) {
+        x[i] = scratch[i]->bytes.data();
+        sums[i] = scratch[i]->sums.data();
+    }
+    kernels().matvec(codec.matrix, codec.code_dim, projection_cols(codec.dim), x, count, sums);
+}
+
 // What rounding the centred vector to bytes lost, projected and added to scratch.y. `rest` has dim floats.
 inline void add_rest(const Codec &codec, float scale, float *rest, CodecScratch &scratch) {
     constexpr float finer = 254;        // the rest is half a step at most
     if (scale == 0) return;
     for (u32 i = 0; i < codec.dim; ++i) rest[i] = scratch.centred[i] * scale - static_cast<float>(scratch.bytes[i]);
     kernels().loops.quantise(rest, codec.dim, finer, scratch.bytes.data());
-    kernels().matvec(codec.matrix, codec.code_dim, projection_cols(codec.dim), scratch.bytes.data(), scratch.sums.data());
+    CodecScratch *const one = &scratch;
+    multiply(codec, &one, 1);
     const float unscale = 1 / scale / finer;
     for (u32 i = 0; i < codec.code_dim; ++i) scratch.y[i] += static_cast<float>(scratch.sums[i]) * codec.unit[i] * unscale;
 }
@@ -90,7 +101,8 @@ Projected finish_projection(const Codec &codec, const Centred &centred, const i3
 
 Projected project(const Codec &codec, CodecScratch &scratch) {
     const Centred centred = centre(codec, scratch);
-    kernels().matvec(codec.matrix, codec.code_dim, projection_cols(codec.dim), scratch.bytes.data(), scratch.sums.data());
+    CodecScratch *const one = &scratch;
+    multiply(codec, &one, 1);
     return finish_projection(codec, centred, scratch.sums.data(), scratch);
 }
 

@@ -98,6 +98,7 @@ struct Centred {
     float scale;        // of the bytes
 };
 Centred centre(const Codec &codec, CodecScratch &scratch);      // scratch.x -> scratch.bytes
+void multiply(const Codec &codec, CodecScratch *const *scratch, u32 count);     // each one's bytes -> its sums; at most matvec_vectors
 Projected finish_projection(const Codec &codec, const Centred &centred, const i32 *sums, CodecScratch &scratch);    // matrix bytes = sums
 
 // Adds to scratch.y what rounding to bytes lost in project(), unless that did. Overwrites scratch.x.

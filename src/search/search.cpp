@@ -10,16 +10,6 @@
 
 LEARNANN_BEGIN
 
-void Lane::use(const Allocator &allocator) {
-    codec.use(allocator);
-    code.use(allocator);
-    bytes.use(allocator);
-    beam.use(allocator);
-    accepted.use(allocator);
-}
-
-u64 Lane::memory() const { return codec.memory() + code.bytes() + bytes.bytes() + beam.bytes() + accepted.bytes(); }
-
 // Shorter ones are fetched in no time, and a walk that needs many hops expands more rows than it reranks.
 inline bool long_exact_rows(const FileView &view) { return view.has_exact() && view.about().exact_stride > 8 * cache_line; }
 
@@ -40,8 +30,7 @@ struct Searcher {
         : view(v), codec(Codec::of(v)), graph{&v}, filter(v, r.filter), prefetches(long_exact_rows(v) && !v.asks_ahead() && !filter.active()),
           asks_ahead(v.has_exact() && v.asks_ahead() && !filter.active()), request(r), plan(Plan::of(v, r, filter)), stats(s) {}
 
-    Status begin(Lane &lane, const learnann_vectors &queries, u64 i, learnann_hit *hits, u32 *counts, learnann_error *error) const;
-    Status encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const;
+    Status begin(Lane &lane, learnann_hit *hits, u32 *counts, learnann_error *error) const;
     Status prepare_accepted(Lane &lane, learnann_error *error) const;
     Status start(Lane &lane, u32 width, learnann_error *error) const;
     bool gather(Lane &lane) const;
@@ -69,38 +58,6 @@ struct Searcher {
     Pool &found(Lane &lane) const { return filter.active() ? lane.accepted : lane.beam.pool; }
 };
 
-Status Searcher::encode(Lane &lane, const learnann_vectors &queries, u64 i, learnann_error *error) const {
-    const About &a = view.about();
-    LEARNANN_RETURN_IF(lane.codec.allocate(codec, error));
-    LEARNANN_RETURN_IF(lane.code.at_least(query_bytes(a.record_bytes), error));
-    LEARNANN_RETURN_IF(lane.bytes.at_least(refined_room(a.dim), error));
-    float *x = lane.codec.x.data();
-    if (!to_floats(vector_at(queries, i), queries.type, a.dim, x))
-        return fail(error, LEARNANN_ARGUMENT, "the query holds NaN or infinity", LEARNANN_AT_QUERY, i);
-    lane.query = i;
-    const bool same_bytes = queries.type == static_cast<learnann_type>(a.exact_type) && element_bytes(queries.type) == 1;
-    lane.exact = ExactQuery::of(x, a.dim, same_bytes ? 0 : a.exact_type, lane.bytes.data());
-    if (same_bytes) {
-        std::memcpy(lane.bytes.data(), vector_at(queries, i), a.dim);
-        lane.exact.bytes = lane.bytes.data();
-    }
-    // Under cosine the projection wants the query normalised, in place: an exact query in floats then has length 1 as well.
-    // One in bytes keeps the length it was given.
-    const bool in_bytes = lane.exact.bytes != nullptr;
-    if (a.exact_tail && in_bytes) lane.exact.measure(a.dim);
-    if (codec.metric == LEARNANN_COS) normalise(x, a.dim);
-    if (a.exact_tail && !in_bytes) lane.exact.measure(a.dim);
-    const Projected p = project(codec, lane.codec);
-    if (!(p.norm2 <= 4 * longest_vector * longest_vector))      // the mean may be as long as a row
-        return fail(error, LEARNANN_ARGUMENT, "the query is longer than 1e18", LEARNANN_AT_QUERY, i);
-    lane.encoded = encode_query(codec, p, lane.code.data());
-    if (refined_bits(a.exact_type)) {
-        lane.refined = RefinedQuery::of(codec, lane.codec, p.norm2, lane.bytes.data());
-        lane.exact.refined = &lane.refined;
-    }
-    return LEARNANN_OK;
-}
-
 // With the memory that a scan will need, should it come to that.
 Status Searcher::prepare_accepted(Lane &lane, learnann_error *error) const {
     if (!filter.active()) return LEARNANN_OK;
@@ -120,7 +77,7 @@ Status Searcher::start(Lane &lane, u32 width, learnann_error *error) const {
     lane.stage = Lane::walking;
     lane.asked = 0;
     if (view.has_layers()) {
-        lane.beam.add_descent(graph, lane.encoded.code, view.layers(), accept);
+        lane.beam.add_descent(graph, lane.query->encoded.code, view.layers(), accept);
         return LEARNANN_OK;
     }
     const EntryView entries{view.entry_records(), a.record_bytes, a.entries, a.entry_group};
@@ -128,7 +85,7 @@ Status Searcher::start(Lane &lane, u32 width, learnann_error *error) const {
         const u32 slot = view.entry_slot(entry);
         return slot < view.rows() ? slot : no_row;
     };
-    lane.beam.add_entries(lane.encoded.code, entries, slot_of, accept);
+    lane.beam.add_entries(lane.query->encoded.code, entries, slot_of, accept);
     return LEARNANN_OK;
 }
 
@@ -151,19 +108,19 @@ void Searcher::ask_ahead(Lane &lane, u32 slot, u32 rank) const {
     if (rank < lane.asked) {
         ask_for(slot);
     } else if (lane.asked == 0 && rank >= larger(2 * request.k, least_settled)) {
-        lane.asked = rerank_depth(lane.beam.pool, lane.encoded, plan.rule.rerank);
+        lane.asked = rerank_depth(lane.beam.pool, lane.query->encoded, plan.rule.rerank);
         for (u32 i = 0; i < lane.asked; ++i) ask_for(lane.beam.pool.id(i));
     }
 }
 
 void Searcher::score(Lane &lane) const {
     if (!filter.active()) {
-        lane.beam.score(graph, lane.encoded.code, [](i32, u32) {});
+        lane.beam.score(graph, lane.query->encoded.code, [](i32, u32) {});
         return;
     }
     i64 passing[Beam::most_fresh];
     u32 count = 0;
-    lane.beam.score(graph, lane.encoded.code, [&](i32 estimate, u32 slot) {
+    lane.beam.score(graph, lane.query->encoded.code, [&](i32 estimate, u32 slot) {
         if (lane.accepted.would_keep(estimate, slot) && filter.pass(slot)) passing[count++] = Pool::item(estimate, slot);
     });
     lane.accepted.insert(passing, count);
@@ -172,9 +129,9 @@ void Searcher::score(Lane &lane) const {
 // Estimates of near rows err by more than their distance, and may fall below zero: no distance is, but rows keep that order. They get next
 // to nothing of the query's own square, less than any rounded sum above zero has.
 float Searcher::distance(Lane &lane, u32 slot, i32 estimate) const {
-    if (view.has_exact()) return exact_distance(view, lane.exact, slot);
+    if (view.has_exact()) return exact_distance(view, lane.query->exact, slot);
     constexpr float next_to_nothing = 1e-9f, least_unit = 1e-37f;
-    const EncodedQuery &q = lane.encoded;
+    const EncodedQuery &q = lane.query->encoded;
     const float d = q.base + q.unit * static_cast<float>(estimate);
     return codec.metric == LEARNANN_IP || d > 0 ? d : next_to_nothing * q.base / (1 - d / larger(q.unit, least_unit));
 }
@@ -192,7 +149,7 @@ void Searcher::rerank(Lane &lane, const Pool &from, u32 depth, float radius, Hit
     if (view.has_exact()) {
         for (u32 i = 0; i < depth; ++i) {
             if (i + fetched_rows < depth) prefetch_row(from.id(i + fetched_rows));
-            const float d = exact_distance(view, lane.exact, from.id(i));
+            const float d = exact_distance(view, lane.query->exact, from.id(i));
             if (d <= radius && !hits.offer(from.id(i), d)) ++stats.bad_ids;
         }
         stats.reranked += depth;
@@ -208,7 +165,7 @@ constexpr float no_radius = std::numeric_limits<float>::infinity();
 
 void Searcher::fetch(Lane &lane) const {
     Pool &from = found(lane);
-    lane.depth = filter.active() && was_widened(lane) ? from.size() : settle(from, lane.encoded, plan.rule.rerank);
+    lane.depth = filter.active() && was_widened(lane) ? from.size() : settle(from, lane.query->encoded, plan.rule.rerank);
     ask_for_rows(lane, lane.asked);
 }
 
@@ -295,7 +252,7 @@ void Searcher::scan_codes(Lane &lane) const {
     i64 near[block + 1];
     u32 count = 0;
     const auto score = [&] {
-        kernels().score(lane.encoded.code, view.records(), stride, slots, count, estimates);
+        kernels().score(lane.query->encoded.code, view.records(), stride, slots, count, estimates);
         best.insert(near, Pool::nearer(estimates, count, best.worst(), [&](u32 i) { return slots[i]; }, near));
         stats.distances += count;
         count = 0;
@@ -317,7 +274,7 @@ u32 Searcher::scan_exact(Lane &lane, learnann_hit *out, float radius) const {
     stats.bad_ids += filter.each_passing([&](u32 slot) {
         i32 estimate = 0;
         if (!view.has_exact())
-            kernels().score(lane.encoded.code, view.records(), view.about().record_bytes, &slot, 1, &estimate);
+            kernels().score(lane.query->encoded.code, view.records(), view.about().record_bytes, &slot, 1, &estimate);
         const float d = distance(lane, slot, estimate);
         ++stats.reranked;
         if (d <= radius && !hits.offer(slot, d)) ++stats.bad_ids;
@@ -327,10 +284,10 @@ u32 Searcher::scan_exact(Lane &lane, learnann_hit *out, float radius) const {
     return hits.finish();
 }
 
-// The next query takes an idle lane: it walks or, its codes scanned, fetches exact rows; or it is answered at once, and the lane stays idle.
-Status Searcher::begin(Lane &lane, const learnann_vectors &queries, u64 i, learnann_hit *hits, u32 *counts, learnann_error *error) const {
+// The lane's query walks or, the codes scanned, fetches exact rows; or it is answered at once, and the lane stays idle.
+Status Searcher::begin(Lane &lane, learnann_hit *hits, u32 *counts, learnann_error *error) const {
+    const u64 i = lane.query->number;
     ++stats.queries;
-    LEARNANN_RETURN_IF(encode(lane, queries, i, error));
     switch (plan.way) {
     case Way::scan_exact: counts[i] = scan_exact(lane, hits + i * request.k, no_radius); break;
     case Way::scan_codes:
@@ -346,32 +303,66 @@ Status Searcher::begin(Lane &lane, const learnann_vectors &queries, u64 i, learn
     return LEARNANN_OK;
 }
 
+// The queries that no lane has taken yet.
+class Waiting {
+public:
+    Waiting(const FileView &view, const Codec &codec, const learnann_vectors &vectors, u64 begin, u64 end, Query *queries)
+        : view_(view), codec_(codec), vectors_(vectors), next_(begin), end_(end) {
+        for (u32 i = 0; i < matvec_vectors; ++i) queries_[i] = queries + i;
+    }
+    bool any() const { return at_ < ready_ || next_ < end_; }
+    // The lane's query makes way for the next one.
+    Status take(Lane &lane, learnann_error *error) {
+        if (at_ == ready_) {
+            at_ = 0;
+            ready_ = static_cast<u32>(smaller<u64>(matvec_vectors, end_ - next_));
+            LEARNANN_RETURN_IF(make_ready(view_, codec_, vectors_, next_, ready_, queries_, error));
+            next_ += ready_;
+        }
+        std::swap(lane.query, queries_[at_++]);
+        return LEARNANN_OK;
+    }
+
+private:
+    const FileView &view_;
+    const Codec &codec_;
+    const learnann_vectors &vectors_;
+    u64 next_, end_;
+    Query *queries_[matvec_vectors];
+    u32 at_ = 0, ready_ = 0;
+};
+
 // Each round takes every lane one step on: one that fetched finishes, one that walks goes a step further, an idle one begins the next query.
 Status search_queries(const FileView &view, Workspace &space, const learnann_vectors &queries, u64 begin, u64 end,
                       const SearchRequest &request, learnann_hit *hits, u32 *counts, learnann_search_stats &stats,
                       learnann_error *error) {
     const Searcher searcher(view, request, stats);
     const u32 lanes = static_cast<u32>(smaller<u64>(Workspace::max_lanes, end - begin));
-    u64 next = begin;
+    Waiting waiting(view, searcher.codec, queries, begin, end, space.queries);
     u32 in_work = 0;
-    for (u32 i = 0; i < lanes; ++i) space.lanes[i].stage = Lane::idle;
+    for (u32 i = 0; i < lanes; ++i) {
+        space.lanes[i].stage = Lane::idle;
+        space.lanes[i].query = &space.queries[matvec_vectors + i];
+    }
     do {
         for (u32 i = 0; i < lanes; ++i) {
             Lane &lane = space.lanes[i];
             if (lane.stage == Lane::fetching) {
-                counts[lane.query] = searcher.finish(lane, hits + lane.query * request.k);
+                const u64 query = lane.query->number;
+                counts[query] = searcher.finish(lane, hits + query * request.k);
                 --in_work;
             } else if (lane.stage == Lane::walking && !searcher.gather(lane)) {
                 LEARNANN_RETURN_IF(searcher.end_walk(lane, error));
             }
-            while (lane.stage == Lane::idle && next < end) {
-                LEARNANN_RETURN_IF(searcher.begin(lane, queries, next++, hits, counts, error));
+            while (lane.stage == Lane::idle && waiting.any()) {
+                LEARNANN_RETURN_IF(waiting.take(lane, error));
+                LEARNANN_RETURN_IF(searcher.begin(lane, hits, counts, error));
                 in_work += lane.stage != Lane::idle;
             }
         }
         for (u32 i = 0; i < lanes; ++i)
             if (space.lanes[i].stage == Lane::walking) searcher.score(space.lanes[i]);
-    } while (in_work > 0 || next < end);
+    } while (in_work > 0 || waiting.any());
     return LEARNANN_OK;
 }
 
@@ -382,7 +373,7 @@ u32 Searcher::within(Lane &lane, float radius) const {
     u32 low = 0, high = pool.size();
     while (low < high) {
         const u32 middle = (low + high) / 2;
-        const float d = lane.encoded.base + lane.encoded.unit * static_cast<float>(pool.estimate(middle));
+        const float d = lane.query->encoded.base + lane.query->encoded.unit * static_cast<float>(pool.estimate(middle));
         if (d <= radius) low = middle + 1;
         else high = middle;
     }
@@ -397,11 +388,12 @@ Status search_range(const FileView &view, Workspace &space, const learnann_vecto
     const Needs needs = Needs::at_effort(view, 10, request.effort);
     SearchRequest wider = request;
     Lane &lane = space.lanes[0];
+    lane.query = space.queries;
     ++stats.queries;
     for (;;) {
         Searcher searcher(view, wider, stats);
         searcher.plan.find_range(wider.effort, view.rows());
-        LEARNANN_RETURN_IF(searcher.encode(lane, query, 0, error));
+        LEARNANN_RETURN_IF(make_ready(view, searcher.codec, query, 0, 1, &lane.query, error));
         if (searcher.plan.way == Way::scan_exact) {
             count = searcher.scan_exact(lane, hits, max_distance);
             return LEARNANN_OK;

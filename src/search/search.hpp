@@ -2,9 +2,8 @@
 #pragma once
 
 #include "search/effort.hpp"
-#include "search/exact.hpp"
 #include "search/filter.hpp"
-#include "search/refined.hpp"
+#include "search/query.hpp"
 
 LEARNANN_BEGIN
 
@@ -16,35 +15,35 @@ struct SearchRequest {
 
 // The working memory of one query in flight.
 struct Lane {
-    CodecScratch codec;
-    Array<i8> code;
-    Array<u8> bytes;
+    Query *query = nullptr;     // one of the workspace's
     Beam beam;
     Pool accepted;          // of a filtered search: the best rows that pass
     u32 width = 0;          // of the beam
-    EncodedQuery encoded{};
-    ExactQuery exact;
-    RefinedQuery refined;
-    u64 query = 0;
     enum { idle, walking, fetching } stage = idle;      // fetching: the walk is over, exact rows are on their way
     u32 depth = 0;          // of the rerank
     u32 asked = 0;          // of the nearest, so many are asked of the device as soon as they are expanded
 
-    void use(const Allocator &allocator);
-    u64 memory() const;
+    void use(const Allocator &allocator) {
+        beam.use(allocator);
+        accepted.use(allocator);
+    }
+    u64 memory() const { return beam.bytes() + accepted.bytes(); }
 };
 
-// The working memory of one thread: some lanes, warm after the first search.
+// The working memory of one thread: some lanes, their queries and the next ones, warm after the first search.
 struct Workspace {
     static constexpr u32 max_lanes = 4;
     Lane lanes[max_lanes];
+    Query queries[matvec_vectors + max_lanes];
 
     void use(const Allocator &allocator) {
         for (Lane &lane : lanes) lane.use(allocator);
+        for (Query &query : queries) query.use(allocator);
     }
     u64 memory() const {
         u64 bytes = sizeof *this;
         for (const Lane &lane : lanes) bytes += lane.memory();
+        for (const Query &query : queries) bytes += query.memory();
         return bytes;
     }
 };

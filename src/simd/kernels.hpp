@@ -99,6 +99,8 @@ struct SeenTags {
     u32 place(u32 id) const { return id * 2654435769u >> shift; }
 };
 
+constexpr u32 matvec_vectors = 4;
+
 constexpr u32 tile_rows = 16;
 constexpr u32 tile_vectors = 4;         // that tiles are multiplied with at once
 
@@ -161,9 +163,9 @@ struct Kernels {
     u32 (*l2_i8)(const u8 *, const u8 *, u32 dim);
     u32 (*dot_u8)(const u8 *, const u8 *, u32 dim);
     u32 (*dot_i8)(const u8 *, const u8 *, u32 dim);     // two's complement of the signed sum
-    // out[r] = row r of the matrix (rows x cols bytes v + 128, cols a multiple of 16 and at most 65,536) times x. No v and no x is
-    // -128.
-    void (*matvec)(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out);
+    // out[q][r] = row r of the matrix (rows x cols bytes v + 128, cols a multiple of 64 and at most 65,536) times x[q], for `count`
+    // vectors, at most matvec_vectors: they share the matrix's way from the second cache. No v and no x is -128.
+    void (*matvec)(const u8 *matrix, u32 rows, u32 cols, const i8 *const *x, u32 count, i32 *const *out);
     // Rows in tiles of tile_rows: for every four columns, of which `cols` is a multiple, four bytes v + 128 of each row of the tile.
     // out[q * tiles * tile_rows + r] = row r times x[q]. No v and no x is -128; cols is at most 65,536.
     void (*multiply_tiles)(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out);

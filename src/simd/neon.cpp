@@ -158,10 +158,10 @@ inline void score(const QueryCode &query, const u8 *records, u32 stride, const u
     std::memcpy(estimates + i, rest, (count - i) * sizeof(i32));
 }
 
-inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
+inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *const *x, u32 count, i32 *const *out) {
     for (u32 r = 0; r < rows; r += 4) {
         const FourRows four(matrix, cols, nullptr, r, rows);
-        store4(out + r, dots4(four.at, x, cols), rows - r);
+        for (u32 q = 0; q < count; ++q) store4(out[q] + r, dots4(four.at, x[q], cols), rows - r);
     }
 }
 

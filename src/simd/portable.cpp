@@ -137,8 +137,9 @@ inline void score(const QueryCode &query, const u8 *records, u32 stride, const u
     }
 }
 
-inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
-    for (u32 r = 0; r < rows; ++r) out[r] = dot_code(matrix + static_cast<u64>(r) * cols, x, cols);
+inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *const *x, u32 count, i32 *const *out) {
+    for (u32 r = 0; r < rows; ++r)
+        for (u32 q = 0; q < count; ++q) out[q][r] = dot_code(matrix + static_cast<u64>(r) * cols, x[q], cols);
 }
 
 // A lane of 32 bits holds four bytes of a row, and their products with four of x: two vectors of a tile share what is unpacked of x.

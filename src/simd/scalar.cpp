@@ -104,12 +104,13 @@ inline u32 insert_sorted(i64 *items, u32 width, const i64 *fresh, u32 count) {
     return first;
 }
 
-inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
-    for (u32 r = 0; r < rows; ++r) {
-        i32 sum = 0;
-        for (u32 c = 0; c < cols; ++c) sum += (matrix[static_cast<u64>(r) * cols + c] - 128) * x[c];
-        out[r] = sum;
-    }
+inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *const *x, u32 count, i32 *const *out) {
+    for (u32 r = 0; r < rows; ++r)
+        for (u32 q = 0; q < count; ++q) {
+            i32 sum = 0;
+            for (u32 c = 0; c < cols; ++c) sum += (matrix[static_cast<u64>(r) * cols + c] - 128) * x[q][c];
+            out[q][r] = sum;
+        }
 }
 
 inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, const i8 *const x[tile_vectors], i32 *out) {

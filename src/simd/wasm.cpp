@@ -170,12 +170,16 @@ inline void score(const QueryCode &query, const u8 *records, u32 stride, const u
     }
 }
 
-inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
-    const i32 bias = 128 * scalar_kernels().loops.sum_codes(x, cols);
+inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *const *x, u32 count, i32 *const *out) {
+    i32 bias[matvec_vectors];
+    for (u32 q = 0; q < count; ++q) bias[q] = 128 * scalar_kernels().loops.sum_codes(x[q], cols);
     for (u32 r = 0; r < rows; r += 4) {
-        i32 dots[4];
-        wasm_v128_store(dots, dots4(FourRows(matrix, cols, nullptr, r, rows).at, x, cols, bias));
-        std::memcpy(out + r, dots, smaller(4u, rows - r) * sizeof(i32));
+        const FourRows four(matrix, cols, nullptr, r, rows);
+        for (u32 q = 0; q < count; ++q) {
+            i32 dots[4];
+            wasm_v128_store(dots, dots4(four.at, x[q], cols, bias[q]));
+            std::memcpy(out[q] + r, dots, smaller(4u, rows - r) * sizeof(i32));
+        }
     }
 }
 

@@ -197,10 +197,10 @@ LEARNANN_AVX2 inline void multiply_tiles(const u8 *rows, u32 tiles, u32 cols, co
     }
 }
 
-LEARNANN_AVX2 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
+LEARNANN_AVX2 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *const *x, u32 count, i32 *const *out) {
     for (u32 r = 0; r < rows; r += 4) {
         const FourRows four(matrix, cols, nullptr, r, rows);
-        x86::store4(out + r, dots4(four.at, x, cols), rows - r);
+        for (u32 q = 0; q < count; ++q) x86::store4(out[q] + r, dots4(four.at, x[q], cols), rows - r);
     }
 }
 

@@ -263,11 +263,30 @@ LEARNANN_AVX512 LEARNANN_INLINE i32 bias_of(const i8 *x, u32 cols) {
     return sum_ints(sum);
 }
 
-LEARNANN_AVX512 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *x, i32 *out) {
-    const i32 bias = bias_of(x, cols);
+// As dots4, of four vectors: each line of a row is loaded once for all of them.
+LEARNANN_AVX512 LEARNANN_INLINE void dots4x4(const u8 *const r[4], const i8 *const *x, u32 cols, __m512i sums[4][4]) {
+    for (u32 q = 0; q < 4; ++q)
+        for (u32 k = 0; k < 4; ++k) sums[q][k] = _mm512_setzero_si512();
+    for (u32 j = 0; j < cols; j += 64)
+        for (u32 k = 0; k < 4; ++k) {
+            const __m512i row = _mm512_loadu_si512(r[k] + j);
+            for (u32 q = 0; q < 4; ++q) sums[q][k] = _mm512_dpbusd_epi32(sums[q][k], row, _mm512_loadu_si512(x[q] + j));
+        }
+}
+
+LEARNANN_AVX512 inline void matvec(const u8 *matrix, u32 rows, u32 cols, const i8 *const *x, u32 count, i32 *const *out) {
+    i32 bias[matvec_vectors];
+    for (u32 q = 0; q < count; ++q) bias[q] = bias_of(x[q], cols);
     for (u32 r = 0; r < rows; r += 4) {
         const FourRows four(matrix, cols, nullptr, r, rows);
-        x86::store4(out + r, dots4(four.at, x, cols, bias), rows - r);
+        if (count == 4) {
+            __m512i sums[4][4];
+            dots4x4(four.at, x, cols, sums);
+            for (u32 q = 0; q < 4; ++q)
+                x86::store4(out[q] + r, _mm_sub_epi32(sum_ints4(sums[q][0], sums[q][1], sums[q][2], sums[q][3]), _mm_set1_epi32(bias[q])), rows - r);
+        } else {
+            for (u32 q = 0; q < count; ++q) x86::store4(out[q] + r, dots4(four.at, x[q], cols, bias[q]), rows - r);
+        }
     }
 }
 

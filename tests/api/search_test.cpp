@@ -1295,7 +1295,7 @@ TEST_CASE("the error names the first wrong query of many, and every count is 0")
     for (const uint64_t bad : {130u, 260u, 490u}) queries.set(bad, 1, std::numeric_limits<double>::quiet_NaN());
     const learnann_vectors view = queries.view();
     std::vector<learnann_hit> hits(500 * 3);
-    for (const uint32_t threads : {0u, 1u, 2u, 4u}) {       // 0: interleaved
+    const auto check = [&](uint32_t threads, uint64_t first) {       // 0 threads: interleaved
         std::vector<uint32_t> counts(500, 7);
         learnann_error error{};
         learnann_search_options options = learnann_search_options_default();
@@ -1306,10 +1306,13 @@ TEST_CASE("the error names the first wrong query of many, and every count is 0")
                 : learnann_search_interleaved(index.handle, index.scratch, &view, 3, &options, hits.data(),
                                               counts.data(), nullptr, &error);
         CHECK(status == LEARNANN_ARGUMENT);
-        CHECK(error.file_offset == 130);
+        CHECK(error.file_offset == first);
         CHECK(error.place == LEARNANN_AT_QUERY);
         CHECK(std::count(counts.begin(), counts.end(), 0u) == 500);
-    }
+    };
+    for (const uint32_t threads : {0u, 1u, 2u, 4u}) check(threads, 130);
+    queries.set(129, 0, 1e19);      // too long: that is seen later than NaN
+    check(0, 129);
     // On a mistake that is seen before any search, too.
     std::vector<uint32_t> counts(500, 7);
     CHECK(learnann_search_interleaved(index.handle, index.scratch, &view, 0, nullptr, hits.data(), counts.data(),

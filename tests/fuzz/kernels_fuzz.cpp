@@ -130,17 +130,24 @@ void fuzz_score(Input &in) {
 
 // No element of either is -128: the format promises it of the matrix, and queries are made so.
 void fuzz_matvec(Input &in) {
-    const u32 rows = 1 + in.number(9), cols = 16 * (1 + (in.number(64) != 63 ? in.number(12) : in.number(4096)));
+    const u32 rows = 1 + in.number(9), cols = 64 * (1 + (in.number(64) != 63 ? in.number(4) : in.number(1024))), count = 1 + in.number(matvec_vectors);
     Tight<u8> matrix(static_cast<size_t>(rows) * cols, in.number(64));
-    Tight<i8> x(cols, in.number(64));
+    Tight<i8> x(static_cast<size_t>(count) * cols, in.number(64));
     in.fill(matrix.data(), static_cast<size_t>(rows) * cols);
-    in.fill(x.data(), cols);
+    in.fill(x.data(), count * cols);
     for (u32 i = 0; i < rows * cols; ++i) matrix[i] = larger<u8>(matrix[i], 1);
-    for (u32 c = 0; c < cols; ++c) x[c] = larger<i8>(x[c], -127);
-    Tight<i32> expected(rows), got(rows);
-    scalar_table().matvec(matrix.data(), rows, cols, x.data(), expected.data());
+    for (u32 c = 0; c < count * cols; ++c) x[c] = larger<i8>(x[c], -127);
+    Tight<i32> expected(static_cast<size_t>(count) * rows), got(static_cast<size_t>(count) * rows);
+    const i8 *vectors[matvec_vectors];
+    i32 *right[matvec_vectors], *out[matvec_vectors];
+    for (u32 q = 0; q < count; ++q) {
+        vectors[q] = x.data() + q * cols;
+        right[q] = expected.data() + q * rows;
+        out[q] = got.data() + q * rows;
+    }
+    scalar_table().matvec(matrix.data(), rows, cols, vectors, count, right);
     each_other_table([&](const Kernels &k) {
-        k.matvec(matrix.data(), rows, cols, x.data(), got.data());
+        k.matvec(matrix.data(), rows, cols, vectors, count, out);
         REQUIRE(got == expected);
     });
 }

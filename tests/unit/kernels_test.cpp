@@ -236,29 +236,39 @@ TEST_CASE("score: every stride, count and kind of query") {
     wrong.done();
 }
 
-TEST_CASE("matvec: any number of rows, any width, any alignment of the vector") {
+TEST_CASE("matvec: any number of rows and vectors, any width, any alignment of the vectors") {
     Wrong wrong;
     TestRandom random(6);
-    for (const u32 cols : {16u, 32u, 48u, 64u, 80u, 96u, 112u, 128u, 256u, 1008u, 65536u})
+    for (const u32 cols : {64u, 128u, 192u, 256u, 1024u, 65536u})
         for (u32 rows = 1; rows <= (cols > 2000 ? 5 : 18); ++rows) {
             const size_t size = static_cast<size_t>(rows) * cols;
-            Tight weights(size, 16), x(cols, rows % 16);
             const u32 extreme = rows % 3;       // 0: all at their largest, of one sign or of both
+            Tight weights(size, 16);
             for (size_t i = 0; i < size; ++i)
                 weights.at[i] = static_cast<u8>(extreme ? 1 + random.below(255) : rows % 2 ? 255 : 1);
-            for (u32 c = 0; c < cols; ++c)
-                x.at[c] = static_cast<u8>(extreme ? static_cast<i32>(random.below(255)) - 127
-                                          : rows % 2 && random.below(2) ? 127 : -127);
-            const u8 *w = weights.at;
-            const i8 *v = reinterpret_cast<const i8 *>(x.at);
-            std::vector<i32> expected(rows), got(rows);
-            for (u32 r = 0; r < rows; ++r)
-                for (u32 c = 0; c < cols; ++c) expected[r] += (w[static_cast<size_t>(r) * cols + c] - 128) * v[c];
-            for (u32 t = 0; const Kernels *k = kernels_at(t); ++t) {
-                std::fill(got.begin(), got.end(), 77);
-                k->matvec(w, rows, cols, v, got.data());
-                wrong.check(got == expected, *k, "matvec", rows, cols);
+            std::vector<Tight> tight;
+            const i8 *x[matvec_vectors];
+            std::vector<i32> expected(matvec_vectors * rows), got(expected.size());
+            i32 *out[matvec_vectors];
+            for (u32 q = 0; q < matvec_vectors; ++q) {
+                tight.emplace_back(cols, (rows + q) % 16);
+                for (u32 c = 0; c < cols; ++c)
+                    tight[q].at[c] = static_cast<u8>(extreme ? static_cast<i32>(random.below(255)) - 127 : (rows + q) % 2 && random.below(2) ? 127 : -127);
+                out[q] = got.data() + q * rows;
             }
+            for (u32 q = 0; q < matvec_vectors; ++q) {
+                x[q] = reinterpret_cast<const i8 *>(tight[q].at);
+                for (u32 r = 0; r < rows; ++r)
+                    for (u32 c = 0; c < cols; ++c) expected[q * rows + r] += (weights.at[static_cast<size_t>(r) * cols + c] - 128) * x[q][c];
+            }
+            for (u32 t = 0; const Kernels *k = kernels_at(t); ++t)
+                for (u32 count = 1; count <= matvec_vectors; ++count) {
+                    std::vector<i32> wanted = expected;
+                    std::fill(wanted.begin() + count * rows, wanted.end(), 77);
+                    std::fill(got.begin(), got.end(), 77);
+                    k->matvec(weights.at, rows, cols, x, count, out);
+                    wrong.check(got == wanted, *k, "matvec", rows, cols);
+                }
         }
     wrong.done();
 }
