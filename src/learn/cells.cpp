@@ -81,7 +81,7 @@ Status Cells::divide(const u32 *rows, u32 count, u32 heads, learnann_error *erro
     LEARNANN_RETURN_IF(middles.allocate(padded, error));
     for (u32 c = 0; c < padded; ++c) middles[c] = c < wanted ? rows[static_cast<u64>(c) * heads / wanted] : no_row;
     std::sort(middles.begin(), middles.begin() + wanted);       // as rows lie in spatial order, near cells follow each other
-    LEARNANN_RETURN_IF(middles_.reserve(space_, padded, build_.allocator, error));
+    LEARNANN_RETURN_IF(middles_.reserve(Panel::padded(space_.codec->code_dim), padded, build_.allocator, error));
     middles_.unpack(space_, middles.data(), 0, padded);
     Array<u32> sorted(build_.allocator);
     LEARNANN_RETURN_IF(sorted.allocate(count, error));
@@ -141,7 +141,7 @@ Status Cells::share_out(const u32 *rows, u32 count, learnann_error *error) {
 Status Cells::unpack(learnann_error *error) {
     constexpr u32 at_once = 64 * tile_rows;
     const u32 places = starts_[cells()];
-    LEARNANN_RETURN_IF(panel_.reserve(space_, places, build_.allocator, error));
+    LEARNANN_RETURN_IF(panel_.reserve(middles_.cols, places, build_.allocator, error));
     parallel(build_.threads, (places + at_once - 1) / at_once, 1, [&](u64 item, u32) {
         const u32 first = static_cast<u32>(item) * at_once;
         panel_.unpack(space_, rows_.data() + first, first, smaller(at_once, places - first));

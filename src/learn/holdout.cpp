@@ -1,7 +1,7 @@
 // holdout.cpp: see holdout.hpp.
 #include "learn/holdout.hpp"
 
-#include "learn/near.hpp"
+#include "learn/truth.hpp"
 
 #include <algorithm>
 
@@ -56,64 +56,6 @@ inline Status take_queries(const Rows &rows, const learnann_vectors *given, u64 
     // NOLINTEND(clang-analyzer-core.CallAndMessage)
     return LEARNANN_OK;
 }
-
-// The true neighbours of the queries [first, end), found as the rows pass by, once.
-class Truth {
-public:
-    Truth(const Rows &rows, Holdout &h, u32 first, u32 end, const BuildContext &build)
-        : rows_(rows), h_(h), build_(build), first_(first), count_(end - first), items_(build.allocator), bytes_(build.allocator),
-          nearest_(build.allocator), queries_(build.allocator) {}
-
-    Status find(learnann_error *error) {
-        const u32 room = NearestRows::room(h_.neighbours), groups = (count_ + together - 1) / together;
-        LEARNANN_RETURN_IF(nearest_.allocate(count_, error));
-        LEARNANN_RETURN_IF(queries_.allocate(count_, error));
-        LEARNANN_RETURN_IF(items_.allocate(static_cast<u64>(count_) * room, error));
-        LEARNANN_RETURN_IF(bytes_.allocate(static_cast<u64>(count_) * rows_.dim(), error));
-        for (u32 q = 0; q < count_; ++q) {
-            nearest_[q] = NearestRows(items_.data() + static_cast<u64>(q) * room, h_.neighbours);
-            queries_[q] = rows_.exact_query(h_.query(first_ + q, rows_.dim()), bytes_.data() + static_cast<u64>(q) * rows_.dim());
-        }
-        LEARNANN_RETURN_IF(rows_.in_blocks([&](u32 begin, u32 end) {
-            parallel(build_.threads, groups, 1, [&](u64 group, u32) { offer(static_cast<u32>(group) * together, begin, end); });
-            return build_.progress.at(static_cast<double>(end) / rows_.count());
-        }));
-        for (u32 q = 0; q < count_; ++q) {
-            const u64 at = static_cast<u64>(first_ + q) * Holdout::depth;
-            nearest_[q].sort();
-            for (u32 i = 0; i < nearest_[q].size; ++i) {
-                h_.truth[at + i] = nearest_[q].items[i].distance;
-                h_.truth_rows[at + i] = nearest_[q].items[i].row;
-            }
-        }
-        return LEARNANN_OK;
-    }
-
-private:
-    static constexpr u32 together = Holdout::together;
-
-    // Rows [begin, end) that are not held out, to a group of queries.
-    void offer(u32 first, u32 begin, u32 end) {
-        const u32 last = smaller(first + together, count_);
-        const u32 *held = std::lower_bound(h_.query_rows.begin(), h_.query_rows.end(), begin);     // none where they are not rows
-        for (u32 row = begin; row < end; ++row) {
-            if (held != h_.query_rows.end() && *held == row) {
-                ++held;
-                continue;
-            }
-            for (u32 q = first; q < last; ++q) nearest_[q].offer(Near{rows_.distance(queries_[q], row), row});
-        }
-    }
-
-    const Rows &rows_;
-    Holdout &h_;
-    const BuildContext &build_;
-    u32 first_, count_;
-    Array<Near> items_;
-    Array<u8> bytes_;
-    Array<NearestRows> nearest_;
-    Array<ExactQuery> queries_;
-};
 
 Status make_holdout(const Rows &rows, const learnann_vectors *given, u64 seed, const BuildContext &build, Holdout &h,
                     learnann_error *error) {

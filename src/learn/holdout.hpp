@@ -14,7 +14,6 @@ struct Holdout {
     static constexpr u32 depth = 100;   // true neighbours known of each query
     static constexpr u32 shallow_depth = 10;
     static constexpr u32 most = 512;    // queries
-    static constexpr u32 together = 8;  // so many of them share each row while it is in cache
 
     u32 count = 0;
     u32 measured = 0;           // of the first so many queries the truth is known by brute force; of the others the first

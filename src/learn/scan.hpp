@@ -52,7 +52,7 @@ public:
         items_.use(a);
         rows_.use(a);
         LEARNANN_RETURN_IF(memory.prepare(space, a, error));
-        LEARNANN_RETURN_IF(panel_.reserve(space, block, a, error));
+        LEARNANN_RETURN_IF(panel_.reserve(Panel::padded(space.codec->code_dim), block, a, error));
         LEARNANN_RETURN_IF(codes_.zeroes(static_cast<u64>(together) * panel_.cols, error));
         LEARNANN_RETURN_IF(queries_.allocate(together, error));
         LEARNANN_RETURN_IF(rows_.allocate(block, error));

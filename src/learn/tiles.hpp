@@ -16,7 +16,10 @@ struct Panel {
     Array<float> scales;        // twice the steps of the codes
     Array<float> residuals;
 
-    Status reserve(const CodeSpace &space, u32 rows, const Allocator &allocator, learnann_error *error);
+    Status reserve(u32 padded_dim, u32 rows, const Allocator &allocator, learnann_error *error);
+    // Into a place: `cols` codes, and what else makes up a distance from them (PanelQuery).
+    void put(u32 place, const i8 *code, float norm, float scale, float residual);
+    void leave_empty(u32 place);
     // To the places from `first` on; that and `count` are multiples of tile_rows. Some of the rows may be no_row.
     void unpack(const CodeSpace &space, const u32 *rows, u32 first, u32 count);
     const u8 *of(u32 place) const { return codes.data() + static_cast<u64>(place) * cols; }

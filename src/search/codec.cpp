@@ -45,9 +45,6 @@ void normalise(float *x, u32 dim) {
     }
 }
 
-// What a vector of that peak is multiplied with before it is rounded to bytes; 0 where it is as good as zero.
-inline float byte_scale(float peak) { return peak > 1e-35f && peak < 3e38f ? 127 / peak : 0; }
-
 void multiply(const Codec &codec, CodecScratch *const *scratch, u32 count) {
     const i8 *x[matvec_vectors];
     i32 *sums[matvec_vectors];

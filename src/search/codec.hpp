@@ -90,6 +90,9 @@ double length_of(const float *x, u32 dim);
 // x / |x|; a zero vector stays zero.
 void normalise(float *x, u32 dim);
 
+// What a vector of that peak is multiplied with before it is rounded to bytes; 0 where it is as good as zero.
+inline float byte_scale(float peak) { return peak > 1e-35f && peak < 3e38f ? 127 / peak : 0; }
+
 // Projects scratch.x; the result lives in scratch.y.
 Projected project(const Codec &codec, CodecScratch &scratch);
 // The same in two steps, between which the bytes of several vectors may be multiplied with the matrix at once.

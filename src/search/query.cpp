@@ -33,7 +33,7 @@ inline Status load_query(const FileView &view, const Codec &codec, const learnan
 
 Status make_ready(const FileView &view, const Codec &codec, const learnann_vectors &vectors, u64 first, u32 count, Query *const *queries,
                   learnann_error *error) {
-    CodecScratch *scratch[matvec_vectors];
+    CodecScratch *scratch[matvec_vectors] = {};
     for (u32 i = 0; i < count; ++i) {
         LEARNANN_RETURN_IF(load_query(view, codec, vectors, first + i, *queries[i], error));
         scratch[i] = &queries[i]->codec;

@@ -104,9 +104,11 @@ constexpr u32 matvec_vectors = 4;
 constexpr u32 tile_rows = 16;
 constexpr u32 tile_vectors = 4;         // that tiles are multiplied with at once
 
-// Row r of tiles. `bytes` are v + 128, `cols` of them, a multiple of 4. Rows that no one puts into the last tile hold what they held.
+// Where row r of tiles begins.
+inline u64 in_tiles(u64 r, u32 cols) { return r / tile_rows * tile_rows * cols + r % tile_rows * 4; }
+// `bytes` are v + 128, `cols` of them, a multiple of 4. Rows that no one puts into the last tile hold what they held.
 inline void put_in_tiles(const u8 *bytes, u32 cols, u64 r, u8 *tiles) {
-    u8 *to = tiles + r / tile_rows * tile_rows * cols + r % tile_rows * 4;
+    u8 *to = tiles + in_tiles(r, cols);
     for (u32 c = 0; c < cols; c += 4, to += 4ull * tile_rows) store(to, load<u32>(bytes + c));
 }
 

@@ -1,6 +1,7 @@
 // holdout_test.cpp: the neighbours that codes find for the held-out queries are those of brute force.
 #include "learn/code_quality.hpp"
 #include "learn/codec_fit.hpp"
+#include "learn/near.hpp"
 #include "testdata.hpp"
 
 #include <doctest/doctest.h>
@@ -73,7 +74,8 @@ TEST_CASE("holdout: where codes don't hold the true neighbours, brute force find
     for (u32 row = 0; row < count; ++row) data.set(row, 0, random.uniform());
     Rows rows;
     rows.vectors = data.view();
-    std::vector<float> norms(count, 1.0f);
+    std::vector<float> norms(count);
+    for (u32 row = 0; row < count; ++row) norms[row] = static_cast<float>(data.value(row, 0));
     rows.norms = norms.data();
     std::vector<u8> records(count * size_t(16), 128);       // all alike
     FittedCodec fitted;
@@ -95,4 +97,55 @@ TEST_CASE("holdout: where codes don't hold the true neighbours, brute force find
         wrong += std::fabs(h.reach(q, 100) - distances[99]) > 1e-4 * distances[99];
     }
     CHECK(wrong == 0);
+}
+
+// Rows that bytes round badly, each kind in another way.
+static double hard_value(testdata::Random &random, u32 kind, bool query, u32 row, u32 i) {
+    const double v = random.gaussian() + row % 50 * 0.1;
+    if (kind == 1) return v + 50;                           // far from the origin
+    if (kind == 2) return i == row % 7 ? 40 * v : v;        // one large element
+    if (kind == 3) return row % 11 == 0 ? 0 : v * std::pow(10, static_cast<double>(row % 7) - 3);       // of all lengths
+    if (kind == 4 && i == 0) return query ? 1000 : 0;       // a large element of queries alone
+    if (kind == 5 && i == 0) return query ? 0 : 1000;       // of rows alone
+    if (kind == 5) return v < 2.5 ? -2 : 2;
+    return v;
+}
+
+TEST_CASE("truth: the sieve lets every near row through, whatever the rows") {
+    constexpr u32 count = 2500, asked = 30, dim = 37;
+    u32 wrong = 0, checked = 0;
+    for (const learnann_type type : {LEARNANN_F32, LEARNANN_F16, LEARNANN_I8})
+        for (const learnann_metric metric : {LEARNANN_L2, LEARNANN_IP, LEARNANN_COS})
+            for (u32 kind = 0; kind < 6; ++kind) {
+                testdata::Random random(10 * kind + 1);
+                testdata::Rows data(count, dim, type), queries(asked, dim, LEARNANN_F32);
+                for (u32 row = 0; row < count; ++row)
+                    for (u32 i = 0; i < dim; ++i) data.set(row, i, row % 13 == 12 ? data.value(row - 1, i) : hard_value(random, kind, false, row, i));
+                for (u32 q = 0; q < asked; ++q)
+                    for (u32 i = 0; i < dim; ++i) queries.set(q, i, hard_value(random, kind, true, q, i));
+                Rows rows;
+                rows.vectors = data.view();
+                rows.metric = metric;
+                std::vector<float> norms(count), x(dim);
+                for (u32 row = 0; row < count; ++row) {
+                    REQUIRE(to_floats(rows.raw(row), type, dim, x.data()));
+                    norms[row] = static_cast<float>(length_of(x.data(), dim));
+                }
+                rows.norms = norms.data();
+                Holdout h;
+                const learnann_vectors given = queries.view();
+                REQUIRE(make_holdout(rows, &given, 4, BuildContext{2, {}, {}}, h, nullptr) == LEARNANN_OK);
+                REQUIRE(h.measured == asked);
+                for (u32 q = 0; q < asked; ++q) {
+                    std::vector<u8> bytes(dim);
+                    std::vector<Near> all;
+                    const ExactQuery query = rows.exact_query(h.query(q, dim), bytes.data());
+                    for (u32 row = 0; row < count; ++row) all.push_back(Near{rows.distance(query, row), row});
+                    std::sort(all.begin(), all.end());
+                    for (u32 i = 0; i < h.neighbours; ++i, ++checked)
+                        wrong += h.truth_rows[q * Holdout::depth + i] != all[i].row || h.truth[q * Holdout::depth + i] != all[i].distance;
+                }
+            }
+    CHECK(wrong == 0);
+    CHECK(checked == 54 * asked * Holdout::depth);
 }
