@@ -35,6 +35,7 @@ struct Searcher {
     Status start(Lane &lane, u32 width, learnann_error *error) const;
     bool gather(Lane &lane) const;
     bool met_enough(Lane &lane) const;
+    bool may_end(Lane &lane) const;
     u32 within(Lane &lane, float radius) const;
     bool met_too_few(Lane &lane) const;
     bool was_widened(const Lane &lane) const { return lane.width > plan.width; }
@@ -76,6 +77,7 @@ Status Searcher::start(Lane &lane, u32 width, learnann_error *error) const {
     };
     lane.stage = Lane::walking;
     lane.asked = 0;
+    lane.looks_at = 0;
     if (view.has_layers()) {
         lane.beam.add_descent(graph, lane.query->encoded.code, view.layers(), accept);
         return LEARNANN_OK;
@@ -95,7 +97,7 @@ constexpr u32 leading_hops = 2;
 constexpr u32 least_settled = 16;
 
 inline bool Searcher::gather(Lane &lane) const {
-    const bool on = !filter.active() || !met_enough(lane);
+    const bool on = !filter.active() || !may_end(lane);
     return lane.beam.gather(graph, on, [&](u32 slot, u32 rank) {
         if (prefetches && lane.beam.counts.hops > leading_hops) view.prefetch_exact(slot);
         if (asks_ahead) ask_ahead(lane, slot, rank);
@@ -178,12 +180,27 @@ void Searcher::ask_for_rows(Lane &lane, u32 asked) const {
     for (u32 i = 0; i < smaller(lane.depth, fetched_rows); ++i) prefetch_row(from.id(i));
 }
 
-// Whether as many rows that pass are nearer than what would be expanded next as are expanded where there is no filter, and there are
-// as many as hits are wanted.
+// Whether as many rows that pass are nearer than what is expanded next, or was last, as are expanded where there is no filter, and there
+// are as many as hits are wanted.
 bool Searcher::met_enough(Lane &lane) const {
-    const i64 next = lane.beam.pool.next();
+    Pool &pool = lane.beam.pool;
+    const i64 next = pool.next(), reach = next != Pool::nothing ? next : pool.item_at(plan.horizon_at(lane.width) - 1);
     const u32 wanted = smaller(rerank_anchor(request.k), plan.kept);
-    return next != Pool::nothing && lane.accepted.item_at(plan.rule.horizon.at(plan.kept) - 1) < next && lane.accepted.item_at(wanted - 1) != Pool::nothing;
+    return lane.accepted.item_at(plan.rule.horizon.at(plan.kept) - 1) < reach && lane.accepted.item_at(wanted - 1) != Pool::nothing;
+}
+
+// A walk ends before its time where more of the rows pass than was planned for: once it met enough, and expanded as many as are planned
+// for where so many pass. Where it didn't, it looks again half way to there.
+bool Searcher::may_end(Lane &lane) const {
+    if (!met_enough(lane)) return false;
+    const u32 rank = lane.beam.pool.rank();
+    if (rank < lane.looks_at) return false;
+    const i64 next = lane.beam.pool.next();
+    u32 passing = 0;
+    while (passing < plan.kept && lane.accepted.item_at(passing) < next) ++passing;
+    const u32 needed = plan.horizon_at(plan.width_for(smaller(passing / larger<double>(rank, 1), 1.0), view.rows()));
+    if (rank < needed) lane.looks_at = rank + (needed - rank + 1) / 2;
+    return rank >= needed;
 }
 
 // Without a filter: whether the part of the beam that was expanded led to fewer than k rows, and there is more to expand.

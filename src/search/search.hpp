@@ -19,6 +19,7 @@ struct Lane {
     Beam beam;
     Pool accepted;          // of a filtered search: the best rows that pass
     u32 width = 0;          // of the beam
+    u32 looks_at = 0;       // the rank at which a filtered search looks again whether it may end
     enum { idle, walking, fetching } stage = idle;      // fetching: the walk is over, exact rows are on their way
     u32 depth = 0;          // of the rerank
     u32 asked = 0;          // of the nearest, so many are asked of the device as soon as they are expanded
